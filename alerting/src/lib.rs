@@ -1,0 +1,1 @@
+//! Rules, alerts, the outbox, notifications and actions.

@@ -1,0 +1,1 @@
+//! Windows, profiles, statistics, signals, control replays and the gate.

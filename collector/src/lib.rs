@@ -1,0 +1,1 @@
+//! Receives OTLP and outcomes, admits, redacts and decodes them.

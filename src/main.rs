@@ -1,0 +1,3 @@
+//! Driftlead: watches machine-learning models in production and acts when they fail.
+
+fn main() {}

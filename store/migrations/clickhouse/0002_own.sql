@@ -1,0 +1,167 @@
+-- Driftlead's own tables. Scalar fields that both halves of an inference can carry are stored as
+-- log_… and span_…, so that the order of arrival does not matter; readers use the view
+-- `whole_inferences`, which takes the log's.
+
+CREATE TABLE IF NOT EXISTS inferences
+(
+    model              LowCardinality(String),
+    key_hour           DateTime('UTC'),
+    request_id         String,
+    event_time         SimpleAggregateFunction(min, DateTime64(9, 'UTC')) CODEC(Delta(8), ZSTD(1)),
+    received_time      SimpleAggregateFunction(min, DateTime64(9, 'UTC')) CODEC(Delta(8), ZSTD(1)),
+    partial            SimpleAggregateFunction(min, UInt8),
+    has_log            SimpleAggregateFunction(max, UInt8),
+    has_span           SimpleAggregateFunction(max, UInt8),
+    log_version        LowCardinality(Nullable(String)),
+    span_version       LowCardinality(Nullable(String)),
+    log_environment    LowCardinality(Nullable(String)),
+    span_environment   LowCardinality(Nullable(String)),
+    log_service        LowCardinality(Nullable(String)),
+    span_service       LowCardinality(Nullable(String)),
+    log_segment        LowCardinality(Nullable(String)),
+    span_segment       LowCardinality(Nullable(String)),
+    log_arm            LowCardinality(Nullable(String)),
+    span_arm           LowCardinality(Nullable(String)),
+    log_prediction_label  LowCardinality(Nullable(String)),
+    span_prediction_label LowCardinality(Nullable(String)),
+    log_prediction_score  Nullable(Float64),
+    span_prediction_score Nullable(Float64),
+    log_prediction_value  Nullable(Float64),
+    span_prediction_value Nullable(Float64),
+    log_latency_ms     Nullable(Float64),
+    span_latency_ms    Nullable(Float64),
+    log_error_type     LowCardinality(Nullable(String)),
+    span_error_type    LowCardinality(Nullable(String)),
+    log_trace_id       Nullable(String),
+    span_trace_id      Nullable(String),
+    log_span_id        Nullable(String),
+    span_span_id       Nullable(String),
+    input_text         Nullable(String) CODEC(ZSTD(1)),
+    input_length       Nullable(UInt64),
+    input_hash         Nullable(String),
+    embedding_model    LowCardinality(Nullable(String)),
+    embedding_created_at Nullable(DateTime64(9, 'UTC')),
+    embedding          SimpleAggregateFunction(max, Array(Float32)) CODEC(ZSTD(1)),
+    scores             SimpleAggregateFunction(maxMap, Map(String, Float64)),
+    numeric_features   SimpleAggregateFunction(maxMap, Map(String, Float64)),
+    categorical_features SimpleAggregateFunction(maxMap, Map(String, String))
+)
+ENGINE = CoalescingMergeTree
+PARTITION BY toDate(key_hour)
+ORDER BY (model, key_hour, request_id);
+
+CREATE TABLE IF NOT EXISTS outcomes
+(
+    model         LowCardinality(String),
+    request_id    String,
+    kind          LowCardinality(String),
+    id            String,
+    label         Nullable(String),
+    verdict       Nullable(UInt8),
+    conversion    Nullable(Float64),
+    at            DateTime64(9, 'UTC'),
+    received_time DateTime64(9, 'UTC')
+)
+ENGINE = ReplacingMergeTree(received_time)
+ORDER BY (model, request_id, kind, id);
+
+-- Rows of buckets_10s and profiles_minute count only where their generation is the one that
+-- minute_generations holds for their minute: a minute that is computed again leaves nothing stale.
+CREATE TABLE IF NOT EXISTS minute_generations
+(
+    consumer   LowCardinality(String),
+    model      LowCardinality(String),
+    minute     DateTime('UTC'),
+    generation UInt64
+)
+ENGINE = ReplacingMergeTree(generation)
+PARTITION BY toYYYYMM(minute)
+ORDER BY (consumer, model, minute);
+
+CREATE TABLE IF NOT EXISTS buckets_10s
+(
+    model          LowCardinality(String),
+    bucket_start   DateTime('UTC'),
+    environment    LowCardinality(String),
+    version        LowCardinality(String),
+    segment        LowCardinality(String),
+    arm            LowCardinality(String),
+    generation     UInt64,
+    requests       UInt64,
+    errors         UInt64,
+    latency_n      UInt64,
+    latency_keys   Array(Int32),
+    latency_counts Array(UInt64)
+)
+ENGINE = ReplacingMergeTree(generation)
+PARTITION BY toDate(bucket_start)
+ORDER BY (model, bucket_start, environment, version, segment, arm, generation);
+
+CREATE TABLE IF NOT EXISTS profiles_minute
+(
+    model          LowCardinality(String),
+    minute         DateTime('UTC'),
+    environment    LowCardinality(String),
+    version        LowCardinality(String),
+    segment        LowCardinality(String),
+    arm            LowCardinality(String),
+    feature        LowCardinality(String),
+    generation     UInt64,
+    inferences     UInt64,
+    absent         UInt64,
+    nan            UInt64,
+    positive_infinity UInt64,
+    negative_infinity UInt64,
+    bucket_keys    Array(Int32),
+    bucket_counts  Array(UInt64),
+    values         Array(String),
+    value_counts   Array(UInt64)
+)
+ENGINE = ReplacingMergeTree(generation)
+PARTITION BY toDate(minute)
+ORDER BY (model, minute, environment, version, segment, arm, feature, generation);
+
+CREATE TABLE IF NOT EXISTS reference_profiles
+(
+    model          LowCardinality(String),
+    reference      String,
+    generation     UInt64,
+    feature        LowCardinality(String),
+    inferences     UInt64,
+    absent         UInt64,
+    nan            UInt64,
+    positive_infinity UInt64,
+    negative_infinity UInt64,
+    bucket_keys    Array(Int32),
+    bucket_counts  Array(UInt64),
+    values         Array(String),
+    value_counts   Array(UInt64)
+)
+ENGINE = ReplacingMergeTree(generation)
+ORDER BY (model, reference, feature, generation);
+
+CREATE TABLE IF NOT EXISTS signals
+(
+    model           LowCardinality(String),
+    name            LowCardinality(String),
+    window_seconds  UInt32,
+    version         LowCardinality(String),
+    environment     LowCardinality(String),
+    segment         LowCardinality(String),
+    subject         LowCardinality(String),
+    window_end      DateTime64(9, 'UTC'),
+    computed_at     DateTime64(9, 'UTC'),
+    value           Nullable(Float64),
+    lower           Nullable(Float64),
+    upper           Nullable(Float64),
+    decision_lower  Nullable(Float64),
+    decision_upper  Nullable(Float64),
+    n               UInt64,
+    reference_n     UInt64,
+    provisional     UInt8,
+    state           LowCardinality(String),
+    details         String CODEC(ZSTD(1))
+)
+ENGINE = ReplacingMergeTree(computed_at)
+PARTITION BY toYYYYMM(window_end)
+ORDER BY (model, name, window_seconds, version, environment, segment, subject, window_end);

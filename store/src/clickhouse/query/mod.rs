@@ -1,0 +1,1 @@
+//! Every query that reads from or maintains ClickHouse, one file per noun.

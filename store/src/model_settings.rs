@@ -1,0 +1,208 @@
+//! `[[models]]` of the configuration: what the user declares about a model. All of it is optional; a
+//! model that only sends telemetry is watched with the defaults.
+
+use serde::{Deserialize, Serialize};
+
+/// Default of `f1_floor`.
+pub const DEFAULT_F1_FLOOR: f64 = 0.85;
+/// Default of `latency_budget_ms`.
+pub const DEFAULT_LATENCY_BUDGET_MS: f64 = 500.0;
+/// Default of `label_delay`, in seconds: one day.
+pub const DEFAULT_LABEL_DELAY_SECONDS: u64 = 86_400;
+
+/// One `[[models]]` table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSettings {
+    /// The model's name as telemetry has it.
+    pub name: String,
+    /// The class that precision, recall and F1 are about.
+    pub positive_class: Option<String>,
+    /// The gate's floor of F1 and the rules' default threshold, from 0 to 1.
+    #[serde(default = "default_f1_floor")]
+    pub f1_floor: f64,
+    /// Budget of the 95th percentile of latency, in milliseconds.
+    #[serde(default = "default_latency_budget_ms")]
+    pub latency_budget_ms: f64,
+    /// How long labels usually take, such as `1d`, `30m` or `0s`.
+    #[serde(default = "default_label_delay", with = "crate::model_settings::duration")]
+    pub label_delay: std::time::Duration,
+    /// What windows are compared with; unset: the previous version, else the 28 days before.
+    pub reference: Option<ReferenceSettings>,
+    /// How versions are replayed; without one replays are `skipped`, with that reason.
+    pub runner: Option<RunnerSettings>,
+    /// How a version is rolled back.
+    pub rollback: Option<ActionSettings>,
+    /// How a retraining is started.
+    pub retrain: Option<ActionSettings>,
+    /// Compare F1 and accuracy as points instead of with their bounds.
+    #[serde(default)]
+    pub strict_gate: bool,
+}
+
+impl ModelSettings {
+    /// The settings of a model of which nothing is declared.
+    pub fn undeclared(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            positive_class: None,
+            f1_floor: DEFAULT_F1_FLOOR,
+            latency_budget_ms: DEFAULT_LATENCY_BUDGET_MS,
+            label_delay: default_label_delay(),
+            reference: None,
+            runner: None,
+            rollback: None,
+            retrain: None,
+            strict_gate: false,
+        }
+    }
+}
+
+/// What windows of a model are compared with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ReferenceSettings {
+    /// Telemetry from the first instant to the second (RFC 3339, or dates).
+    Pinned(String, String),
+    /// Rows uploaded under this name.
+    Uploaded(String),
+    /// The version that was live before.
+    PreviousVersion,
+    /// This many days before the window.
+    Trailing(u32),
+}
+
+/// How a version is replayed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum RunnerSettings {
+    /// A `file://` folder that candle loads; `{version}` stands for the version.
+    Candle(String),
+    /// An inference server.
+    Http(String),
+}
+
+/// A webhook that acts, and who has to agree.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionSettings {
+    /// Where the request goes.
+    pub url: String,
+    /// Who has to agree.
+    #[serde(default)]
+    pub approval: Approval,
+    /// Secret that signs the request: `whsec_…` (base64), or none.
+    pub secret: Option<String>,
+    /// Shortest time between two actions of this kind, such as `10m`.
+    #[serde(default = "default_cool_down", with = "crate::model_settings::duration")]
+    pub cool_down: std::time::Duration,
+}
+
+/// Who has to agree to an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approval {
+    /// Nobody.
+    Auto,
+    /// A person with the scope `operate`.
+    #[default]
+    Ask,
+    /// It never happens.
+    Off,
+}
+
+fn default_f1_floor() -> f64 {
+    DEFAULT_F1_FLOOR
+}
+
+fn default_latency_budget_ms() -> f64 {
+    DEFAULT_LATENCY_BUDGET_MS
+}
+
+fn default_label_delay() -> std::time::Duration {
+    std::time::Duration::from_secs(DEFAULT_LABEL_DELAY_SECONDS)
+}
+
+fn default_cool_down() -> std::time::Duration {
+    std::time::Duration::from_secs(600)
+}
+
+/// Durations as people write them: `500ms`, `30s`, `10m`, `1h`, `1d`.
+pub mod duration {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Reads a whole number with one of the units ms, s, m, h, d.
+    ///
+    /// # Errors
+    /// The text says what was expected.
+    pub fn parse(text: &str) -> Result<Duration, String> {
+        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at(split);
+        let wrong = || format!("{text:?} is not a duration: write a whole number and a unit, such as 500ms, 30s, 10m, 1h or 1d");
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        let seconds = |per_unit: u64| number.checked_mul(per_unit).map(Duration::from_secs).ok_or_else(wrong);
+        match unit {
+            "ms" => Ok(Duration::from_millis(number)),
+            "s" => seconds(1),
+            "m" => seconds(60),
+            "h" => seconds(3_600),
+            "d" => seconds(86_400),
+            _ => Err(wrong()),
+        }
+    }
+
+    /// Writes the largest unit that divides the duration.
+    pub fn format(duration: Duration) -> String {
+        let millis = duration.as_millis();
+        for (unit, length) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
+            if millis % length == 0 && (millis > 0 || unit == "s") {
+                return format!("{}{unit}", millis / length);
+            }
+        }
+        format!("{millis}ms")
+    }
+
+    /// For `#[serde(with = …)]`.
+    ///
+    /// # Errors
+    /// As [`parse`].
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse(&text).map_err(serde::de::Error::custom)
+    }
+
+    /// For `#[serde(with = …)]`.
+    ///
+    /// # Errors
+    /// Only those of the serializer.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format(*duration))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::duration;
+
+    #[test]
+    fn durations_read_back_as_written() {
+        for (text, expected) in [
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("10m", 600_000),
+            ("2h", 7_200_000),
+            ("1d", 86_400_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(duration::parse(text), Ok(Duration::from_millis(expected)));
+            assert_eq!(duration::format(Duration::from_millis(expected)), text);
+        }
+        for wrong in ["", "s", "1", "1w", "-1s", "1.5h", "99999999999999999999d"] {
+            assert!(duration::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

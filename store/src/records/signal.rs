@@ -1,0 +1,110 @@
+//! A signal: one number about a model over one window, with how sure it is.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::UnixNanos;
+
+/// Whether a signal has a value that may be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalState {
+    /// It has a value.
+    Ok,
+    /// Too few records to say anything; the value is `None`, never 0.
+    Insufficient,
+}
+
+/// (name, model, version, environment, segment, subject, window end, window length) → value and bounds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Signal {
+    /// One of [`names`].
+    pub name: String,
+    /// The model.
+    pub model: String,
+    /// The version; empty for all versions together.
+    pub version: String,
+    /// The environment; empty where the senders state none.
+    pub environment: String,
+    /// The segment; empty for all traffic together.
+    pub segment: String,
+    /// What the signal is about within the model (a feature's name), or empty.
+    pub subject: String,
+    /// Exclusive end of the window by event time.
+    pub window_end: UnixNanos,
+    /// Length of the window in seconds.
+    pub window_seconds: u32,
+    /// The value; `None` exactly when `state` is insufficient.
+    pub value: Option<f64>,
+    /// Lower bound for display.
+    pub lower: Option<f64>,
+    /// Upper bound for display.
+    pub upper: Option<f64>,
+    /// The bound that a rule with `above` compares; `None`: the rule compares the value.
+    pub decision_lower: Option<f64>,
+    /// The bound that a rule with `below` compares; `None`: the rule compares the value.
+    pub decision_upper: Option<f64>,
+    /// Records in the window.
+    pub n: u64,
+    /// Records in the reference, 0 where there is none.
+    pub reference_n: u64,
+    /// More labels or late records are expected.
+    pub provisional: bool,
+    /// Whether the value may be judged.
+    pub state: SignalState,
+    /// Bins, reasons, whatever explains the value; an object.
+    pub details: serde_json::Value,
+}
+
+/// The names of all signals.
+pub mod names {
+    /// Inferences per second.
+    pub const REQUEST_RATE: &str = "request_rate";
+    /// Share of inferences that failed.
+    pub const ERROR_RATIO: &str = "error_ratio";
+    /// Failed inferences per second.
+    pub const ERRORS_PER_SECOND: &str = "errors_per_second";
+    /// Median latency in milliseconds.
+    pub const LATENCY_P50_MS: &str = "latency_p50_ms";
+    /// 95th percentile of latency in milliseconds.
+    pub const LATENCY_P95_MS: &str = "latency_p95_ms";
+    /// 99th percentile of latency in milliseconds.
+    pub const LATENCY_P99_MS: &str = "latency_p99_ms";
+    /// Seconds since the model's last inference.
+    pub const SILENCE_S: &str = "silence_s";
+    /// Share of inferences without the feature.
+    pub const MISSING_RATIO: &str = "missing_ratio";
+    /// Share of values that the reference never had.
+    pub const NEW_CATEGORY_RATIO: &str = "new_category_ratio";
+    /// Total-variation distance of a feature between reference and window.
+    pub const FEATURE_SHIFT: &str = "feature_shift";
+    /// The same for the prediction.
+    pub const PREDICTION_SHIFT: &str = "prediction_shift";
+    /// Share of labelled inferences that were right.
+    pub const ACCURACY: &str = "accuracy";
+    /// Share of positive predictions that were right.
+    pub const PRECISION: &str = "precision";
+    /// Share of positives that were found.
+    pub const RECALL: &str = "recall";
+    /// Harmonic mean of precision and recall.
+    pub const F1: &str = "f1";
+    /// Share of negatives predicted positive.
+    pub const FALSE_POSITIVE_RATIO: &str = "false_positive_ratio";
+    /// 1 when the gate's verdict on the version is `fail`, else 0.
+    pub const GATE_FAILED: &str = "gate_failed";
+    /// F1 on the control set.
+    pub const CONTROL_F1: &str = "control_f1";
+    /// Accuracy on the control set.
+    pub const CONTROL_ACCURACY: &str = "control_accuracy";
+    /// 95th percentile of latency on the control set, in milliseconds.
+    pub const CONTROL_LATENCY_P95_MS: &str = "control_latency_p95_ms";
+    /// Relative fall of F1 on the control set against the baseline.
+    pub const CONTROL_DROP: &str = "control_drop";
+    /// Bytes in the log that are not drained yet.
+    pub const LOG_BACKLOG_BYTES: &str = "log_backlog_bytes";
+    /// Age of the oldest record that is not drained yet, in seconds.
+    pub const INGEST_LAG_S: &str = "ingest_lag_s";
+    /// Restarts of the embedded engine since the start.
+    pub const ENGINE_RESTARTS: &str = "engine_restarts";
+    /// Records refused or cut since the start.
+    pub const DROPPED_RECORDS: &str = "dropped_records";
+}
