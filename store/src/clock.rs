@@ -58,7 +58,7 @@ impl UnixNanos {
         let instant = match text.parse::<Timestamp>() {
             Ok(instant) => instant,
             Err(error) => match text.parse::<jiff::civil::Date>() {
-                Ok(date) => date.to_zoned(jiff::tz::TimeZone::UTC)?.timestamp(),
+                Ok(date) => jiff::tz::TimeZone::UTC.to_timestamp(date.at(0, 0, 0, 0))?,
                 Err(_) => return Err(error),
             },
         };
