@@ -1,0 +1,634 @@
+/**
+ * Every JSON shape that the pages read from the HTTP API, in the order in which the pages meet them.
+ *
+ * Conventions
+ * - `Instant` is RFC 3339 in UTC ("2026-10-05T14:02:03.123Z"); columns of charts use Unix seconds.
+ * - Names end in their unit. Shares and ratios run from 0 to 1.
+ * - A value that is not known is `null`, and a reason stands beside it; it is never 0 and never absent.
+ *   Optional (`?`) are only fields of requests.
+ * - Texts that people read are composed in the pages from codes and numbers, so that they can be translated;
+ *   free text from the server (`why` of a rule, an error's message) is shown as it came, never as HTML.
+ * - Errors are RFC 9457 `application/problem+json`: `Problem`.
+ * - `environment` is "" where senders state none. Query `environment=` left out means: all.
+ */
+
+export type Instant = string;
+export type UnixSeconds = number;
+
+/** Every answer with a status of 400 or above. */
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  /** What the caller can do about it. */
+  detail: string | null;
+}
+
+// ── Session: GET, POST, DELETE /api/v1/session ────────────────────────────────────────────────────────────
+
+export type Scope = "ingest" | "read" | "operate" | "admin";
+
+/** GET /api/v1/session never answers 401. POST takes {key} and answers the same, or a 401 problem. */
+export interface Session {
+  /** False where no keys exist and Driftlead listens on loopback: everything is allowed. */
+  required: boolean;
+  signed_in: boolean;
+  scopes: Scope[];
+  /** The key's label. */
+  label: string | null;
+  /** To be sent as `X-CSRF-Token` with POST, PUT and DELETE. */
+  csrf: string | null;
+}
+
+// ── Status of Driftlead itself: GET /api/v1/status, and inside every live tick ────────────────────────────
+
+export type HealthState = "ok" | "warning" | "critical" | "unknown";
+
+export interface Status {
+  at: Instant;
+  /** Driftlead's version, such as "0.1.0". */
+  version: string;
+  started_at: Instant;
+  /** The worst of the parts below. */
+  state: HealthState;
+  /** What is not well, most severe first; [] when all is well. */
+  problems: StatusProblem[];
+  log: { bytes: number; max_bytes: number; full: boolean; poisoned: boolean; bad_frames: number };
+  /** `lag_s` is the age of the oldest record that is not drained, 0 when there is none. */
+  drain: { lag_s: number; backlog_bytes: number; set_aside: number };
+  engine: {
+    kind: "embedded" | "server";
+    state: "starting" | "up" | "down";
+    since: Instant;
+    restarts: number;
+    /** The last error in words, while it is down. */
+    message: string | null;
+  };
+  index: { lag_s: number; documents: number };
+  /** Since the start. `refused` by reason, [] when nothing was. */
+  collector: { requests: number; records: number; refused: { reason: string; count: number }[] };
+  /** Where senders send to, for the first steps shown on an empty page; e.g. "127.0.0.1:4317". */
+  listen: { web: string; otlp_grpc: string; otlp_http: string };
+}
+
+export interface StatusProblem {
+  state: "warning" | "critical";
+  code:
+    | "log_full" | "log_poisoned" | "log_bad_frames"
+    | "drain_lag" | "records_set_aside"
+    | "engine_starting" | "engine_down" | "engine_restarted"
+    | "index_lag" | "records_refused" | "rules_invalid";
+  /** Bytes, seconds or a count, as the code has it. */
+  value: number | null;
+  message: string | null;
+}
+
+// ── Live: GET /api/v1/live (server-sent events) ───────────────────────────────────────────────────────────
+
+/**
+ * Event `tick`, at once on connection and then at least every 5 s (it is the heart beat too). The pages read
+ * again what `changed` names; it may name too much, never too little.
+ */
+export interface LiveTick {
+  at: Instant;
+  status: Status;
+  changed: Topic[];
+}
+/** `model:<name>` covers the model's head, charts, drift, versions and time line. */
+export type Topic = "models" | "alerts" | "actions" | "errors" | `model:${string}`;
+
+// ── Numbers with what makes them judgeable ────────────────────────────────────────────────────────────────
+
+/** Why a value is `null`. */
+export type Unknown =
+  | "no_data" // nothing came in the window
+  | "insufficient" // fewer records than the signal's minimum
+  | "no_labels" // the truth has not come
+  | "no_reference" // nothing to compare with
+  | "reference_waiting" // the reference is not profiled yet
+  | "not_declared" // the configuration lacks what it needs
+  | "not_computed" // not yet, or not for this window
+  | "no_replay";
+
+export interface Threshold {
+  /** Which side is bad. */
+  side: "above" | "below";
+  value: number;
+  severity: "info" | "warning" | "critical";
+  rule: string;
+}
+
+/** One signal's latest value. */
+export interface Metric {
+  signal: string;
+  value: number | null;
+  unknown: Unknown | null;
+  lower: number | null;
+  upper: number | null;
+  /** Records behind it. */
+  n: number;
+  reference_n: number;
+  /** Exclusive end of the window, `null` where there was none. */
+  at: Instant | null;
+  window_s: number;
+  /** The feature that it is about, or "". */
+  subject: string;
+  /** More labels or late records are expected. */
+  provisional: boolean;
+  /** The strictest enabled rule on this signal for this model. */
+  threshold: Threshold | null;
+  /** The last 24 h; `null` where the list was asked for without (`?spark=false`). */
+  spark: Spark | null;
+}
+
+/** `values[i]` belongs to [from + i·step_s, from + (i+1)·step_s); `null` is an empty step, drawn as a gap. */
+export interface Spark {
+  from: UnixSeconds;
+  step_s: number;
+  values: (number | null)[];
+}
+
+// ── Models: GET /api/v1/models?environment=&spark= ────────────────────────────────────────────────────────
+
+export interface ModelsResponse {
+  at: Instant;
+  /** Worst first, then by name. One row per model and environment. */
+  models: ModelRow[];
+  environments: string[];
+}
+
+export interface ModelRow {
+  name: string;
+  environment: string;
+  live: LiveVersion | null;
+  health: Health;
+  /** Inferences counted, all time, by request id. */
+  inferences: number;
+  /** Event time of the newest inference. */
+  last_seen_at: Instant | null;
+  metrics: ModelMetrics;
+  last_replay: ReplaySummary | null;
+  /** Actions that are not finished. */
+  open_actions: Action[];
+}
+
+export interface ModelMetrics {
+  request_rate: Metric;
+  error_ratio: Metric;
+  latency_p95_ms: Metric;
+  /** The feature that moved most; `subject` names it. */
+  feature_shift: Metric;
+  f1: Metric;
+  estimated_f1: Metric;
+  silence_s: Metric;
+}
+
+export interface LiveVersion {
+  version: string;
+  since: Instant | null;
+  /** By the last 20 s of traffic, by the latest `live` deployment, or merely the last one seen. */
+  known_by: "traffic" | "deployment" | "last_seen";
+  /** Share of the traffic of the last 20 s, where there was any. */
+  share: number | null;
+}
+
+export interface Health {
+  state: HealthState;
+  since: Instant | null;
+  /** Most severe first; [] when all is well. */
+  reasons: HealthReason[];
+}
+
+export interface HealthReason {
+  code: "alert" | "pending_alert" | "action_failed" | "silent" | "no_signals";
+  severity: "info" | "warning" | "critical";
+  since: Instant | null;
+  alert_id: string | null;
+  rule: string | null;
+  signal: string | null;
+  subject: string;
+  version: string;
+  value: number | null;
+  /** The bound that the rule compared. */
+  bound: number | null;
+  side: "above" | "below" | null;
+  threshold: number | null;
+}
+
+export interface ReplaySummary {
+  id: string;
+  version: string;
+  state: "queued" | "running" | "done" | "failed" | "skipped";
+  reason: string | null;
+  at: Instant;
+  examples: number;
+  f1: number | null;
+  accuracy: number | null;
+  latency_p95_ms: number | null;
+  verdict: "pass" | "fail" | "inconclusive" | null;
+}
+
+// ── One model: GET /api/v1/models/{model}?environment= ────────────────────────────────────────────────────
+
+export interface ModelResponse {
+  at: Instant;
+  /** As in the list; without `environment` the one with the most recent traffic. */
+  model: ModelRow;
+  /** All environments of this model. */
+  environments: string[];
+  segments: string[];
+  settings: ModelSettings;
+  /** Newest first. */
+  versions: VersionRow[];
+}
+
+export interface ModelSettings {
+  declared: boolean;
+  positive_class: string | null;
+  f1_floor: number;
+  latency_budget_ms: number;
+  label_delay_s: number;
+  runner: "candle" | "http" | null;
+  rollback: "auto" | "ask" | "off" | null;
+  retrain: "auto" | "ask" | "off" | null;
+}
+
+export interface VersionRow {
+  version: string;
+  environment: string;
+  state: "live" | "candidate" | "retired" | "seen";
+  /** Share of the traffic of the last 20 s, `null` without traffic. */
+  share: number | null;
+  first_seen_at: Instant | null;
+  last_seen_at: Instant | null;
+  deployed_at: Instant | null;
+  inferences: number;
+  baseline_version: string | null;
+  commit: string | null;
+  artifact: string | null;
+  data_version: string | null;
+  retrain_id: string | null;
+  watch_until: Instant | null;
+  replay: ReplaySummary | null;
+  verdict: Verdict | null;
+  /** Measured on labels, the latest window. */
+  f1: Metric | null;
+  rollback: RollbackOption;
+}
+
+/** Whether "Roll back to this version" is offered. */
+export interface RollbackOption {
+  allowed: boolean;
+  /** Why not. */
+  refusal:
+    | "is_live" | "failed_gate" | "not_configured" | "switched_off" | "in_progress" | "cooling_down" | "scope" | null;
+  /** Allowed, but no gate ever judged it: the confirmation says so. */
+  ungated: boolean;
+  cooling_down_until: Instant | null;
+}
+
+/** GET /api/v1/models/{model}/versions/{v}/verdict answers this too. */
+export interface Verdict {
+  id: string;
+  version: string;
+  baseline_version: string | null;
+  verdict: "pass" | "fail" | "inconclusive";
+  reasons: string[];
+  /** Examples that changed between right and wrong. */
+  flips: { example: string; expected: string; baseline: string | null; candidate: string | null; became: "right" | "wrong" }[];
+  at: Instant;
+}
+
+// ── Time line: GET /api/v1/models/{model}/timeline?environment=&from=&to= ─────────────────────────────────
+
+/** Whatever overlaps [from, to), oldest first. */
+export interface TimelineResponse {
+  from: Instant;
+  to: Instant;
+  items: TimelineItem[];
+}
+
+export type TimelineItem =
+  | { kind: "release"; id: string; at: Instant; version: string; event: "candidate" | "live" | "retired" | "seen";
+      source: "api" | "telemetry"; baseline_version: string | null; retrain_id: string | null; watch_until: Instant | null }
+  | { kind: "alert"; id: string; from: Instant; to: Instant | null; rule: string; signal: string; subject: string;
+      version: string; severity: "info" | "warning" | "critical"; value: number | null; threshold: number | null;
+      side: "above" | "below" | null }
+  | { kind: "action"; id: string; from: Instant; to: Instant | null; action: ActionKind; state: ActionState;
+      from_version: string | null; to_version: string | null }
+  | { kind: "verdict"; id: string; at: Instant; version: string; verdict: "pass" | "fail" | "inconclusive" };
+
+/** GET /api/v1/deployments?model=&environment=&from=&to=: marks on the histogram of Errors too. */
+export interface DeploymentsResponse {
+  deployments: Deployment[];
+}
+export interface Deployment {
+  id: string;
+  model: string;
+  version: string;
+  environment: string;
+  event: "candidate" | "live" | "retired" | "seen";
+  source: "api" | "telemetry";
+  at: Instant;
+  baseline_version: string | null;
+  retrain_id: string | null;
+  commit: string | null;
+  artifact: string | null;
+  data_version: string | null;
+}
+
+// ── Charts: GET /api/v1/models/{model}/charts?environment=&version=&from=&to=&points=&window=1h|1d ─────────
+
+/**
+ * The four charts in columns, ready to draw. Service columns are grouped from 10-second buckets into `step_s`
+ * (a multiple of 10, chosen so that at most `points` columns come, default 400); `time[i]` is the start of a
+ * step, and every step of the range is there, empty ones with `null`.
+ */
+export interface ChartsResponse {
+  from: Instant;
+  to: Instant;
+  service: {
+    step_s: number;
+    time: UnixSeconds[];
+    /** Requests in the step; `null` where nothing came. */
+    requests: (number | null)[];
+    errors: (number | null)[];
+    latency_p50_ms: (number | null)[];
+    latency_p95_ms: (number | null)[];
+    latency_p99_ms: (number | null)[];
+    latency_n: (number | null)[];
+    /** Who served: requests of each version. */
+    versions: { version: string; requests: (number | null)[] }[];
+  };
+  /** The prediction and the features that moved most in the range, at most 6, worst first. */
+  shift: SignalColumns;
+  /** `f1`, `accuracy`, `precision`, `recall`, `estimated_f1` as far as they exist, per version. */
+  quality: SignalColumns;
+  /** Enabled rules on signals drawn here. */
+  thresholds: (Threshold & { signal: string; window_s: number | null })[];
+}
+
+export interface SignalColumns {
+  window_s: number;
+  /** Window ends, ascending; the columns below have this length. At most `points`: the last end of each step. */
+  time: UnixSeconds[];
+  lines: {
+    signal: string;
+    /** "" for all versions together. */
+    version: string;
+    subject: string;
+    value: (number | null)[];
+    lower: (number | null)[];
+    upper: (number | null)[];
+    n: number[];
+    provisional: boolean[];
+  }[];
+}
+
+// ── Signals: GET /api/v1/models/{model}/signals?name=&version=&from=&to=&window=&segment=&environment= ────
+
+/** `name` may be several, separated by commas. */
+export interface SignalsResponse {
+  signals: {
+    name: string;
+    version: string;
+    environment: string;
+    segment: string;
+    subject: string;
+    /** "1h", "1d", "60s". */
+    window: string;
+    points: {
+      end: Instant;
+      value: number | null;
+      lower: number | null;
+      upper: number | null;
+      decision_lower: number | null;
+      decision_upper: number | null;
+      n: number;
+      reference_n: number;
+      provisional: boolean;
+      state: "ok" | "insufficient";
+    }[];
+  }[];
+}
+
+// ── Drift per feature: GET /api/v1/models/{model}/drift?environment=&version=&reference=&from=&to= ────────
+
+export interface DriftResponse {
+  /** Without from/to: the latest whole window of an hour or a day that has enough records. */
+  from: Instant;
+  to: Instant;
+  version: string;
+  reference: ReferenceInfo | null;
+  /** Why there is nothing to show. */
+  unknown: Unknown | null;
+  n: number;
+  reference_n: number;
+  /** Of the rule on feature_shift. */
+  threshold: number | null;
+  /** Most shifted first; the prediction is one of them. */
+  features: FeatureDrift[];
+}
+
+export interface ReferenceInfo {
+  name: string;
+  kind: "pinned" | "uploaded" | "previous_version" | "trailing";
+  version: string | null;
+  from: Instant | null;
+  to: Instant | null;
+  rows: number;
+  state: "waiting" | "profiled" | "failed";
+  reason: string | null;
+}
+
+export interface FeatureDrift {
+  feature: string;
+  role: "feature" | "prediction";
+  kind: "numeric" | "categorical";
+  shift: { value: number | null; lower: number | null; upper: number | null; decision_lower: number | null };
+  unknown: Unknown | null;
+  p_adjusted: number | null;
+  n: number;
+  reference_n: number;
+  /** decision_lower above the rule's threshold; `null` where it cannot be said. */
+  drifted: boolean | null;
+  bins: Bin[];
+}
+
+/** Counts, not shares: the pages divide by `reference_n` and `n`. Numeric bins in ascending order. */
+export interface Bin {
+  /** Numeric range [from, to); `null` on an open side, both `null` for values and special bins. */
+  from: number | null;
+  to: number | null;
+  /** A category or a single numeric value as text. */
+  value: string | null;
+  special: "absent" | "nan" | "positive_infinity" | "negative_infinity" | "other" | null;
+  reference: number;
+  current: number;
+}
+
+// ── Actions: GET /api/v1/actions?model=&environment=&from=&to=&limit= ──────────────────────────────────────
+// POST /api/v1/models/{model}/rollback {to?, reason, environment?} and …/retrain {reason, environment?} → 202 ActionResponse
+// POST /api/v1/actions/{id}/approve and …/dismiss {reason?} → ActionResponse (of an action that is `asked`)
+
+export type ActionKind = "rollback" | "retrain";
+export type ActionState =
+  | "asked" | "requested" | "accepted" | "confirmed" | "unobserved" | "overdue" | "failed" | "done" | "undone" | "dismissed";
+
+/** Newest first. */
+export interface ActionsResponse {
+  actions: Action[];
+}
+export interface ActionResponse {
+  action: Action;
+}
+
+export interface Action {
+  id: string;
+  kind: ActionKind;
+  model: string;
+  environment: string;
+  from_version: string | null;
+  to_version: string | null;
+  retrain_id: string | null;
+  state: ActionState;
+  /** What led to it, in words, as the webhook has it. */
+  because: string[];
+  rule: string | null;
+  alert_id: string | null;
+  /** "rule", or the label of the key that asked. */
+  requested_by: string;
+  requested_at: Instant;
+  accepted_at: Instant | null;
+  finished_at: Instant | null;
+  deadline: Instant;
+  /** Oldest first. */
+  events: { at: Instant; state: ActionState; note: string }[];
+  deliveries: Delivery[];
+}
+
+/** One message of the outbox. */
+export interface Delivery {
+  id: string;
+  channel: "webhook" | "email";
+  route: string;
+  /** Host or mail address: never a whole URL, which may hold a secret. */
+  destination: string;
+  state: "pending" | "delivered" | "dead";
+  attempts: number;
+  last_status: number | null;
+  last_error: string | null;
+  created_at: Instant;
+  delivered_at: Instant | null;
+}
+
+// ── Alerts: GET /api/v1/alerts?model=&environment=&state=firing,pending,resolved&from=&to=&limit= ─────────
+
+/** Firing first, most severe first, then newest. */
+export interface AlertsResponse {
+  alerts: Alert[];
+}
+
+export interface Alert {
+  id: string;
+  rule: string;
+  severity: "info" | "warning" | "critical";
+  state: "pending" | "firing" | "resolved";
+  model: string;
+  version: string;
+  environment: string;
+  segment: string;
+  signal: string;
+  subject: string;
+  value: number | null;
+  lower: number | null;
+  upper: number | null;
+  side: "above" | "below" | null;
+  threshold: number | null;
+  window_s: number | null;
+  /** Start of the present state. */
+  since: Instant;
+  firing_since: Instant | null;
+  resolved_at: Instant | null;
+  /** The rule's own words. */
+  why: string;
+  silenced_until: Instant | null;
+  transitions: { at: Instant; from: string; to: string; value: number | null; reason: string }[];
+  deliveries: Delivery[];
+  actions: Action[];
+}
+
+// ── Inferences: GET /api/v1/models/{model}/inferences?from=&to=&version=&limit=&cursor=&environment= ──────
+
+export interface InferencesResponse {
+  /** Exact. */
+  total: number;
+  items: Inference[];
+  next: string | null;
+}
+
+export interface Inference {
+  request_id: string;
+  time: Instant;
+  version: string;
+  environment: string;
+  service: string;
+  segment: string;
+  arm: string;
+  prediction_label: string | null;
+  prediction_score: number | null;
+  prediction_value: number | null;
+  latency_ms: number | null;
+  error_type: string | null;
+  trace_id: string | null;
+  span_id: string | null;
+  features: Record<string, number | string | null>;
+  outcomes: { kind: "label" | "verdict" | "conversion"; value: string | number | boolean; at: Instant }[];
+}
+
+// ── Errors: GET /api/v1/search?q=&from=&to=&limit=&cursor=  and one: GET /api/v1/search/hits/{id} → SearchHit
+
+export interface SearchResponse {
+  total: number;
+  took_ms: number;
+  /** Newest first. */
+  hits: SearchHit[];
+  /** For the fields model, version, service, environment, severity, error_type: at most 20 values each. */
+  facets: Facet[];
+  histogram: Histogram;
+  /** `null` at the end. */
+  next: string | null;
+}
+
+export interface SearchHit {
+  /** Stays the same while the error is kept, so that it can be linked to. */
+  id: string;
+  time: Instant;
+  severity: string;
+  service: string;
+  model: string;
+  version: string;
+  environment: string;
+  trace_id: string;
+  span_id: string;
+  error_type: string;
+  message: string;
+  stack: string;
+  attributes: Record<string, unknown>;
+  /** The message and the part of the stack that matched, cut into pieces; `match` ones are drawn highlighted. */
+  highlights: { field: "message" | "stack"; parts: { text: string; match: boolean }[] }[];
+}
+
+export interface Facet {
+  field: string;
+  values: { value: string; count: number }[];
+  /** Hits with other values than those listed. */
+  other: number;
+}
+
+/** `counts[i]` belongs to [from + i·step_s, from + (i+1)·step_s); 0 is none. */
+export interface Histogram {
+  from: UnixSeconds;
+  step_s: number;
+  counts: number[];
+}
