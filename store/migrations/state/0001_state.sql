@@ -27,7 +27,8 @@ CREATE TABLE deployments (
     body             TEXT   NOT NULL,              -- the announcement as it came
     at               BIGINT NOT NULL,              -- when it took effect
     created_at       BIGINT NOT NULL,
-    watch_until      BIGINT NOT NULL
+    watch_until      BIGINT NOT NULL,
+    planned_at       BIGINT                        -- when the baseline was fixed and the replays were queued
 );
 CREATE INDEX deployments_by_model ON deployments (model, created_at);
 
@@ -54,6 +55,7 @@ CREATE TABLE control_sets (
     warnings    TEXT   NOT NULL,
     created_at  BIGINT NOT NULL,
     is_current  INTEGER NOT NULL,
+    planned_at  BIGINT,                            -- when the replays that it calls for were queued
     PRIMARY KEY (model, id)
 );
 
@@ -75,11 +77,14 @@ CREATE TABLE replays (
     version       TEXT   NOT NULL,
     environment   TEXT   NOT NULL,
     set_id        TEXT   NOT NULL,
-    runner        TEXT   NOT NULL,
+    runner        TEXT,                            -- what ran it; NULL until it was started
     state         TEXT   NOT NULL,                 -- queued | running | done | failed | skipped
     reason        TEXT,
-    requested_by  TEXT   NOT NULL,                 -- api | release | set
+    requested_by  TEXT   NOT NULL,                 -- api | release | set | baseline
     deployment_id TEXT,
+    baseline_version TEXT,                         -- what its verdict compares with; NULL: nothing, or not fixed yet
+    baseline_fixed INTEGER NOT NULL,
+    attempts      BIGINT NOT NULL,                 -- starts, so that a replay that kills the process ends as failed
     metrics       TEXT,
     created_at    BIGINT NOT NULL,
     started_at    BIGINT,
