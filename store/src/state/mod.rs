@@ -1,10 +1,20 @@
 //! What Driftlead has decided: SQLite in WAL mode with `synchronous=FULL`, one file per noun.
+//!
+//! [`State::open`] brings the schema up to date ([`migrate`]); after that every noun's file adds methods to
+//! [`State`]. A decision with consequences is one transaction ([`State::begin`]): the state that caused it,
+//! what it caused, and the row of the outbox that tells others. SQL stays within what PostgreSQL also
+//! speaks. Deliberately absent: telemetry, and everything that is computed from it.
+
+pub mod audit;
+pub mod keys;
+mod migrate;
+pub mod settings;
+pub mod silences;
 
 use std::path::Path;
-use std::str::FromStr;
 
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool, Transaction};
 
 /// Connections of the pool: SQLite writes one at a time, the others read.
 const MAX_CONNECTIONS: u32 = 4;
@@ -18,6 +28,38 @@ pub enum StateError {
     /// A stored value does not read back.
     #[error("the state holds a value that this version cannot read: {0}")]
     Value(#[from] serde_json::Error),
+    /// A later Driftlead has migrated this folder.
+    #[error(
+        "the data folder was written by a newer Driftlead (its state has migration {found}, this version knows {known}): \
+         start that version or a later one, or choose another folder with --data"
+    )]
+    Newer {
+        /// The latest migration that the folder has.
+        found: i64,
+        /// The latest migration that this version has.
+        known: i64,
+    },
+    /// The schema of this folder is not the one that this version would have made.
+    #[error(
+        "migration {number} ({name}) of the state is not the one that this data folder was made with: \
+         it comes from a build between releases; choose another folder with --data"
+    )]
+    Changed {
+        /// Number of the migration.
+        number: i64,
+        /// Its name.
+        name: &'static str,
+    },
+    /// A migration failed; nothing of it was kept.
+    #[error("migration {number} ({name}) of the state failed: {source}")]
+    Migration {
+        /// Number of the migration.
+        number: i64,
+        /// Its name.
+        name: &'static str,
+        /// What the database said.
+        source: sqlx::Error,
+    },
 }
 
 /// The state database.
@@ -27,12 +69,12 @@ pub struct State {
 }
 
 impl State {
-    /// Opens or creates the database file.
+    /// Opens or creates the database file and applies the migrations that it lacks.
     ///
     /// # Errors
-    /// The file cannot be opened.
+    /// The file cannot be opened, a newer version wrote it, or a migration fails.
     pub async fn open(path: &Path) -> Result<Self, StateError> {
-        let options = SqliteConnectOptions::from_str("sqlite://")?
+        let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
@@ -42,11 +84,26 @@ impl State {
             .max_connections(MAX_CONNECTIONS)
             .connect_with(options)
             .await?;
+        migrate::migrate(&pool, migrate::MIGRATIONS).await?;
         Ok(Self { pool })
     }
 
     /// The pool, for the queries of this module's files.
     pub fn pool(&self) -> &SqlitePool {
         &self.pool
+    }
+
+    /// A transaction that writes. It takes the write lock at once, so that what it reads cannot change
+    /// before it writes; it is rolled back when it is dropped without a commit.
+    ///
+    /// # Errors
+    /// Another writer held the lock for longer than SQLite's busy timeout (5 s).
+    pub async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StateError> {
+        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Closes all connections, after those in use have been given back.
+    pub async fn close(&self) {
+        self.pool.close().await;
     }
 }
