@@ -11,6 +11,13 @@ mod migrate;
 pub mod settings;
 pub mod silences;
 
+mod column;
+pub mod control;
+pub mod deployments;
+pub mod replays;
+pub mod verdicts;
+pub mod versions;
+
 use std::path::Path;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};

@@ -1,1 +1,2 @@
 //! Every query that reads from or maintains ClickHouse, one file per noun.
+pub mod live;

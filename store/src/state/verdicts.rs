@@ -1,0 +1,211 @@
+//! Verdicts of the gate, each with everything that it was made from, so that it can be made again.
+
+use serde::{Deserialize, Serialize};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{FromRow, Row, SqliteConnection};
+
+use super::{State, StateError, column};
+use crate::clock::UnixNanos;
+
+/// Verdicts that one listing returns at most.
+const LISTING_LIMIT: i64 = 1_000;
+
+/// What the gate says of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VerdictKind {
+    /// It may serve.
+    Pass,
+    /// It is surely worse than allowed.
+    Fail,
+    /// This set cannot tell.
+    Inconclusive,
+}
+
+impl VerdictKind {
+    /// As the state and the API have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+/// An example that one of two versions answers rightly and the other wrongly.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Flip {
+    /// The example's id.
+    pub example: String,
+    /// What was expected.
+    pub expected: String,
+    /// What the baseline answered.
+    pub before: String,
+    /// What the version answers.
+    pub after: String,
+    /// Whether the version lost it; else it gained it.
+    pub harmed: bool,
+    /// The example's segment.
+    pub segment: Option<String>,
+    /// The example's tags.
+    pub tags: Vec<String>,
+}
+
+/// A verdict as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verdict {
+    /// `ver_…`.
+    pub id: String,
+    /// The model.
+    pub model: String,
+    /// The version that is judged.
+    pub version: String,
+    /// The environment whose release it is.
+    pub environment: String,
+    /// What it was compared with; `None`: only the floor counted.
+    pub baseline_version: Option<String>,
+    /// The control set.
+    pub set_id: String,
+    /// The version's replay.
+    pub replay_id: String,
+    /// The baseline's replay.
+    pub baseline_replay_id: Option<String>,
+    /// What the gate says.
+    pub verdict: VerdictKind,
+    /// Why, in words, the weightiest first.
+    pub reasons: Vec<String>,
+    /// The examples whose answers differ in being right.
+    pub flips: Vec<Flip>,
+    /// Metrics with bounds, thresholds, seed, what the set could have missed; an object.
+    pub details: serde_json::Value,
+    /// When it was given.
+    pub created_at: UnixNanos,
+}
+
+const COLUMNS: &str = "id, model, version, environment, baseline_version, set_id, replay_id, baseline_replay_id, verdict, reasons, flips, details, created_at";
+
+impl FromRow<'_, SqliteRow> for Verdict {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            model: row.try_get("model")?,
+            version: row.try_get("version")?,
+            environment: row.try_get("environment")?,
+            baseline_version: row.try_get("baseline_version")?,
+            set_id: row.try_get("set_id")?,
+            replay_id: row.try_get("replay_id")?,
+            baseline_replay_id: row.try_get("baseline_replay_id")?,
+            verdict: column::text_enum(row, "verdict")?,
+            reasons: column::json(row, "reasons")?,
+            flips: column::json(row, "flips")?,
+            details: column::json(row, "details")?,
+            created_at: UnixNanos(row.try_get("created_at")?),
+        })
+    }
+}
+
+pub(super) async fn insert(connection: &mut SqliteConnection, verdict: &Verdict) -> Result<(), StateError> {
+    sqlx::query(
+        "INSERT INTO verdicts (id, model, version, environment, baseline_version, set_id, replay_id, baseline_replay_id, verdict, reasons, \
+         flips, details, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&verdict.id)
+    .bind(&verdict.model)
+    .bind(&verdict.version)
+    .bind(&verdict.environment)
+    .bind(&verdict.baseline_version)
+    .bind(&verdict.set_id)
+    .bind(&verdict.replay_id)
+    .bind(&verdict.baseline_replay_id)
+    .bind(verdict.verdict.as_str())
+    .bind(serde_json::to_string(&verdict.reasons)?)
+    .bind(serde_json::to_string(&verdict.flips)?)
+    .bind(verdict.details.to_string())
+    .bind(verdict.created_at.0)
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+impl State {
+    /// Keeps a verdict on a replay whose results are written already.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn insert_verdict(&self, verdict: &Verdict) -> Result<(), StateError> {
+        let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
+        insert(&mut transaction, verdict).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// The newest verdict on a version, in one environment or in any.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn latest_verdict(&self, model: &str, version: &str, environment: Option<&str>) -> Result<Option<Verdict>, StateError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM verdicts WHERE model = ? AND version = ? AND (? IS NULL OR environment = ?) \
+             ORDER BY created_at DESC, id DESC LIMIT 1"
+        );
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(model)
+            .bind(version)
+            .bind(environment)
+            .bind(environment)
+            .fetch_optional(self.pool())
+            .await?)
+    }
+
+    /// The verdict on one replay.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn verdict_of_replay(&self, replay_id: &str) -> Result<Option<Verdict>, StateError> {
+        let sql = format!("SELECT {COLUMNS} FROM verdicts WHERE replay_id = ? ORDER BY created_at DESC, id DESC LIMIT 1");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(replay_id)
+            .fetch_optional(self.pool())
+            .await?)
+    }
+
+    /// The verdicts on the versions of a model, the newest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn verdicts(&self, model: &str) -> Result<Vec<Verdict>, StateError> {
+        let sql = format!("SELECT {COLUMNS} FROM verdicts WHERE model = ? ORDER BY created_at DESC, id DESC LIMIT ?");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(model)
+            .bind(LISTING_LIMIT)
+            .fetch_all(self.pool())
+            .await?)
+    }
+
+    /// Verdicts given after `since` (creation instant and id), the oldest first: what is still to be published
+    /// as signals.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn verdicts_since(&self, since: &VerdictCursor, limit: u32) -> Result<Vec<Verdict>, StateError> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM verdicts WHERE created_at > ? OR (created_at = ? AND id > ?) ORDER BY created_at, id LIMIT ?");
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(since.created_at.0)
+            .bind(since.created_at.0)
+            .bind(&since.id)
+            .bind(i64::from(limit))
+            .fetch_all(self.pool())
+            .await?)
+    }
+}
+
+/// How far verdicts were published.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct VerdictCursor {
+    /// Creation instant of the last one.
+    pub created_at: UnixNanos,
+    /// Its id.
+    pub id: String,
+}
