@@ -34,7 +34,12 @@ pub struct Label {
 impl Label {
     /// The truth about one request.
     pub fn new(request_id: impl Into<String>, label: impl Into<String>) -> Self {
-        Self { model: MODEL, request_id: request_id.into(), kind: "label", label: label.into() }
+        Self {
+            model: MODEL,
+            request_id: request_id.into(),
+            kind: "label",
+            label: label.into(),
+        }
     }
 }
 
@@ -45,7 +50,10 @@ impl Api {
     /// The client cannot be built.
     pub fn new(web: &str) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder().timeout(Duration::from_secs(60)).build()?;
-        Ok(Self { client, base: format!("http://{web}") })
+        Ok(Self {
+            client,
+            base: format!("http://{web}"),
+        })
     }
 
     /// `GET` of a path under `/api/v1`.
@@ -77,7 +85,11 @@ impl Api {
     /// # Errors
     /// As [`Api::get`].
     pub async fn put_text<Answer: DeserializeOwned>(&self, path: &str, content_type: &str, body: String) -> anyhow::Result<Answer> {
-        self.answer(self.client.put(self.url(path)).header("content-type", content_type).body(body), path).await
+        self.answer(
+            self.client.put(self.url(path)).header("content-type", content_type).body(body),
+            path,
+        )
+        .await
     }
 
     /// Hands over labels, in bounded requests.

@@ -52,7 +52,10 @@ impl WaitingLogProcessor {
             .with_compression(Compression::Gzip)
             .build()?;
         let (queue, messages) = mpsc::channel(QUEUE_RECORDS);
-        Ok(Self { queue, exporter: Mutex::new(Some((exporter, messages))) })
+        Ok(Self {
+            queue,
+            exporter: Mutex::new(Some((exporter, messages))),
+        })
     }
 }
 
@@ -62,7 +65,10 @@ impl WaitingLogProcessor {
 /// The exporter cannot be built.
 pub fn logger_provider(otlp_grpc: &str, resource: Resource) -> anyhow::Result<SdkLoggerProvider> {
     let processor = WaitingLogProcessor::new(otlp_grpc)?;
-    Ok(SdkLoggerProvider::builder().with_resource(resource).with_log_processor(processor).build())
+    Ok(SdkLoggerProvider::builder()
+        .with_resource(resource)
+        .with_log_processor(processor)
+        .build())
 }
 
 impl LogProcessor for WaitingLogProcessor {

@@ -42,10 +42,21 @@ impl Server {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).context("cannot remove the last ready file"),
             _ => {}
         }
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(&log_path).context("cannot write the server's log")?;
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log_path)
+            .context("cannot write the server's log")?;
         let mut child = Command::new(std::env::current_exe()?)
             .arg("serve")
-            .args([Path::new("--config"), configuration, Path::new("--data"), &data.join("data"), Path::new("--ready-file"), &ready])
+            .args([
+                Path::new("--config"),
+                configuration,
+                Path::new("--data"),
+                &data.join("data"),
+                Path::new("--ready-file"),
+                &ready,
+            ])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -71,7 +82,11 @@ impl Server {
     /// It does not end in time (it is killed then).
     pub async fn stop(mut self) -> anyhow::Result<()> {
         if let Some(id) = self.child.id() {
-            Command::new("kill").args(["-TERM", &id.to_string()]).status().await.context("cannot signal the server")?;
+            Command::new("kill")
+                .args(["-TERM", &id.to_string()])
+                .status()
+                .await
+                .context("cannot signal the server")?;
         }
         match tokio::time::timeout(STOP_TIMEOUT, self.child.wait()).await {
             Ok(status) => {

@@ -33,7 +33,10 @@ impl SmtpSink {
     /// No port can be had.
     pub async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let sink = Self { address: listener.local_addr()?, mails: Arc::default() };
+        let sink = Self {
+            address: listener.local_addr()?,
+            mails: Arc::default(),
+        };
         let mails = sink.mails.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -68,13 +71,20 @@ async fn converse(stream: TcpStream, mails: Arc<Mutex<Vec<Mail>>>) -> std::io::R
                 b"250 OK\r\n"
             }
             "RCPT" => {
-                recipients.extend(line.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(address, _)| address.to_owned()));
+                recipients.extend(
+                    line.split_once('<')
+                        .and_then(|(_, rest)| rest.split_once('>'))
+                        .map(|(address, _)| address.to_owned()),
+                );
                 b"250 OK\r\n"
             }
             "DATA" => {
                 writer.write_all(b"354 go on\r\n").await?;
                 let text = read_mail(&mut lines).await?;
-                let mail = Mail { recipients: std::mem::take(&mut recipients), subject: subject_of(&text) };
+                let mail = Mail {
+                    recipients: std::mem::take(&mut recipients),
+                    subject: subject_of(&text),
+                };
                 mails.lock().unwrap_or_else(PoisonError::into_inner).push(mail);
                 b"250 kept\r\n"
             }
@@ -105,9 +115,17 @@ async fn read_mail<R: tokio::io::AsyncBufRead + Unpin>(lines: &mut tokio::io::Li
 
 /// The subject, its folded lines joined.
 fn subject_of(mail: &str) -> String {
-    let mut lines = mail.lines().take_while(|line| !line.is_empty()).skip_while(|line| !line.to_ascii_lowercase().starts_with("subject:"));
-    let first = lines.next().and_then(|line| line.split_once(':')).map_or("", |(_, value)| value.trim());
-    lines.take_while(|line| line.starts_with([' ', '\t'])).fold(first.to_owned(), |subject, line| subject + " " + line.trim())
+    let mut lines = mail
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .skip_while(|line| !line.to_ascii_lowercase().starts_with("subject:"));
+    let first = lines
+        .next()
+        .and_then(|line| line.split_once(':'))
+        .map_or("", |(_, value)| value.trim());
+    lines
+        .take_while(|line| line.starts_with([' ', '\t']))
+        .fold(first.to_owned(), |subject, line| subject + " " + line.trim())
 }
 
 #[cfg(test)]

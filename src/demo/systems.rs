@@ -61,7 +61,12 @@ impl Systems {
     pub async fn start(first_version: &str) -> std::io::Result<Self> {
         let (live, _) = watch::channel(first_version.to_owned());
         let (retrain_sender, retrainings) = mpsc::channel(MAX_WAITING_RETRAININGS);
-        let shared = Arc::new(Shared { live: live.clone(), retrainings: retrain_sender, alerts: Mutex::default(), deliveries: Mutex::default() });
+        let shared = Arc::new(Shared {
+            live: live.clone(),
+            retrainings: retrain_sender,
+            alerts: Mutex::default(),
+            deliveries: Mutex::default(),
+        });
         let router = Router::new()
             .route("/rollback", post(roll_back))
             .route("/retrain", post(retrain))
@@ -70,7 +75,12 @@ impl Systems {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { address, live, retrainings, shared })
+        Ok(Self {
+            address,
+            live,
+            retrainings,
+            shared,
+        })
     }
 
     /// Alerts received so far.
@@ -82,7 +92,11 @@ impl Systems {
 impl Shared {
     /// Whether this delivery is new: a message that comes twice carries the same `webhook-id` and is acted on once.
     fn is_new(&self, headers: &HeaderMap) -> bool {
-        let id = headers.get("webhook-id").and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
+        let id = headers
+            .get("webhook-id")
+            .and_then(|id| id.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
         let mut deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
         if deliveries.contains(&id) {
             return false;
@@ -93,7 +107,9 @@ impl Shared {
 }
 
 async fn roll_back(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(message): Json<Value>) -> StatusCode {
-    let Some(target) = message["data"]["to"].as_str() else { return StatusCode::UNPROCESSABLE_ENTITY };
+    let Some(target) = message["data"]["to"].as_str() else {
+        return StatusCode::UNPROCESSABLE_ENTITY;
+    };
     if shared.is_new(&headers) {
         shared.live.send_replace(target.to_owned());
     }
@@ -102,9 +118,20 @@ async fn roll_back(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(m
 
 async fn retrain(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(message): Json<Value>) -> StatusCode {
     let data = &message["data"];
-    let Some(retrain_id) = data["retrain_id"].as_str() else { return StatusCode::UNPROCESSABLE_ENTITY };
-    let because = data["because"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-    let request = RetrainRequest { retrain_id: retrain_id.to_owned(), because };
+    let Some(retrain_id) = data["retrain_id"].as_str() else {
+        return StatusCode::UNPROCESSABLE_ENTITY;
+    };
+    let because = data["because"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect();
+    let request = RetrainRequest {
+        retrain_id: retrain_id.to_owned(),
+        because,
+    };
     if !shared.is_new(&headers) {
         return StatusCode::ACCEPTED;
     }
@@ -117,7 +144,11 @@ async fn retrain(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(mes
 async fn receive_alert(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(message): Json<Value>) -> StatusCode {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     if shared.is_new(&headers) {
-        let alert = ReceivedAlert { rule: text(&message["data"]["rule"]), kind: text(&message["type"]), at: std::time::Instant::now() };
+        let alert = ReceivedAlert {
+            rule: text(&message["data"]["rule"]),
+            kind: text(&message["type"]),
+            at: std::time::Instant::now(),
+        };
         shared.alerts.lock().unwrap_or_else(PoisonError::into_inner).push(alert);
     }
     StatusCode::NO_CONTENT

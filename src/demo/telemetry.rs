@@ -87,7 +87,13 @@ impl Voice {
 
     /// Reports an answered request.
     pub fn served(&self, served: &Served) {
-        let mut record = self.inference(&served.request_id, served.time_ns, &served.version, served.latency_ms, Severity::Info);
+        let mut record = self.inference(
+            &served.request_id,
+            served.time_ns,
+            &served.version,
+            served.latency_ms,
+            Severity::Info,
+        );
         record.add_attribute("ml.prediction.label", served.label.clone());
         record.add_attribute("ml.prediction.score", served.score);
         for (name, value) in &served.features {
@@ -103,7 +109,13 @@ impl Voice {
 
     /// Reports a failed request.
     pub fn failed(&self, failed: &Failed) {
-        let mut record = self.inference(&failed.request_id, failed.time_ns, &failed.version, failed.latency_ms, Severity::Error);
+        let mut record = self.inference(
+            &failed.request_id,
+            failed.time_ns,
+            &failed.version,
+            failed.latency_ms,
+            Severity::Error,
+        );
         record.set_body(AnyValue::from(failed.message.clone()));
         record.add_attribute("error.type", failed.error_type.clone());
         self.logger.emit(record);
