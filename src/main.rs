@@ -1,6 +1,3 @@
 //! Driftlead: watches machine-learning models in production and acts when they fail.
 
-mod cli;
-mod demo;
-
 fn main() {}

@@ -14,6 +14,7 @@ pub mod bucket;
 pub mod clickhouse;
 pub mod clock;
 pub mod drain;
+mod durable_file;
 pub mod ids;
 pub mod index;
 pub mod model_settings;

@@ -243,9 +243,10 @@ CREATE INDEX audit_by_time ON audit (at);
 CREATE TABLE dirty_minutes (
     consumer TEXT   NOT NULL,                      -- buckets | profiles | quality
     model    TEXT   NOT NULL,
-    minute   BIGINT NOT NULL,                      -- Unix seconds
+    minute   BIGINT NOT NULL,                      -- Unix seconds of the start
+    seconds  BIGINT NOT NULL,                      -- 60; 3600 where too many minutes were coarsened to hours
     mark     BIGINT NOT NULL,
-    PRIMARY KEY (consumer, model, minute)
+    PRIMARY KEY (consumer, model, minute, seconds)
 );
 
 CREATE TABLE settings (

@@ -4,7 +4,6 @@ mod decoded;
 mod error_document;
 mod inference;
 mod outcome;
-pub mod outcome_line;
 mod signal;
 mod telemetry;
 
