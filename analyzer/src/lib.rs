@@ -1,1 +1,4 @@
 //! Windows, profiles, statistics, signals, control replays and the gate.
+
+pub mod control;
+pub mod models;
