@@ -1,1 +1,1 @@
-//! Integration tests: one binary, one module a part.
+//! Integration tests: the real binary as a user runs it, one module a property.

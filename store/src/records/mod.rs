@@ -4,6 +4,7 @@ mod decoded;
 mod error_document;
 mod inference;
 mod outcome;
+pub mod outcome_line;
 mod signal;
 mod telemetry;
 

@@ -5,10 +5,13 @@
 //! what it caused, and the row of the outbox that tells others. SQL stays within what PostgreSQL also
 //! speaks. Deliberately absent: telemetry, and everything that is computed from it.
 
+pub mod actions;
+pub mod alerts;
 pub mod audit;
 pub mod dirty;
 pub mod keys;
 mod migrate;
+pub mod outbox;
 pub mod settings;
 pub mod silences;
 

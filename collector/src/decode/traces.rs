@@ -1,0 +1,144 @@
+//! Spans: raw rows, and what they tell of inferences and errors.
+
+use std::sync::Arc;
+
+use driftlead_store::clock::UnixNanos;
+use driftlead_store::records::{Half, Scope, SpanEvent, SpanLink, SpanRecord};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
+use opentelemetry_proto::tonic::trace::v1::{Span, status};
+
+use super::Work;
+use super::attributes::pairs_of;
+use super::bounds::instant;
+use super::cuts::{Cuts, reasons};
+use super::errors;
+use super::origin::{Origin, scope_of};
+use super::predictions::{self, Told};
+use crate::ids;
+
+const NANOS_PER_MILLI: f64 = 1e6;
+
+pub(super) fn decode(request: ExportTraceServiceRequest, work: &mut Work) {
+    for group in request.resource_spans {
+        let origin = Origin::read(group.resource, group.schema_url, &mut work.cuts);
+        for scope_spans in group.scope_spans {
+            let scope = scope_of(scope_spans.scope, scope_spans.schema_url, &mut work.cuts);
+            for span in scope_spans.spans {
+                if ids::span_ids_valid(&span.trace_id, &span.span_id, &span.parent_span_id) {
+                    decode_span(span, &origin, &scope, work);
+                } else {
+                    work.cuts.add(reasons::INVALID_IDS, 1);
+                }
+            }
+        }
+    }
+}
+
+fn decode_span(span: Span, origin: &Origin, scope: &Arc<Scope>, work: &mut Work) {
+    let (stated, duration_ns) = times(&span, work.received_time);
+    let placed = work.bounds.place(stated);
+    work.set_aside.add(&placed);
+    let failed = is_failed(&span);
+    let told = Told {
+        half: Half::Span,
+        origin,
+        attributes: &span.attributes,
+        event_time: stated,
+        trace_id: ids::trace_id_text(&span.trace_id),
+        span_id: ids::span_id_text(&span.span_id),
+        duration_ms: Some(duration_ns as f64 / NANOS_PER_MILLI),
+        failed,
+    };
+    let mut half = predictions::is_inference_span(&span.attributes).then(|| told.read(work)).flatten();
+    if let Some(half) = &mut half {
+        errors::take_exception_type(half, &span);
+    }
+    let (trace_id, span_id) = (told.trace_id, told.span_id);
+    errors::of_span(
+        &span,
+        half.as_ref(),
+        origin,
+        placed,
+        &work.bounds,
+        &mut work.cuts,
+        &mut work.decoded.errors,
+    );
+    if let Some(half) = half.filter(|_| work.bounds.in_windows(stated)) {
+        work.decoded.halves.push(half);
+    }
+    let mut attributes = pairs_of(span.attributes, &mut work.cuts);
+    placed.flag(&mut attributes);
+    let status = span.status.unwrap_or_default();
+    work.decoded.spans.push(SpanRecord {
+        resource: Arc::clone(&origin.resource),
+        scope: Arc::clone(scope),
+        timestamp: placed.time,
+        trace_id,
+        span_id,
+        parent_span_id: ids::span_id_text(&span.parent_span_id),
+        trace_state: span.trace_state,
+        name: span.name,
+        kind: kind_name(span.kind),
+        duration_ns,
+        status_code: status_name(status.code),
+        status_message: status.message,
+        attributes,
+        events: span.events.into_iter().map(|event| span_event(event, &mut work.cuts)).collect(),
+        links: span.links.into_iter().map(|link| span_link(link, &mut work.cuts)).collect(),
+    });
+}
+
+/// Start and duration. A span without a start is taken to begin when it ended, without an end to take no time.
+fn times(span: &Span, received_time: UnixNanos) -> (UnixNanos, u64) {
+    match (span.start_time_unix_nano, span.end_time_unix_nano) {
+        (0, 0) => (received_time, 0),
+        (0, end) => (instant(end), 0),
+        (start, end) => (instant(start), end.saturating_sub(start)),
+    }
+}
+
+/// Whether the span's status is Error.
+pub(super) fn is_failed(span: &Span) -> bool {
+    span.status
+        .as_ref()
+        .is_some_and(|status| status.code == status::StatusCode::Error as i32)
+}
+
+fn kind_name(kind: i32) -> &'static str {
+    match kind {
+        1 => "Internal",
+        2 => "Server",
+        3 => "Client",
+        4 => "Producer",
+        5 => "Consumer",
+        _ => "Unspecified",
+    }
+}
+
+fn status_name(code: i32) -> &'static str {
+    match code {
+        1 => "Ok",
+        2 => "Error",
+        _ => "Unset",
+    }
+}
+
+fn span_event(event: Event, cuts: &mut Cuts) -> SpanEvent {
+    SpanEvent {
+        timestamp: instant(event.time_unix_nano),
+        name: event.name,
+        attributes: pairs_of(event.attributes, cuts),
+    }
+}
+
+fn span_link(link: Link, cuts: &mut Cuts) -> SpanLink {
+    let valid = ids::log_ids_valid(&link.trace_id, &link.span_id);
+    cuts.add(reasons::INVALID_LINKED_ID, u64::from(!valid));
+    SpanLink {
+        trace_id: ids::trace_id_text(&link.trace_id),
+        span_id: ids::span_id_text(&link.span_id),
+        trace_state: link.trace_state,
+        attributes: pairs_of(link.attributes, cuts),
+    }
+}

@@ -1,0 +1,117 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Watches machine-learning models in production and acts when they fail.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `driftlead` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server: OTLP in, pages and API out.
+    Serve(ServeArguments),
+    /// Play a closed loop on real data: drift, retraining, a bad release, its rollback.
+    Demo(DemoArguments),
+    /// Ask whether a version may go out: exit 0 pass, 1 fail, 2 error, 3 inconclusive.
+    Gate(GateArguments),
+    /// Check the configuration and its rule files.
+    CheckConfig {
+        /// The configuration file.
+        #[arg(long, default_value = "driftlead.toml")]
+        config: PathBuf,
+    },
+    /// Manage API keys.
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// The embedded database engine, started by `serve`.
+    #[command(hide = true)]
+    Engine,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// The configuration file; without one everything has its default.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// The folder for everything that is kept.
+    #[arg(long, default_value = "data")]
+    pub data: PathBuf,
+    /// Write the addresses here, as JSON, once requests are accepted.
+    #[arg(long)]
+    pub ready_file: Option<PathBuf>,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub struct DemoArguments {
+    /// The folder for the demo's data; without one a new temporary folder.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// End when the loop is closed.
+    #[arg(long)]
+    pub once: bool,
+    /// Write what was measured here, as JSON.
+    #[arg(long)]
+    pub summary: Option<PathBuf>,
+    /// Seed of everything that is drawn by lot.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Where the census files are; unset: where `make demo-data` puts them.
+    #[arg(long)]
+    pub census: Option<PathBuf>,
+}
+
+/// Arguments of `gate`.
+#[derive(Debug, Args)]
+pub struct GateArguments {
+    /// The model.
+    #[arg(long)]
+    pub model: String,
+    /// The version that asks to go out.
+    #[arg(long)]
+    pub version: String,
+    /// The server.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub server: String,
+    /// An API key with the scope `operate`.
+    #[arg(long, env = "DRIFTLEAD_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+    /// Write a JUnit report here.
+    #[arg(long)]
+    pub junit: Option<PathBuf>,
+    /// `text` or `json`.
+    #[arg(long, default_value = "text", value_parser = ["text", "json"])]
+    pub format: String,
+    /// Seconds to wait for the verdict.
+    #[arg(long, default_value_t = 300)]
+    pub timeout: u64,
+}
+
+/// What can be done with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key; it is printed once and kept only as a hash.
+    New {
+        /// What it may do: ingest, read, operate or admin. May be given several times.
+        #[arg(long = "scope", required = true)]
+        scopes: Vec<String>,
+        /// The environments that it is limited to; none: all.
+        #[arg(long = "environment")]
+        environments: Vec<String>,
+        /// What it is for.
+        #[arg(long, default_value = "")]
+        label: String,
+        /// The data folder.
+        #[arg(long, default_value = "data")]
+        data: PathBuf,
+    },
+}

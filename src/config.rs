@@ -1,0 +1,279 @@
+//! The configuration as it is written: one TOML file, overridden by `DRIFTLEAD_<SECTION>__<KEY>`.
+//!
+//! Everything has a default, so an empty file (or none) is a valid configuration. Unknown keys are errors:
+//! a misspelt threshold must not be silently ignored.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use driftlead_alerting::config::{ReceiverConfig, SmtpConfig};
+use driftlead_store::model_settings::ModelSettings;
+
+/// Prefix of the environment variables that override the file.
+const ENVIRONMENT_PREFIX: &str = "DRIFTLEAD_";
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Addresses.
+    pub listen: ListenConfig,
+    /// The log.
+    pub log: LogConfig,
+    /// The embedded engine.
+    pub engine: EngineConfig,
+    /// A ClickHouse server or cluster instead of the embedded engine.
+    pub clickhouse: Option<ClickHouseServerConfig>,
+    /// What is kept of inputs.
+    pub privacy: PrivacyConfig,
+    /// How long what is kept.
+    pub retention: RetentionConfig,
+    /// When and how drift is looked at.
+    pub drift: DriftConfig,
+    /// Labels and quality.
+    pub quality: QualityConfig,
+    /// Where rules come from.
+    pub rules: RulesConfig,
+    /// Who is told.
+    pub receivers: Vec<ReceiverConfig>,
+    /// The mail server.
+    pub smtp: Option<SmtpConfig>,
+    /// What is declared about models.
+    pub models: Vec<ModelSettings>,
+    /// The address under which people reach the pages, for links in messages.
+    pub public_url: Option<String>,
+}
+
+/// `[listen]`: port 0 takes a free one.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListenConfig {
+    /// Pages and API.
+    pub web: SocketAddr,
+    /// OTLP over gRPC.
+    pub otlp_grpc: SocketAddr,
+    /// OTLP over HTTP.
+    pub otlp_http: SocketAddr,
+}
+
+impl Default for ListenConfig {
+    fn default() -> Self {
+        Self {
+            web: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            otlp_grpc: SocketAddr::from(([127, 0, 0, 1], 4317)),
+            otlp_http: SocketAddr::from(([127, 0, 0, 1], 4318)),
+        }
+    }
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// Bytes on disk past which requests are refused retryably; unset: 20 GiB or 80 % of the free space.
+    pub max_bytes: Option<u64>,
+    /// Bytes of a segment; unset: 64 MiB.
+    pub segment_bytes: Option<u64>,
+}
+
+/// `[engine]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineConfig {
+    /// `libchdb.so`; unset: beside the executable, then `../engine/`.
+    pub library: Option<PathBuf>,
+}
+
+/// `[clickhouse]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClickHouseServerConfig {
+    /// Address of its HTTP interface.
+    pub url: String,
+    /// User.
+    #[serde(default = "default_user")]
+    pub user: String,
+    /// Password.
+    #[serde(default)]
+    pub password: String,
+    /// Database.
+    #[serde(default = "default_database")]
+    pub database: String,
+    /// Name of the cluster, for replicated and distributed tables.
+    pub cluster: Option<String>,
+}
+
+fn default_user() -> String {
+    "default".into()
+}
+
+fn default_database() -> String {
+    "driftlead".into()
+}
+
+/// `[privacy]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PrivacyConfig {
+    /// Keep the texts of inputs; otherwise their lengths and hashes.
+    pub keep_text: bool,
+    /// Attributes whose values are replaced before anything is written: names, or `prefix.*`.
+    pub redact: Vec<String>,
+}
+
+/// `[retention]`, in days.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// Raw telemetry.
+    pub raw_days: u32,
+    /// Inferences and outcomes.
+    pub inferences_days: u32,
+    /// Profiles by minute and 10-second buckets.
+    pub minute_profiles_days: u32,
+    /// Signals and coarser profiles.
+    pub signals_days: u32,
+    /// The error index.
+    pub errors_days: u32,
+}
+
+impl Default for RetentionConfig {
+    fn default() -> Self {
+        Self { raw_days: 30, inferences_days: 90, minute_profiles_days: 14, signals_days: 400, errors_days: 30 }
+    }
+}
+
+/// `[drift]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DriftConfig {
+    /// Ends of the 1-day windows (RFC 3339); unset: every midnight UTC.
+    pub evaluate_at: Vec<String>,
+}
+
+/// `[quality]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QualityConfig {
+    /// Shortest time between two computations of one window when labels keep coming.
+    #[serde(with = "driftlead_store::model_settings::duration")]
+    pub recompute_interval: std::time::Duration,
+}
+
+impl Default for QualityConfig {
+    fn default() -> Self {
+        Self { recompute_interval: std::time::Duration::from_secs(300) }
+    }
+}
+
+/// `[rules]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RulesConfig {
+    /// Rule files, relative to the configuration file; unset: the built-in pack `onboarding`.
+    pub paths: Vec<PathBuf>,
+}
+
+/// What is wrong with a configuration; each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file or a variable is not what is expected.
+    #[error("the configuration {origin}: {message}")]
+    Invalid {
+        /// The file, or "from the environment".
+        origin: String,
+        /// What is wrong and where.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Reads the file (none: the defaults), then applies the environment's overrides.
+    ///
+    /// # Errors
+    /// The file is unreadable or not valid, or a variable names a key that does not exist.
+    pub fn load(path: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Self, ConfigError> {
+        let (mut table, origin) = match path {
+            None => (toml::Table::new(), "from the environment".to_owned()),
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+                // Deserialised once from the text as well, because only then errors name line and column.
+                toml::from_str::<Self>(&text).map_err(|error| invalid(path.display(), error))?;
+                (text.parse().map_err(|error| invalid(path.display(), error))?, path.display().to_string())
+            }
+        };
+        for (name, value) in environment {
+            if let Some(key) = name.strip_prefix(ENVIRONMENT_PREFIX) {
+                override_key(&mut table, key, &value);
+            }
+        }
+        let mut config: Self = table.try_into().map_err(|error| invalid(&origin, error))?;
+        if let Some(folder) = path.and_then(Path::parent) {
+            for rules in &mut config.rules.paths {
+                *rules = folder.join(&*rules);
+            }
+        }
+        Ok(config)
+    }
+}
+
+fn invalid(origin: impl std::fmt::Display, error: toml::de::Error) -> ConfigError {
+    ConfigError::Invalid { origin: origin.to_string(), message: error.to_string().trim_end().to_owned() }
+}
+
+/// `LISTEN__WEB` sets `listen.web`. A value that reads as TOML is taken as that, anything else as text. Names
+/// without `__` are not keys (`DRIFTLEAD_URL` and the like belong to tools).
+fn override_key(table: &mut toml::Table, key: &str, value: &str) {
+    let Some((section, key)) = key.split_once("__") else { return };
+    let parsed = format!("value = {value}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
+    let value = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let section = table.entry(section.to_ascii_lowercase()).or_insert_with(|| toml::Table::new().into());
+    if let Some(section) = section.as_table_mut() {
+        section.insert(key.to_ascii_lowercase(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("driftlead.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(Some(&path), environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+    }
+
+    #[test]
+    fn nothing_written_is_the_defaults() {
+        let config = Config::load(None, std::iter::empty()).unwrap();
+        assert_eq!(config.listen.web.port(), 8080);
+        assert_eq!(config.retention.inferences_days, 90);
+    }
+
+    #[test]
+    fn the_environment_wins() {
+        let config = load("[listen]\nweb = \"127.0.0.1:1\"", &[("DRIFTLEAD_LISTEN__WEB", "127.0.0.1:0"), ("DRIFTLEAD_PRIVACY__KEEP_TEXT", "true")]);
+        let config = config.unwrap();
+        assert_eq!(config.listen.web.port(), 0);
+        assert!(config.privacy.keep_text);
+    }
+
+    #[test]
+    fn what_is_misspelt_is_named() {
+        let error = load("[drift]\nevaluate_att = []", &[]).unwrap_err().to_string();
+        assert!(error.contains("evaluate_att") && error.contains("line 2"), "{error}");
+        let error = load("", &[("DRIFTLEAD_DRIFT__EVALUATE_ATT", "[]")]).unwrap_err().to_string();
+        assert!(error.contains("evaluate_att"), "{error}");
+    }
+}

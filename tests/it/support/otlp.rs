@@ -1,0 +1,58 @@
+//! OTLP requests of inferences, as an exporter sends them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message;
+
+/// Nanoseconds since 1970.
+pub fn now_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_nanos() as u64)
+}
+
+/// A text attribute.
+pub fn text(key: &str, value: &str) -> KeyValue {
+    attribute(key, any_value::Value::StringValue(value.to_owned()))
+}
+
+/// A numeric attribute.
+pub fn number(key: &str, value: f64) -> KeyValue {
+    attribute(key, any_value::Value::DoubleValue(value))
+}
+
+fn attribute(key: &str, value: any_value::Value) -> KeyValue {
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
+}
+
+/// One inference as a log record, with these attributes beside model, version and request id.
+pub fn inference(model: &str, version: &str, request_id: &str, time_ns: u64, mut more: Vec<KeyValue>) -> LogRecord {
+    let mut attributes = vec![text("ml.model.name", model), text("ml.model.version", version), text("ml.request.id", request_id)];
+    attributes.append(&mut more);
+    LogRecord { time_unix_nano: time_ns, event_name: "ml.inference".to_owned(), severity_number: 9, attributes, ..Default::default() }
+}
+
+/// A request that holds these records, from the service `test`.
+pub fn logs_request(records: Vec<LogRecord>) -> ExportLogsServiceRequest {
+    let resource = Resource {
+        attributes: vec![text("service.name", "test"), text("deployment.environment.name", "production")],
+        ..Default::default()
+    };
+    let scope_logs = ScopeLogs { log_records: records, ..Default::default() };
+    ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { resource: Some(resource), scope_logs: vec![scope_logs], ..Default::default() }] }
+}
+
+/// Sends a request over OTLP/HTTP; the status, or `None` when there was no answer.
+pub async fn post_logs(client: &reqwest::Client, otlp_http: &str, request: &ExportLogsServiceRequest) -> Option<u16> {
+    let response = client
+        .post(format!("http://{otlp_http}/v1/logs"))
+        .header("content-type", "application/x-protobuf")
+        .timeout(Duration::from_secs(20))
+        .body(request.encode_to_vec())
+        .send()
+        .await
+        .ok()?;
+    Some(response.status().as_u16())
+}
