@@ -5,6 +5,7 @@ mod error_document;
 mod inference;
 mod outcome;
 pub mod outcome_line;
+mod profile;
 mod signal;
 mod telemetry;
 
@@ -12,6 +13,7 @@ pub use decoded::{Decoded, SetAside};
 pub use error_document::ErrorDocument;
 pub use inference::{Half, InferenceHalf, JoinedInference, RequestId};
 pub use outcome::{Outcome, OutcomeKind};
+pub use profile::{FeatureCounts, MAX_CATEGORIES, OTHER_CATEGORIES, pseudo};
 pub use signal::{Signal, SignalState, names};
 pub use telemetry::{
     Attributes, Exemplar, ExponentialHistogram, Gauge, Histogram, LogRecord, MetricPoint, MetricPoints, Resource, Scope, SpanEvent,
