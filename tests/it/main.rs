@@ -1,1 +1,8 @@
 //! Integration tests: the real binary as a user runs it, one module a property.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+mod chaos;
+mod engine_by_url;
+mod pipeline;
