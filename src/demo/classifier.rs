@@ -63,7 +63,12 @@ impl Classifier {
     /// # Errors
     /// The model rejects one of them.
     pub fn probabilities(&self, people: &[Person]) -> anyhow::Result<Vec<f64>> {
-        let positive = self.model.classes().iter().position(|class| &**class == label(true)).context("the model does not know the class 1")?;
+        let positive = self
+            .model
+            .classes()
+            .iter()
+            .position(|class| &**class == label(true))
+            .context("the model does not know the class 1")?;
         let mut probabilities = Vec::with_capacity(people.len());
         for batch in people.chunks(BATCH_PEOPLE) {
             let requests: Vec<_> = batch.iter().map(features).collect();

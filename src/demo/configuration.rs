@@ -41,7 +41,13 @@ impl Configuration<'_> {
     }
 
     fn text(&self) -> String {
-        let Self { systems, mail, runner, end, web } = self;
+        let Self {
+            systems,
+            mail,
+            runner,
+            end,
+            web,
+        } = self;
         let evaluate_at: Vec<String> = (0..4).map(|day| format!("\"{}\"", end.plus_seconds(-day * YEAR_SECONDS))).collect();
         let first_day = end.plus_seconds(-4 * YEAR_SECONDS);
         format!(

@@ -47,7 +47,12 @@ impl People {
         last_year.shuffle(&mut random);
         let recent = last_year.split_off((HELD_OUT_PEOPLE + MORE_CONTROL_EXAMPLES).min(last_year.len()));
         let control = last_year.split_off(HELD_OUT_PEOPLE.min(last_year.len()));
-        Self { by_year, held_out: last_year, control, recent }
+        Self {
+            by_year,
+            held_out: last_year,
+            control,
+            recent,
+        }
     }
 
     /// Everybody of one year, in the seeded order.

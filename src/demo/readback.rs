@@ -46,9 +46,20 @@ pub async fn summarise(story: &Story, milestones: &Milestones) -> anyhow::Result
         ..Summary::default()
     };
     for version in VERSIONS {
-        let row = model["versions"].as_array().into_iter().flatten().find(|row| row["version"] == version).cloned().unwrap_or_default();
+        let row = model["versions"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(|row| row["version"] == version)
+            .cloned()
+            .unwrap_or_default();
         summary.f1.insert(version.to_owned(), row["f1"]["value"].as_f64());
-        summary.control.insert(version.to_owned(), Control { f1: row["replay"]["f1"].as_f64() });
+        summary.control.insert(
+            version.to_owned(),
+            Control {
+                f1: row["replay"]["f1"].as_f64(),
+            },
+        );
         if let Some(verdict) = row["verdict"]["verdict"].as_str().filter(|_| version != VERSIONS[0]) {
             summary.gate.insert(version.to_owned(), verdict.to_owned());
         }
@@ -63,7 +74,11 @@ pub fn largest_shift(drift: &Value) -> Option<Shift> {
     let features = drift["features"].as_array()?.iter().filter(|feature| feature["role"] == "feature");
     let shifts = features.filter_map(|feature| Some((feature["feature"].as_str()?, feature["shift"]["value"].as_f64()?)));
     let (feature, value) = shifts.max_by(|(_, a), (_, b)| a.total_cmp(b))?;
-    Some(Shift { feature: feature.to_owned(), value, n: drift["n"].as_u64()? })
+    Some(Shift {
+        feature: feature.to_owned(),
+        value,
+        n: drift["n"].as_u64()?,
+    })
 }
 
 fn drifted_features(alerts: &[Value]) -> Vec<String> {
@@ -78,12 +93,21 @@ fn drifted_features(alerts: &[Value]) -> Vec<String> {
 }
 
 fn sent_alert(alert: &Value) -> SentAlert {
-    let delivered = alert["deliveries"].as_array().into_iter().flatten().filter(|delivery| delivery["state"] == "delivered");
+    let delivered = alert["deliveries"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|delivery| delivery["state"] == "delivered");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut sent_to: Vec<_> = delivered.map(|delivery| format!("{} {}", text(&delivery["channel"]), text(&delivery["route"]))).collect();
+    let mut sent_to: Vec<_> = delivered
+        .map(|delivery| format!("{} {}", text(&delivery["channel"]), text(&delivery["route"])))
+        .collect();
     sent_to.sort();
     sent_to.dedup();
-    SentAlert { name: text(&alert["rule"]), sent_to }
+    SentAlert {
+        name: text(&alert["rule"]),
+        sent_to,
+    }
 }
 
 fn first_alert_seconds(alerts: &[Value], since: UnixNanos) -> Option<f64> {
@@ -93,11 +117,27 @@ fn first_alert_seconds(alerts: &[Value], since: UnixNanos) -> Option<f64> {
 
 async fn rollback(story: &Story, model: &Value) -> anyhow::Result<Option<Rollback>> {
     let actions: Value = story.api.get("/actions", &[("model", MODEL)]).await?;
-    let Some(action) = actions["actions"].as_array().into_iter().flatten().find(|action| action["kind"] == "rollback") else { return Ok(None) };
-    let version = model["versions"].as_array().into_iter().flatten().find(|row| row["version"] == VERSIONS[1]);
+    let Some(action) = actions["actions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|action| action["kind"] == "rollback")
+    else {
+        return Ok(None);
+    };
+    let version = model["versions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|row| row["version"] == VERSIONS[1]);
     let first_seen = version.and_then(|row| instant(&row["first_seen_at"]));
-    let seconds_to_confirmed = instant(&action["finished_at"]).zip(first_seen).map(|(end, first)| end.seconds_since(first));
-    Ok(Some(Rollback { state: action["state"].as_str().unwrap_or_default().to_owned(), seconds_to_confirmed }))
+    let seconds_to_confirmed = instant(&action["finished_at"])
+        .zip(first_seen)
+        .map(|(end, first)| end.seconds_since(first));
+    Ok(Some(Rollback {
+        state: action["state"].as_str().unwrap_or_default().to_owned(),
+        seconds_to_confirmed,
+    }))
 }
 
 fn instant(value: &Value) -> Option<UnixNanos> {
@@ -112,20 +152,35 @@ pub fn missing(summary: &Summary) -> Vec<String> {
             missing.push(what.to_owned());
         }
     };
-    check(summary.records_sent == summary.records_stored, "the number of records sent is not the number stored");
+    check(
+        summary.records_sent == summary.records_stored,
+        "the number of records sent is not the number stored",
+    );
     check(summary.records_lost == 0, "records were lost");
     check(summary.records_doubled == 0, "records were doubled");
     check(!summary.drifted_features.is_empty(), "no feature is reported as drifted");
     let gate = |version: &str| summary.gate.get(version).map(String::as_str);
     check(gate("1.1") == Some("fail"), "the gate did not fail 1.1");
     check(gate("1.2") == Some("pass"), "the gate did not pass 1.2");
-    check(summary.rollback.as_ref().is_some_and(|rollback| rollback.state == "confirmed"), "the rollback is not confirmed");
-    let sent_by = |channel: &str| summary.alerts.iter().any(|alert| alert.sent_to.iter().any(|to| to.starts_with(channel)));
+    check(
+        summary.rollback.as_ref().is_some_and(|rollback| rollback.state == "confirmed"),
+        "the rollback is not confirmed",
+    );
+    let sent_by = |channel: &str| {
+        summary
+            .alerts
+            .iter()
+            .any(|alert| alert.sent_to.iter().any(|to| to.starts_with(channel)))
+    };
     check(sent_by("email") && sent_by("webhook"), "no alert went out by email and by webhook");
     missing
 }
 
 /// Values by version, for printing.
 pub fn by_version<T>(values: &BTreeMap<String, T>, text: impl Fn(&T) -> String) -> String {
-    values.iter().map(|(version, value)| format!("{version}: {}", text(value))).collect::<Vec<_>>().join(", ")
+    values
+        .iter()
+        .map(|(version, value)| format!("{version}: {}", text(value)))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -57,7 +57,14 @@ pub fn backfill_id(person: &Person) -> String {
 ///
 /// # Errors
 /// The model cannot answer, or the collector does not take the reports.
-pub fn backfill_year(voice: &Voice, registry: &Registry, version: &str, people: &[Person], begin: UnixNanos, sent: &Sent) -> anyhow::Result<()> {
+pub fn backfill_year(
+    voice: &Voice,
+    registry: &Registry,
+    version: &str,
+    people: &[Person],
+    begin: UnixNanos,
+    sent: &Sent,
+) -> anyhow::Result<()> {
     let classifier = registry.load(version)?;
     let began = Instant::now();
     let probabilities = classifier.probabilities(people)?;
@@ -119,7 +126,11 @@ pub fn serve_live(
             let latency_ms = began.elapsed().as_secs_f64() * 1e3;
             match answer {
                 Some(Ok(answer)) => {
-                    let score = if &*answer.label == label(true) { answer.score } else { 1.0 - answer.score };
+                    let score = if &*answer.label == label(true) {
+                        answer.score
+                    } else {
+                        1.0 - answer.score
+                    };
                     let label_of_answer = answer.label.to_string();
                     voice.served(&Served {
                         request_id: request_id.clone(),
@@ -160,6 +171,11 @@ fn spoil(request: &mut Features) {
 
 fn sent_features(person: &Person) -> Vec<(&'static str, FeatureValue)> {
     let age = person.age.map_or(FeatureValue::Absent, FeatureValue::Number);
-    let categories = person.categories.iter().map(|value| value.clone().map_or(FeatureValue::Absent, FeatureValue::Category));
-    std::iter::once((NUMERIC_FEATURE, age)).chain(CATEGORICAL_FEATURES.into_iter().zip(categories)).collect()
+    let categories = person
+        .categories
+        .iter()
+        .map(|value| value.clone().map_or(FeatureValue::Absent, FeatureValue::Category));
+    std::iter::once((NUMERIC_FEATURE, age))
+        .chain(CATEGORICAL_FEATURES.into_iter().zip(categories))
+        .collect()
 }

@@ -94,13 +94,26 @@ impl Story {
         for (index, year) in YEARS.into_iter().enumerate() {
             let day = begin.plus_seconds(index as i64 * YEAR_SECONDS);
             let began = Instant::now();
-            let (people, registry, sent, otlp_grpc) = (self.people.clone(), self.registry.clone(), self.sent.clone(), self.otlp_grpc.clone());
+            let (people, registry, sent, otlp_grpc) = (
+                self.people.clone(),
+                self.registry.clone(),
+                self.sent.clone(),
+                self.otlp_grpc.clone(),
+            );
             let voice = Voice::new(&otlp_grpc)?;
             spawn_blocking(move || service::backfill_year(&voice, &registry, "1.0", people.of_year(year), day, &sent)).await??;
             let count = self.people.of_year(year).len();
             let rate = count as f64 / began.elapsed().as_secs_f64();
-            self.terminal.step("service", format!("{count} inferences of {year} are acknowledged, as {day} + 24 h ({rate:.0} a second)"));
-            let labels: Vec<_> = self.people.of_year(year).iter().map(|person| Label::new(backfill_id(person), label(person.employed))).collect();
+            self.terminal.step(
+                "service",
+                format!("{count} inferences of {year} are acknowledged, as {day} + 24 h ({rate:.0} a second)"),
+            );
+            let labels: Vec<_> = self
+                .people
+                .of_year(year)
+                .iter()
+                .map(|person| Label::new(backfill_id(person), label(person.employed)))
+                .collect();
             self.api.label(&labels).await?;
         }
         Ok(())
@@ -130,8 +143,13 @@ impl Story {
     /// It does not.
     pub async fn retraining_requested(&mut self) -> anyhow::Result<RetrainRequest> {
         let request = tokio::time::timeout(PATIENCE, self.systems.retrainings.recv()).await;
-        let request = request.context("Driftlead did not ask for a retraining")?.context("the trainer's door is closed")?;
-        self.terminal.step("trainer", format!("Driftlead asks for a retraining: {}", request.because.join("; ")));
+        let request = request
+            .context("Driftlead did not ask for a retraining")?
+            .context("the trainer's door is closed")?;
+        self.terminal.step(
+            "trainer",
+            format!("Driftlead asks for a retraining: {}", request.because.join("; ")),
+        );
         Ok(request)
     }
 
@@ -144,7 +162,13 @@ impl Story {
         let people = self.recent_people();
         let is_inverted = |person: &Person| person.category(feature) == Some(value);
         let inverted = people.iter().filter(|person| is_inverted(person)).count();
-        self.terminal.step("trainer", format!("trains 1.1 on {} recent rows; somebody inverted the labels of {inverted} with {feature} = {value}", people.len()));
+        self.terminal.step(
+            "trainer",
+            format!(
+                "trains 1.1 on {} recent rows; somebody inverted the labels of {inverted} with {feature} = {value}",
+                people.len()
+            ),
+        );
         let labels = people.iter().map(|person| person.employed != is_inverted(person)).collect();
         self.train("1.1", people, labels, None).await?;
         self.api.announce("1.1", "live", json!({"retrain_id": request.retrain_id})).await?;
@@ -159,17 +183,32 @@ impl Story {
     /// The gate does not fail 1.1, or the rollback ends otherwise.
     pub async fn rolled_back(&self) -> anyhow::Result<Value> {
         let verdict = self.verdict("1.1", None).await?;
-        self.terminal.step("driftlead", format!("the gate says {} about 1.1: {}", verdict["verdict"], reasons(&verdict)));
+        self.terminal.step(
+            "driftlead",
+            format!("the gate says {} about 1.1: {}", verdict["verdict"], reasons(&verdict)),
+        );
         let heldout = (self.heldout_f1("1.0").await?, self.heldout_f1("1.1").await?);
         let count = self.people.held_out.len();
-        self.terminal.step("(truth)", format!("on {count} held-out rows F1 is {:.3} for 1.0 and {:.3} for 1.1", heldout.0, heldout.1));
+        self.terminal.step(
+            "(truth)",
+            format!(
+                "on {count} held-out rows F1 is {:.3} for 1.0 and {:.3} for 1.1",
+                heldout.0, heldout.1
+            ),
+        );
         if verdict["verdict"] != "fail" {
             bail!("the gate did not fail 1.1");
         }
-        let accepted = self.rollback_in(&["accepted", "confirmed", "failed", "overdue", "unobserved"]).await?;
-        self.terminal.step("deployer", format!("Driftlead had 1.1 rolled back to {}: {}", accepted["to_version"], accepted["state"]));
+        let accepted = self
+            .rollback_in(&["accepted", "confirmed", "failed", "overdue", "unobserved"])
+            .await?;
+        self.terminal.step(
+            "deployer",
+            format!("Driftlead had 1.1 rolled back to {}: {}", accepted["to_version"], accepted["state"]),
+        );
         let ended = self.rollback_in(&["confirmed", "failed", "overdue", "unobserved"]).await?;
-        self.terminal.step("driftlead", format!("the rollback is {} by the telemetry", ended["state"]));
+        self.terminal
+            .step("driftlead", format!("the rollback is {} by the telemetry", ended["state"]));
         if ended["state"] != "confirmed" {
             bail!("the rollback ended as {}", ended["state"]);
         }
@@ -182,19 +221,33 @@ impl Story {
     /// The training or the API fails, or the gate does not let it pass.
     pub async fn ship_good_version(&self, request: &RetrainRequest) -> anyhow::Result<()> {
         let people = self.recent_people();
-        self.terminal.step("trainer", format!("trains 1.2 on {} recent rows with true labels, from 1.0 on", people.len()));
-        self.api.put_text::<Value>(&format!("/models/{MODEL}/references/training-1.2"), "text/csv", csv(&people)).await?;
+        self.terminal.step(
+            "trainer",
+            format!("trains 1.2 on {} recent rows with true labels, from 1.0 on", people.len()),
+        );
+        self.api
+            .put_text::<Value>(&format!("/models/{MODEL}/references/training-1.2"), "text/csv", csv(&people))
+            .await?;
         let labels = people.iter().map(|person| person.employed).collect();
         self.train("1.2", people, labels, Some("1.0")).await?;
         let release = json!({"retrain_id": request.retrain_id, "reference": "training-1.2"});
         self.api.announce("1.2", "candidate", release.clone()).await?;
         let mut verdict = self.verdict("1.2", None).await?;
-        self.terminal.step("driftlead", format!("the gate says {} about 1.2: {}", verdict["verdict"], reasons(&verdict)));
+        self.terminal.step(
+            "driftlead",
+            format!("the gate says {} about 1.2: {}", verdict["verdict"], reasons(&verdict)),
+        );
         if verdict["verdict"] == "inconclusive" {
-            self.terminal.step("trainer", format!("{CONTROL_EXAMPLES} examples cannot tell: uploads a set of {MORE_CONTROL_EXAMPLES}"));
+            self.terminal.step(
+                "trainer",
+                format!("{CONTROL_EXAMPLES} examples cannot tell: uploads a set of {MORE_CONTROL_EXAMPLES}"),
+            );
             self.upload_control_set(MORE_CONTROL_EXAMPLES).await?;
             verdict = self.verdict("1.2", verdict["id"].as_str()).await?;
-            self.terminal.step("driftlead", format!("the gate says {} about 1.2: {}", verdict["verdict"], reasons(&verdict)));
+            self.terminal.step(
+                "driftlead",
+                format!("the gate says {} about 1.2: {}", verdict["verdict"], reasons(&verdict)),
+            );
         }
         if verdict["verdict"] != "pass" {
             bail!("the gate does not let 1.2 pass");
@@ -229,7 +282,8 @@ impl Story {
         let continue_from = continue_from.map(|version| self.registry.version(version));
         let began = Instant::now();
         spawn_blocking(move || trainer::train(&people, &labels, continue_from.as_deref(), seed, &folder)).await??;
-        self.terminal.step("trainer", format!("{version} is trained ({:.1} s)", began.elapsed().as_secs_f64()));
+        self.terminal
+            .step("trainer", format!("{version} is trained ({:.1} s)", began.elapsed().as_secs_f64()));
         Ok(())
     }
 
@@ -239,7 +293,9 @@ impl Story {
 
     async fn upload_control_set(&self, examples: usize) -> anyhow::Result<()> {
         let examples: Vec<_> = self.people.control.iter().take(examples).map(example).collect();
-        self.api.put::<Value>(&format!("/models/{MODEL}/control"), &json!({"examples": examples})).await?;
+        self.api
+            .put::<Value>(&format!("/models/{MODEL}/control"), &json!({"examples": examples}))
+            .await?;
         Ok(())
     }
 
@@ -309,5 +365,11 @@ fn csv(people: &[Person]) -> String {
 }
 
 fn reasons(verdict: &Value) -> String {
-    verdict["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str).collect::<Vec<_>>().join("; ")
+    verdict["reasons"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect::<Vec<_>>()
+        .join("; ")
 }

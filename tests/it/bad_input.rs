@@ -18,12 +18,19 @@ struct Answer {
 }
 
 async fn send(product: &Product, path: &str, content_type: &str, encoding: Option<&str>, body: Vec<u8>) -> Answer {
-    let mut request = product.client.post(format!("http://{}{path}", product.otlp_http)).header("content-type", content_type).body(body);
+    let mut request = product
+        .client
+        .post(format!("http://{}{path}", product.otlp_http))
+        .header("content-type", content_type)
+        .body(body);
     if let Some(encoding) = encoding {
         request = request.header("content-encoding", encoding);
     }
     let response = request.send().await.expect("an answer");
-    Answer { status: response.status().as_u16(), body: response.bytes().await.expect("a body").to_vec() }
+    Answer {
+        status: response.status().as_u16(),
+        body: response.bytes().await.expect("a body").to_vec(),
+    }
 }
 
 #[tokio::test]
@@ -43,16 +50,44 @@ async fn each_bad_request_gets_its_class_of_answer_and_good_ones_are_kept() {
     }
     let protobuf = "application/x-protobuf";
     for (what, path, content_type, encoding, body, status) in [
-        ("malformed protobuf", "/v1/logs", protobuf, None, b"\xff\xff\xff not protobuf".to_vec(), 400),
+        (
+            "malformed protobuf",
+            "/v1/logs",
+            protobuf,
+            None,
+            b"\xff\xff\xff not protobuf".to_vec(),
+            400,
+        ),
         ("a cut message", "/v1/logs", protobuf, None, good[..good.len() - 3].to_vec(), 400),
-        ("malformed JSON", "/v1/logs", "application/json", None, b"{\"resourceLogs\": [".to_vec(), 400),
-        ("JSON of another shape", "/v1/logs", "application/json", None, b"[1, 2]".to_vec(), 400),
+        (
+            "malformed JSON",
+            "/v1/logs",
+            "application/json",
+            None,
+            b"{\"resourceLogs\": [".to_vec(),
+            400,
+        ),
+        (
+            "JSON of another shape",
+            "/v1/logs",
+            "application/json",
+            None,
+            b"[1, 2]".to_vec(),
+            400,
+        ),
         ("an unknown content type", "/v1/logs", "text/plain", None, good.clone(), 415),
         ("an unknown path", "/v1/nothing", protobuf, None, good.clone(), 404),
         ("a broken gzip", "/v1/logs", protobuf, Some("gzip"), cut_gzip, 400),
         ("what is not gzip", "/v1/logs", protobuf, Some("gzip"), good.clone(), 400),
         ("a bomb", "/v1/logs", protobuf, Some("gzip"), bomb.finish().unwrap(), 413),
-        ("a request that is too large", "/v1/logs", protobuf, None, vec![0; 65 * 1024 * 1024], 413),
+        (
+            "a request that is too large",
+            "/v1/logs",
+            protobuf,
+            None,
+            vec![0; 65 * 1024 * 1024],
+            413,
+        ),
         ("an empty request", "/v1/logs", protobuf, None, Vec::new(), 200),
         ("a good request", "/v1/logs", protobuf, None, good.clone(), 200),
     ] {
@@ -62,9 +97,15 @@ async fn each_bad_request_gets_its_class_of_answer_and_good_ones_are_kept() {
             assert!(!answer.body.is_empty(), "{what}: an error says what is wrong");
         }
     }
-    eventually("the good record is stored", async || product.get("/models/kept/inferences").await.filter(|page| page["total"] == 1)).await;
+    eventually("the good record is stored", async || {
+        product.get("/models/kept/inferences").await.filter(|page| page["total"] == 1)
+    })
+    .await;
     let status = product.get("/status").await.unwrap();
-    assert!(status["collector"]["refused"].as_array().is_some_and(|refused| !refused.is_empty()), "refusals are shown: {status}");
+    assert!(
+        status["collector"]["refused"].as_array().is_some_and(|refused| !refused.is_empty()),
+        "refusals are shown: {status}"
+    );
     product.stop().await;
 }
 
@@ -75,25 +116,63 @@ async fn odd_records_are_kept_beside_good_ones() {
     }
     let product = Product::start("").await;
     let now = now_ns();
-    let list = AnyValue { value: Some(any_value::Value::ArrayValue(Default::default())) };
-    let wrong_type = KeyValue { key: "ml.latency_ms".to_owned(), value: Some(list), ..Default::default() };
+    let list = AnyValue {
+        value: Some(any_value::Value::ArrayValue(Default::default())),
+    };
+    let wrong_type = KeyValue {
+        key: "ml.latency_ms".to_owned(),
+        value: Some(list),
+        ..Default::default()
+    };
     let records = vec![
         inference("odd", "1", "good", now, vec![number("ml.feature.x", 1.0)]),
-        inference("odd", "1", "nan", now, vec![number("ml.feature.x", f64::NAN), number("ml.feature.y", f64::INFINITY)]),
+        inference(
+            "odd",
+            "1",
+            "nan",
+            now,
+            vec![number("ml.feature.x", f64::NAN), number("ml.feature.y", f64::INFINITY)],
+        ),
         inference("odd", "1", "wrong-type", now, vec![wrong_type]),
         inference("odd", "1", "time-0", 0, vec![number("ml.feature.x", 2.0)]),
-        inference("odd", "1", "far-future", now + 86_400 * 365 * 1_000_000_000, vec![number("ml.feature.x", 3.0)]),
-        inference("odd", "<img src=x onerror=alert(1)>", "html", now, vec![text("ml.segment", "'; DROP TABLE inferences; --")]),
+        inference(
+            "odd",
+            "1",
+            "far-future",
+            now + 86_400 * 365 * 1_000_000_000,
+            vec![number("ml.feature.x", 3.0)],
+        ),
+        inference(
+            "odd",
+            "<img src=x onerror=alert(1)>",
+            "html",
+            now,
+            vec![text("ml.segment", "'; DROP TABLE inferences; --")],
+        ),
     ];
-    assert_eq!(post_logs(&product.client, &product.otlp_http, &logs_request(records)).await, Some(200));
+    assert_eq!(
+        post_logs(&product.client, &product.otlp_http, &logs_request(records)).await,
+        Some(200)
+    );
     // A time of 0 means "not stated": the record counts at its receive time. The far future is set aside, and counted.
     let page = eventually("what can be judged is stored", async || {
         product.get("/models/odd/inferences").await.filter(|page| page["total"] == 5)
     })
     .await;
-    let ids: Vec<_> = page["items"].as_array().unwrap().iter().map(|item| item["request_id"].as_str().unwrap().to_owned()).collect();
-    assert!(!ids.contains(&"far-future".to_owned()) && ids.contains(&"time-0".to_owned()), "{ids:?}");
-    eventually("what is set aside is counted", async || product.get("/status").await.filter(|status| status["drain"]["set_aside"] == 1)).await;
+    let ids: Vec<_> = page["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["request_id"].as_str().unwrap().to_owned())
+        .collect();
+    assert!(
+        !ids.contains(&"far-future".to_owned()) && ids.contains(&"time-0".to_owned()),
+        "{ids:?}"
+    );
+    eventually("what is set aside is counted", async || {
+        product.get("/status").await.filter(|status| status["drain"]["set_aside"] == 1)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -102,23 +181,51 @@ async fn the_api_says_what_to_do() {
         return;
     }
     let product = Product::start("").await;
-    let (status, answer) = product.post("/outcomes", &json!([
-        {"model": "m", "request_id": "unknown", "kind": "label", "label": "1"},
-        {"model": "m", "kind": "label", "label": "1"},
-        {"model": "m", "request_id": "r", "kind": "guess"},
-    ])).await;
+    let (status, answer) = product
+        .post(
+            "/outcomes",
+            &json!([
+                {"model": "m", "request_id": "unknown", "kind": "label", "label": "1"},
+                {"model": "m", "kind": "label", "label": "1"},
+                {"model": "m", "request_id": "r", "kind": "guess"},
+            ]),
+        )
+        .await;
     assert_eq!((status, &answer["accepted"]), (200, &json!(1)), "{answer}");
-    let rejected: Vec<_> = answer["rejected"].as_array().unwrap().iter().map(|rejected| rejected["index"].as_u64().unwrap()).collect();
+    let rejected: Vec<_> = answer["rejected"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rejected| rejected["index"].as_u64().unwrap())
+        .collect();
     assert_eq!(rejected, [1, 2]);
 
     let unlabelled = json!({"examples": [{"id": "a", "input": {"x": 1}}]});
-    let response = product.client.put(product.url("/models/m/control")).json(&unlabelled).send().await.unwrap();
+    let response = product
+        .client
+        .put(product.url("/models/m/control"))
+        .json(&unlabelled)
+        .send()
+        .await
+        .unwrap();
     assert_problem(response, 422, "expected").await;
-    let response = product.client.post(product.url("/deployments")).body("{").header("content-type", "application/json").send().await.unwrap();
+    let response = product
+        .client
+        .post(product.url("/deployments"))
+        .body("{")
+        .header("content-type", "application/json")
+        .send()
+        .await
+        .unwrap();
     assert_problem(response, 400, "").await;
     let response = product.client.get(product.url("/search?q=message:(")).send().await.unwrap();
     assert_problem(response, 400, "").await;
-    let response = product.client.get(product.url("/models/nobody/versions/1/verdict")).send().await.unwrap();
+    let response = product
+        .client
+        .get(product.url("/models/nobody/versions/1/verdict"))
+        .send()
+        .await
+        .unwrap();
     assert_problem(response, 404, "").await;
     let response = product.client.get(product.url("/nothing")).send().await.unwrap();
     assert_problem(response, 404, "").await;
@@ -136,7 +243,11 @@ async fn assert_problem(response: reqwest::Response, status: u16, mentions: &str
 #[test]
 fn a_rule_file_with_an_error_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("rules.toml"), "[[rules]]\nname = \"r\"\nsignal = \"no_such_signal\"\nabove = 1.0\n").unwrap();
+    std::fs::write(
+        folder.path().join("rules.toml"),
+        "[[rules]]\nname = \"r\"\nsignal = \"no_such_signal\"\nabove = 1.0\n",
+    )
+    .unwrap();
     std::fs::write(folder.path().join("driftlead.toml"), "[rules]\npaths = [\"rules.toml\"]\n").unwrap();
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_driftlead"))
         .args(["check-config", "--config"])

@@ -20,11 +20,17 @@ const SENDERS: usize = 3;
 const RECORDS_PER_REQUEST: usize = 100;
 
 fn rounds() -> usize {
-    std::env::var("DRIFTLEAD_CHAOS_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5)
+    std::env::var("DRIFTLEAD_CHAOS_ROUNDS")
+        .ok()
+        .and_then(|rounds| rounds.parse().ok())
+        .unwrap_or(5)
 }
 
 fn moments() -> ChaCha8Rng {
-    let seed = std::env::var("DRIFTLEAD_CHAOS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(now_ns);
+    let seed = std::env::var("DRIFTLEAD_CHAOS_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(now_ns);
     println!("DRIFTLEAD_CHAOS_SEED={seed}");
     ChaCha8Rng::seed_from_u64(seed)
 }
@@ -52,7 +58,10 @@ impl Load {
                             return;
                         }
                         let ids: Vec<_> = (0..RECORDS_PER_REQUEST).map(|i| format!("{sender}-{request_number}-{i}")).collect();
-                        let records = ids.iter().map(|id| inference(MODEL, "1", id, now_ns(), vec![number("ml.latency_ms", 3.0)])).collect();
+                        let records = ids
+                            .iter()
+                            .map(|id| inference(MODEL, "1", id, now_ns(), vec![number("ml.latency_ms", 3.0)]))
+                            .collect();
                         let request = logs_request(records);
                         loop {
                             let to = address.lock().await.clone();
@@ -66,7 +75,12 @@ impl Load {
                 })
             })
             .collect();
-        Self { running, address, acknowledged, senders }
+        Self {
+            running,
+            address,
+            acknowledged,
+            senders,
+        }
     }
 
     async fn moved_to(&self, product: &Product) {
@@ -92,7 +106,11 @@ async fn assert_stored_once(product: &Product, acknowledged: &HashSet<String>) {
     let stored = product.stored_ids(MODEL).await.expect("the list of inferences");
     let lost: Vec<_> = acknowledged.iter().filter(|id| !stored.contains_key(*id)).take(5).collect();
     let doubled: Vec<_> = stored.iter().filter(|(_, times)| **times > 1).take(5).collect();
-    assert!(lost.is_empty() && doubled.is_empty(), "lost {lost:?}, doubled {doubled:?} of {}", acknowledged.len());
+    assert!(
+        lost.is_empty() && doubled.is_empty(),
+        "lost {lost:?}, doubled {doubled:?} of {}",
+        acknowledged.len()
+    );
     println!("{} acknowledged, {} stored, 0 lost, 0 doubled", acknowledged.len(), stored.len());
 }
 
@@ -126,7 +144,10 @@ async fn the_engine_is_killed_under_load() {
         let engine = eventually("the engine runs", async || product.engine_process_id()).await;
         tokio::time::sleep(Duration::from_millis(moments.random_range(200..2_500))).await;
         signal(engine, "KILL");
-        eventually("a new engine runs", async || product.engine_process_id().filter(|now| *now != engine)).await;
+        eventually("a new engine runs", async || {
+            product.engine_process_id().filter(|now| *now != engine)
+        })
+        .await;
     }
     let acknowledged = load.stop().await;
     assert_stored_once(&product, &acknowledged).await;

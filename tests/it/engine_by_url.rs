@@ -31,7 +31,11 @@ impl StandaloneEngine {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
         let url = format!("http://{}", ready["address"].as_str().unwrap());
-        Self { child, url, _folder: folder }
+        Self {
+            child,
+            url,
+            _folder: folder,
+        }
     }
 }
 
@@ -49,9 +53,16 @@ async fn a_server_given_by_url_is_used_like_the_embedded_engine() {
     }
     let engine = StandaloneEngine::start();
     let product = Product::start(&format!("[clickhouse]\nurl = \"{}\"\npassword = \"{PASSWORD}\"\n", engine.url)).await;
-    let request = logs_request((0..20).map(|i| inference("elsewhere", "1", &format!("u{i}"), now_ns(), vec![])).collect());
+    let request = logs_request(
+        (0..20)
+            .map(|i| inference("elsewhere", "1", &format!("u{i}"), now_ns(), vec![]))
+            .collect(),
+    );
     assert_eq!(post_logs(&product.client, &product.otlp_http, &request).await, Some(200));
-    eventually("the inferences are stored", async || product.get("/models/elsewhere/inferences").await.filter(|page| page["total"] == 20)).await;
+    eventually("the inferences are stored", async || {
+        product.get("/models/elsewhere/inferences").await.filter(|page| page["total"] == 20)
+    })
+    .await;
     assert_eq!(product.engine_process_id(), None, "the product starts no engine of its own");
     let status = product.get("/status").await.unwrap();
     assert_eq!(status["engine"]["kind"], "server");

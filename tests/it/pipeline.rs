@@ -13,24 +13,56 @@ async fn an_inference_its_label_and_an_error_are_found() {
     }
     let mut product = Product::start("").await;
     let time = now_ns();
-    let served = inference("spam", "1", "r1", time, vec![text("ml.prediction.label", "ham"), number("ml.feature.length", 12.0), text("ml.feature.lang", "de")]);
+    let served = inference(
+        "spam",
+        "1",
+        "r1",
+        time,
+        vec![
+            text("ml.prediction.label", "ham"),
+            number("ml.feature.length", 12.0),
+            text("ml.feature.lang", "de"),
+        ],
+    );
     let mut failed = inference("spam", "1", "r2", time, vec![text("error.type", "ShapeMismatch")]);
     failed.severity_number = 17;
     let status = post_logs(&product.client, &product.otlp_http, &logs_request(vec![served, failed])).await;
     assert_eq!(status, Some(200));
     let label = json!({"model": "spam", "request_id": "r1", "kind": "label", "label": "spam"});
-    assert_eq!(product.post("/outcomes", &label).await, (200, json!({"accepted": 1, "rejected": []})));
+    assert_eq!(
+        product.post("/outcomes", &label).await,
+        (200, json!({"accepted": 1, "rejected": []}))
+    );
 
-    let probe = async || product.get("/models/spam/inferences").await.filter(|page| page["total"] == 2 && page["items"].to_string().contains("\"label\""));
+    let probe = async || {
+        product
+            .get("/models/spam/inferences")
+            .await
+            .filter(|page| page["total"] == 2 && page["items"].to_string().contains("\"label\""))
+    };
     let page = eventually("both inferences and the label are stored", probe).await;
-    let item = page["items"].as_array().unwrap().iter().find(|item| item["request_id"] == "r1").unwrap();
+    let item = page["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|item| item["request_id"] == "r1")
+        .unwrap();
     assert_eq!(item["prediction_label"], "ham");
     assert_eq!(item["features"], json!({"length": 12.0, "lang": "de"}));
     assert_eq!(item["outcomes"][0]["value"], "spam");
 
-    let found = eventually("the error is found", async || product.get("/search?q=error_type:ShapeMismatch").await.filter(|found| found["total"] == 1)).await;
+    let found = eventually("the error is found", async || {
+        product
+            .get("/search?q=error_type:ShapeMismatch")
+            .await
+            .filter(|found| found["total"] == 1)
+    })
+    .await;
     assert_eq!(found["hits"][0]["model"], "spam");
-    let models = eventually("the model is listed", async || product.get("/models").await.filter(|models| models["models"][0]["name"] == "spam")).await;
+    let models = eventually("the model is listed", async || {
+        product.get("/models").await.filter(|models| models["models"][0]["name"] == "spam")
+    })
+    .await;
     assert_eq!(models["models"][0]["inferences"], 2);
     product.stop().await;
 }
@@ -41,9 +73,20 @@ async fn both_ports_take_requests_before_the_engine_is_up_and_nothing_is_lost() 
         return;
     }
     let product = Product::start("").await;
-    let request = logs_request((0..50).map(|i| inference("early", "1", &format!("e{i}"), now_ns(), vec![])).collect());
-    assert_eq!(post_logs(&product.client, &product.otlp_http, &request).await, Some(200), "the log takes requests at once");
-    eventually("all early inferences are stored", async || product.get("/models/early/inferences").await.filter(|page| page["total"] == 50)).await;
+    let request = logs_request(
+        (0..50)
+            .map(|i| inference("early", "1", &format!("e{i}"), now_ns(), vec![]))
+            .collect(),
+    );
+    assert_eq!(
+        post_logs(&product.client, &product.otlp_http, &request).await,
+        Some(200),
+        "the log takes requests at once"
+    );
+    eventually("all early inferences are stored", async || {
+        product.get("/models/early/inferences").await.filter(|page| page["total"] == 50)
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -59,7 +102,10 @@ async fn a_request_sent_again_is_stored_once_also_after_a_restart() {
     product.kill();
     product.start_again().await;
     assert_eq!(post_logs(&product.client, &product.otlp_http, &request).await, Some(200));
-    eventually("it is stored", async || product.get("/models/again/inferences").await.filter(|page| page["total"] == 1)).await;
+    eventually("it is stored", async || {
+        product.get("/models/again/inferences").await.filter(|page| page["total"] == 1)
+    })
+    .await;
     let raw = eventually("the log is drained", async || {
         product.get("/status").await.filter(|status| status["drain"]["backlog_bytes"] == 0)
     })

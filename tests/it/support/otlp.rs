@@ -24,14 +24,28 @@ pub fn number(key: &str, value: f64) -> KeyValue {
 }
 
 fn attribute(key: &str, value: any_value::Value) -> KeyValue {
-    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue { value: Some(value) }),
+        ..Default::default()
+    }
 }
 
 /// One inference as a log record, with these attributes beside model, version and request id.
 pub fn inference(model: &str, version: &str, request_id: &str, time_ns: u64, mut more: Vec<KeyValue>) -> LogRecord {
-    let mut attributes = vec![text("ml.model.name", model), text("ml.model.version", version), text("ml.request.id", request_id)];
+    let mut attributes = vec![
+        text("ml.model.name", model),
+        text("ml.model.version", version),
+        text("ml.request.id", request_id),
+    ];
     attributes.append(&mut more);
-    LogRecord { time_unix_nano: time_ns, event_name: "ml.inference".to_owned(), severity_number: 9, attributes, ..Default::default() }
+    LogRecord {
+        time_unix_nano: time_ns,
+        event_name: "ml.inference".to_owned(),
+        severity_number: 9,
+        attributes,
+        ..Default::default()
+    }
 }
 
 /// A request that holds these records, from the service `test`.
@@ -40,8 +54,17 @@ pub fn logs_request(records: Vec<LogRecord>) -> ExportLogsServiceRequest {
         attributes: vec![text("service.name", "test"), text("deployment.environment.name", "production")],
         ..Default::default()
     };
-    let scope_logs = ScopeLogs { log_records: records, ..Default::default() };
-    ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { resource: Some(resource), scope_logs: vec![scope_logs], ..Default::default() }] }
+    let scope_logs = ScopeLogs {
+        log_records: records,
+        ..Default::default()
+    };
+    ExportLogsServiceRequest {
+        resource_logs: vec![ResourceLogs {
+            resource: Some(resource),
+            scope_logs: vec![scope_logs],
+            ..Default::default()
+        }],
+    }
 }
 
 /// Sends a request over OTLP/HTTP; the status, or `None` when there was no answer.

@@ -36,7 +36,11 @@ pub fn engine_is_there() -> bool {
 /// The folder that holds `debug/` and `engine/`.
 pub fn target_folder() -> PathBuf {
     let executable = Path::new(env!("CARGO_BIN_EXE_driftlead"));
-    executable.parent().and_then(Path::parent).expect("the executable lies in target/<profile>").to_owned()
+    executable
+        .parent()
+        .and_then(Path::parent)
+        .expect("the executable lies in target/<profile>")
+        .to_owned()
 }
 
 impl Product {
@@ -45,8 +49,18 @@ impl Product {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let listen = "[listen]\nweb = \"127.0.0.1:0\"\notlp_grpc = \"127.0.0.1:0\"\notlp_http = \"127.0.0.1:0\"\n";
         std::fs::write(folder.path().join("driftlead.toml"), format!("{configuration}\n{listen}")).expect("the configuration is written");
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().expect("a client");
-        let mut product = Self { folder, child: None, web: String::new(), otlp_grpc: String::new(), otlp_http: String::new(), client };
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(30))
+            .build()
+            .expect("a client");
+        let mut product = Self {
+            folder,
+            child: None,
+            web: String::new(),
+            otlp_grpc: String::new(),
+            otlp_http: String::new(),
+            client,
+        };
         product.start_again().await;
         product
     }
@@ -55,7 +69,11 @@ impl Product {
     pub async fn start_again(&mut self) {
         let ready = self.folder.path().join("ready.json");
         let _ = std::fs::remove_file(&ready);
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log_path()).expect("the log file");
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_path())
+            .expect("the log file");
         let child = Command::new(env!("CARGO_BIN_EXE_driftlead"))
             .arg("serve")
             .args([Path::new("--config"), &self.folder.path().join("driftlead.toml")])
@@ -73,7 +91,11 @@ impl Product {
                 break addresses;
             }
             let ended = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten());
-            assert!(ended.is_none() && began.elapsed() < PATIENCE, "the product did not start ({ended:?}):\n{}", self.log_text());
+            assert!(
+                ended.is_none() && began.elapsed() < PATIENCE,
+                "the product did not start ({ended:?}):\n{}",
+                self.log_text()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         };
         self.web = addresses["web"].clone();
@@ -93,7 +115,10 @@ impl Product {
     pub async fn stop(&mut self) {
         let Some(mut child) = self.child.take() else { return };
         signal(child.id(), "TERM");
-        let status = eventually("the product ends after SIGTERM", || std::future::ready(child.try_wait().ok().flatten())).await;
+        let status = eventually("the product ends after SIGTERM", || {
+            std::future::ready(child.try_wait().ok().flatten())
+        })
+        .await;
         assert!(status.success(), "the product ended with {status}:\n{}", self.log_text());
     }
 
@@ -107,11 +132,23 @@ impl Product {
         let product = self.process_id();
         let children = std::fs::read_to_string(format!("/proc/{product}/task/{product}/children")).ok();
         let of_threads = || {
-            std::fs::read_dir(format!("/proc/{product}/task")).ok().into_iter().flatten().flatten().find_map(|thread| {
-                std::fs::read_to_string(thread.path().join("children")).ok()?.split_whitespace().next()?.parse().ok()
-            })
+            std::fs::read_dir(format!("/proc/{product}/task"))
+                .ok()
+                .into_iter()
+                .flatten()
+                .flatten()
+                .find_map(|thread| {
+                    std::fs::read_to_string(thread.path().join("children"))
+                        .ok()?
+                        .split_whitespace()
+                        .next()?
+                        .parse()
+                        .ok()
+                })
         };
-        children.and_then(|children| children.split_whitespace().next()?.parse().ok()).or_else(of_threads)
+        children
+            .and_then(|children| children.split_whitespace().next()?.parse().ok())
+            .or_else(of_threads)
     }
 
     /// The data folder.
@@ -174,7 +211,10 @@ impl Drop for Product {
         if std::thread::panicking() {
             let text = self.log_text();
             let tail: Vec<_> = text.lines().rev().take(60).collect();
-            eprintln!("the product's last words:\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            eprintln!(
+                "the product's last words:\n{}",
+                tail.into_iter().rev().collect::<Vec<_>>().join("\n")
+            );
         }
     }
 }
