@@ -12,11 +12,18 @@
 mod binomial;
 mod commands;
 pub mod gate;
+mod judging;
 pub mod mcnemar;
 pub mod metrics;
+mod plan;
+mod publish;
 pub mod replay;
+mod runner;
 pub mod set;
+mod sightings;
+mod worker;
 
 pub use commands::{
     ControlError, ReplayReport, Uploaded, announce_deployment, current_set, replay_report, request_replay, upload_set, verdict,
 };
+pub use worker::{ControlConfig, run};

@@ -1,8 +1,10 @@
 //! ClickHouse, embedded or by URL: connection, migrations, rows, inserts and queries.
 
 pub mod query;
+pub mod signals;
 
 use clickhouse::Client;
+pub use clickhouse::error::Error as TelemetryError;
 
 /// Handles to the database: one that writes, one that only reads (`readonly=1`), for whatever pages and
 /// the API ask.

@@ -135,6 +135,20 @@ pub struct NewReplay {
     pub baseline: Option<Option<String>>,
 }
 
+impl From<Replay> for NewReplay {
+    fn from(replay: Replay) -> Self {
+        Self {
+            model: replay.model,
+            version: replay.version,
+            environment: replay.environment,
+            set_id: replay.set_id,
+            requested_by: replay.requested_by,
+            deployment_id: replay.deployment_id,
+            baseline: replay.baseline_fixed.then_some(replay.baseline_version),
+        }
+    }
+}
+
 /// What a version answered to one example.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ReplayResult {
@@ -245,17 +259,21 @@ async fn insert(connection: &mut SqliteConnection, new: &NewReplay, now: UnixNan
     Ok(replay)
 }
 
-/// Queues those of `replays` that are neither waiting, running nor done for the same set, version and environment.
+/// Queues those of `replays` that are neither waiting, running nor done for the same set, version, environment and
+/// baseline; which baseline a baseline's own replay is compared with does not matter.
 pub(super) async fn queue_missing(connection: &mut SqliteConnection, replays: &[NewReplay], now: UnixNanos) -> Result<(), StateError> {
     for new in replays {
         let (there,): (i64,) = sqlx::query_as(
             "SELECT count(*) FROM replays WHERE model = ? AND version = ? AND environment = ? AND set_id = ? \
-             AND state IN ('queued', 'running', 'done')",
+             AND state IN ('queued', 'running', 'done') \
+             AND (? = 'baseline' OR baseline_fixed = 0 OR coalesce(baseline_version, '') = coalesce(?, ''))",
         )
         .bind(&new.model)
         .bind(&new.version)
         .bind(&new.environment)
         .bind(&new.set_id)
+        .bind(new.requested_by.as_str())
+        .bind(new.baseline.clone().flatten())
         .fetch_one(&mut *connection)
         .await?;
         if there == 0 {
@@ -405,6 +423,18 @@ impl State {
         sqlx::query("UPDATE replays SET state = 'running', runner = ?, started_at = ?, attempts = attempts + 1 WHERE id = ?")
             .bind(runner)
             .bind(now.0)
+            .bind(id)
+            .execute(self.pool())
+            .await?;
+        Ok(())
+    }
+
+    /// Puts one running replay back into the queue as if it had not been started: the process stops orderly.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn return_replay(&self, id: &str) -> Result<(), StateError> {
+        sqlx::query("UPDATE replays SET state = 'queued', attempts = attempts - 1 WHERE id = ? AND state = 'running'")
             .bind(id)
             .execute(self.pool())
             .await?;

@@ -5,7 +5,7 @@
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
-use crate::clickhouse::ClickHouse;
+use crate::clickhouse::{ClickHouse, TelemetryError};
 use crate::clock::UnixNanos;
 use crate::state::deployments::Deployment;
 use crate::state::versions::SeenVersion;
@@ -28,7 +28,7 @@ const SERVES: &str = "arm NOT IN ('shadow', 'replay', 'drill')";
 pub enum LiveError {
     /// The telemetry cannot be read.
     #[error("the telemetry cannot be read: {0}")]
-    Telemetry(#[from] clickhouse::error::Error),
+    Telemetry(#[from] TelemetryError),
     /// The state cannot be read.
     #[error(transparent)]
     State(#[from] StateError),
@@ -132,7 +132,7 @@ pub async fn traffic_by_version(
     model: Option<&str>,
     from: UnixNanos,
     until: UnixNanos,
-) -> Result<Vec<VersionTraffic>, clickhouse::error::Error> {
+) -> Result<Vec<VersionTraffic>, TelemetryError> {
     let sql = format!(
         "SELECT model, environment, version, count() AS inferences FROM (\
            SELECT model, request_id, coalesce(any(log_version), any(span_version), '') AS version, \
@@ -171,7 +171,7 @@ struct Sighting {
 ///
 /// # Errors
 /// The query fails.
-pub async fn version_sightings(clickhouse: &ClickHouse) -> Result<Vec<SeenVersion>, clickhouse::error::Error> {
+pub async fn version_sightings(clickhouse: &ClickHouse) -> Result<Vec<SeenVersion>, TelemetryError> {
     let sql = format!(
         "SELECT model, version, environment, toUnixTimestamp64Nano(min(first_event_time)) AS first_event_time, \
          toUnixTimestamp64Nano(max(last_event_time)) AS last_event_time FROM version_sightings WHERE version != '' AND {SERVES} \
