@@ -1,0 +1,112 @@
+/**
+ * One answer of the API that a component shows: read when its address changes and when a live tick names one of its
+ * topics. The old answer stays until the new one is there, so nothing flickers; one request at a time.
+ */
+
+import { untrack } from "svelte";
+import { ApiError, get } from "./client";
+import { live } from "./live.svelte";
+import type { Topic } from "./types";
+
+/** What was read last for a subject, so that Back paints at once. */
+const remembered = new Map<string, unknown>();
+const REMEMBERED_ANSWERS = 60;
+
+export interface Options {
+  /** Ticks on these read again. */
+  topics?: () => Topic[];
+  /** False: ticks are ignored, such as in a range that stands still. */
+  live?: () => boolean;
+  /** What the answer is about; another subject never shows the old one's answer. Default: the path. */
+  subject?: () => string;
+}
+
+export class Resource<T> {
+  data = $state.raw<T | null>(null);
+  error = $state.raw<ApiError | null>(null);
+  /** A request is under way that the reader asked for (not one that a tick caused). */
+  loading = $state(false);
+  #address: (now_s: number) => string | null;
+  #options: Options;
+  #abort: AbortController | null = null;
+  #again = false;
+  #subject = "";
+
+  constructor(address: (now_s: number) => string | null, options: Options) {
+    this.#address = address;
+    this.#options = options;
+  }
+
+  /** Reads again; what is under way for another address is given up. */
+  read = (): void => {
+    this.#abort?.abort();
+    this.#abort = null;
+    void this.#fetch(true);
+  };
+
+  /** A tick came: read again, or after the request that is under way. */
+  refresh = (): void => {
+    if (this.#options.live && !this.#options.live()) return;
+    if (this.#abort) this.#again = true;
+    else void this.#fetch(false);
+  };
+
+  stop(): void {
+    this.#abort?.abort();
+    this.#abort = null;
+  }
+
+  async #fetch(asked: boolean): Promise<void> {
+    const address = this.#address(Date.now() / 1000);
+    const subject = this.#options.subject?.() ?? address?.split("?")[0] ?? "";
+    if (subject !== this.#subject) {
+      this.#subject = subject;
+      this.data = (remembered.get(subject) as T | undefined) ?? null;
+      this.error = null;
+    }
+    if (address === null) return;
+    const abort = new AbortController();
+    this.#abort = abort;
+    this.#again = false;
+    if (asked) this.loading = true;
+    try {
+      const data = await get<T>(address, abort.signal);
+      if (abort.signal.aborted) return;
+      this.data = data;
+      this.error = null;
+      remember(subject, data);
+    } catch (failure) {
+      if (abort.signal.aborted) return;
+      this.error = failure instanceof ApiError ? failure : new ApiError(0, String(failure), null);
+    }
+    if (this.#abort === abort) this.#abort = null;
+    this.loading = false;
+    if (this.#again) void this.#fetch(false);
+  }
+}
+
+/** To be called while a component is set up. `address` answers `null` while there is nothing to read. */
+export function resource<T>(address: (now_s: number) => string | null, options: Options = {}): Resource<T> {
+  const made = new Resource<T>(address, options);
+  $effect(() => {
+    // Dependencies are whatever the address reads; the clock is an argument so that it is none.
+    address(0);
+    options.subject?.();
+    untrack(() => made.read());
+  });
+  $effect(() => {
+    const stop = options.topics ? live.on(options.topics, made.refresh) : undefined;
+    return () => {
+      stop?.();
+      made.stop();
+    };
+  });
+  return made;
+}
+
+function remember(subject: string, data: unknown): void {
+  remembered.delete(subject);
+  remembered.set(subject, data);
+  const oldest = remembered.keys().next();
+  if (remembered.size > REMEMBERED_ANSWERS && !oldest.done) remembered.delete(oldest.value);
+}

@@ -1,0 +1,65 @@
+/**
+ * Instants in the reader's own time zone, short where the day is clear, with UTC in full beside them.
+ */
+
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+function format(locale: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const key = locale + JSON.stringify(options);
+  let made = formats.get(key);
+  if (!made) formats.set(key, (made = new Intl.DateTimeFormat(locale, options)));
+  return made;
+}
+
+const CLOCK: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+
+/** "14:02" today, "5 Oct 14:02" this year, "5 Oct 2025 14:02" before. */
+export function short(at: Date, now: Date, locale: string): string {
+  if (sameDay(at, now)) return format(locale, CLOCK).format(at);
+  const year = at.getFullYear() === now.getFullYear() ? {} : ({ year: "numeric" } as const);
+  const day = format(locale, { day: "numeric", month: "short", ...year }).format(at);
+  return `${day} ${format(locale, CLOCK).format(at)}`;
+}
+
+/** "5 Oct 14:02:03.123": for records, where the second counts. */
+export function precise(at: Date, now: Date, locale: string): string {
+  const clock = format(locale, { ...CLOCK, second: "2-digit", fractionalSecondDigits: 3 }).format(at);
+  if (sameDay(at, now)) return clock;
+  return `${format(locale, { day: "numeric", month: "short" }).format(at)} ${clock}`;
+}
+
+/** "2026-10-05 14:02:03.123 UTC". */
+export function utc(at: Date): string {
+  return `${at.toISOString().replace("T", " ").replace("Z", "")} UTC`;
+}
+
+/** "5 Oct 14:02 – 15:02", the day once when it is the same. */
+export function span(from: Date, to: Date, now: Date, locale: string): string {
+  const end = sameDay(from, to) ? format(locale, CLOCK).format(to) : short(to, now, locale);
+  return `${short(from, now, locale)} – ${end}`;
+}
+
+const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
+  ["second", 60],
+  ["minute", 3_600],
+  ["hour", 86_400],
+  ["day", 86_400 * 30],
+  ["month", 86_400 * 365],
+];
+const LENGTH: Record<string, number> = { second: 1, minute: 60, hour: 3_600, day: 86_400, month: 86_400 * 30, year: 86_400 * 365 };
+
+/** "2 min ago", "in 3 h"; below five seconds "now". */
+export function relative(at: Date, now: Date, locale: string): string {
+  const seconds = (at.getTime() - now.getTime()) / 1000;
+  const unit = STEPS.find(([, below]) => Math.abs(seconds) < below)?.[0] ?? "year";
+  const rounded = Math.trunc(seconds / (LENGTH[unit] ?? 1));
+  const quiet = unit === "second" && Math.abs(seconds) < 5;
+  return new Intl.RelativeTimeFormat(locale, { numeric: quiet ? "auto" : "always", style: "short" }).format(
+    quiet ? 0 : rounded,
+    unit,
+  );
+}
+
+function sameDay(a: Date, b: Date): boolean {
+  return a.getFullYear() === b.getFullYear() && a.getMonth() === b.getMonth() && a.getDate() === b.getDate();
+}

@@ -1,0 +1,74 @@
+/** Where the reader is. The address is the only state of a view: what is not in it cannot be sent to a colleague. */
+
+import { untrack } from "svelte";
+import { address, changed, parsePath, type Page } from "../route/path";
+import { bounds, parseRange, rangeParams, type Range } from "../route/range";
+import { clock } from "./clock.svelte";
+
+/** Parameters that go along from page to page. */
+const KEPT = ["env", "range", "from", "to"];
+
+class Router {
+  #path = $state(location.pathname);
+  #search = $state(location.search);
+  page: Page = $derived(parsePath(this.#path));
+  params = $derived(new URLSearchParams(this.#search));
+  range: Range = $derived(parseRange(this.params));
+  environment = $derived(this.params.get("env") ?? "");
+
+  start(): void {
+    addEventListener("popstate", () => this.#see());
+    document.addEventListener("click", (event) => {
+      const link = (event.target as Element).closest?.("a");
+      if (!link || event.defaultPrevented || event.button !== 0) return;
+      if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+      if (link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
+      if (link.getAttribute("href")?.startsWith("#")) return;
+      event.preventDefault();
+      this.go(link.pathname + link.search);
+    });
+  }
+
+  go(href: string, how: { replace?: boolean } = {}): void {
+    const before = JSON.stringify(this.page);
+    if (href === location.pathname + location.search) return;
+    if (how.replace) history.replaceState(null, "", href);
+    else history.pushState(null, "", href);
+    this.#see();
+    if (before !== JSON.stringify(this.page)) scrollTo(0, 0);
+  }
+
+  /** Changes parameters of this view; a new step of Back unless `replace` is set. */
+  set(changes: Record<string, string | null | undefined>, how: { replace?: boolean } = {}): void {
+    const search = changed(untrack(() => this.params), changes).toString();
+    this.go(search ? `${location.pathname}?${search}` : location.pathname, how);
+  }
+
+  setRange(range: Range): void {
+    this.set(rangeParams(range));
+  }
+
+  /** A link to another page in the same environment and range. */
+  to(path: string, extra: Record<string, string | null | undefined> = {}): string {
+    const kept = Object.fromEntries(KEPT.map((name) => [name, this.params.get(name)]));
+    return address(path, { ...kept, ...extra });
+  }
+
+  /** A link to this page with some parameters changed. */
+  here(changes: Record<string, string | null | undefined>): string {
+    const search = changed(this.params, changes).toString();
+    return search ? `${this.#path}?${search}` : this.#path;
+  }
+
+  /** The range's two ends in Unix seconds; a live one ends now, to the second. */
+  bounds(now_s: number = clock.now_s): { from_s: number; to_s: number } {
+    return bounds(this.range, Math.floor(now_s));
+  }
+
+  #see(): void {
+    this.#path = location.pathname;
+    this.#search = location.search;
+  }
+}
+
+export const router = new Router();
