@@ -19,6 +19,12 @@ export class ApiError extends Error {
 }
 
 let csrf: string | null = null;
+let signedOut: () => void = () => {};
+
+/** What to do when a key was revoked or a session ended while the page was open. */
+export function onSignedOut(call: () => void): void {
+  signedOut = call;
+}
 
 /** The token that state-changing requests carry; it came with the session. */
 export function useCsrf(token: string | null): void {
@@ -62,6 +68,7 @@ async function call<T>(method: string, path: string, body?: unknown, signal?: Ab
     throw new ApiError(0, timeout.aborted ? "timeout" : "unreachable", null);
   }
   if (response.ok) return (await response.json()) as T;
+  if (response.status === 401 && path !== "/api/v1/session") signedOut();
   throw await problem(response);
 }
 

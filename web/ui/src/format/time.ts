@@ -21,11 +21,19 @@ export function short(at: Date, now: Date, locale: string): string {
   return `${day} ${format(locale, CLOCK).format(at)}`;
 }
 
+/** "14:02:03.123". */
+export function clock(at: Date, locale: string): string {
+  return format(locale, { ...CLOCK, second: "2-digit", fractionalSecondDigits: 3 }).format(at);
+}
+
 /** "5 Oct 14:02:03.123": for records, where the second counts. */
 export function precise(at: Date, now: Date, locale: string): string {
-  const clock = format(locale, { ...CLOCK, second: "2-digit", fractionalSecondDigits: 3 }).format(at);
-  if (sameDay(at, now)) return clock;
-  return `${format(locale, { day: "numeric", month: "short" }).format(at)} ${clock}`;
+  return sameDay(at, now) ? clock(at, locale) : `${axis(at, "day", locale)} ${clock(at, locale)}`;
+}
+
+/** Along an axis: "5 Oct" or "14:02". */
+export function axis(at: Date, as: "day" | "clock", locale: string): string {
+  return format(locale, as === "day" ? { day: "numeric", month: "short" } : CLOCK).format(at);
 }
 
 /** "2026-10-05 14:02:03.123 UTC". */

@@ -17,15 +17,17 @@ type Translated<T> = {
     ? string
     : T[K] extends readonly string[]
       ? readonly string[]
-      : T[K] extends Plural
+      : IsPlural<T[K]> extends true
         ? Plural
         : Translated<T[K]>;
 };
+/** A group may hold a message called "other" too; a plural holds nothing but forms. */
+type IsPlural<T> = T extends Plural ? (keyof T extends keyof Plural ? true : false) : false;
 
 /** "models.title" and so on: every path to a message. */
 export type Key = Path<typeof en>;
 type Path<T> = {
-  [K in keyof T & string]: T[K] extends string | Plural | readonly string[] ? K : `${K}.${Path<T[K]>}`;
+  [K in keyof T & string]: T[K] extends string | readonly string[] ? K : IsPlural<T[K]> extends true ? K : `${K}.${Path<T[K]>}`;
 }[keyof T & string];
 
 class Words {
@@ -73,6 +75,9 @@ export const say = {
   short: (at: Date) => time.short(at, clock.now, words.locale),
   precise: (at: Date) => time.precise(at, clock.now, words.locale),
   span: (from: Date, to: Date) => time.span(from, to, clock.now, words.locale),
+  axis: (at: Date, as: "day" | "clock") => time.axis(at, as, words.locale),
+  clock: (at: Date) => time.clock(at, words.locale),
+  day: (at: Date) => time.axis(at, "day", words.locale),
   relative: (at: Date) => time.relative(at, clock.now, words.locale),
   utc: time.utc,
 };

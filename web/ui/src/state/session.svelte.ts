@@ -1,6 +1,6 @@
 /** Who reads, and what they may do. */
 
-import { get, signIn, signOut, useCsrf } from "../api/client";
+import { get, onSignedOut, signIn, signOut, useCsrf } from "../api/client";
 import type { Scope, Session } from "../api/types";
 
 class SessionState {
@@ -8,6 +8,11 @@ class SessionState {
   now = $state.raw<Session | null>(null);
 
   async start(): Promise<void> {
+    onSignedOut(() => void this.#ask());
+    await this.#ask();
+  }
+
+  async #ask(): Promise<void> {
     try {
       this.#take(await get<Session>("/api/v1/session"));
     } catch {

@@ -1,0 +1,262 @@
+/** Recorded answers that take a range or a query: charts, time line, drift, errors, inferences. */
+
+import type {
+  ChartsResponse,
+  Deployment,
+  DriftResponse,
+  FeatureDrift,
+  InferencesResponse,
+  SearchHit,
+  SearchResponse,
+  SignalColumns,
+  TimelineResponse,
+} from "../src/api/types.ts";
+import { actions, alerts, HOSTILE, RELEASED_11_S, signalAt, THRESHOLDS, type ModelStory } from "./scenario.ts";
+import { iso, noise, rate } from "./series.ts";
+
+const FEATURES = ["ANC", "AGEP", "SCHL", "MAR", "RELP", "DIS", "ESP", "CIT", "MIG", "MIL", "NATIVITY", "DEAR", "DEYE", "DREM", "SEX", "RAC1P"];
+const CATEGORIES = new Set(["MAR", "CIT", "SEX", "RAC1P"]);
+
+export function charts(story: ModelStory, from: number, to: number, window_s: number, now: number): ChartsResponse {
+  const step_s = Math.max(10, Math.ceil((to - from) / 400 / 10) * 10);
+  const first = Math.floor(from / step_s) * step_s;
+  const time = Array.from({ length: Math.ceil((to - first) / step_s) }, (_, i) => first + i * step_s);
+  const at = (signal: string) => time.map((t) => signalAt(story, signal, t, now));
+  const requests = time.map((t) => {
+    const perSecond = story.level === 0 ? null : rate(story.seed, t, now, story.level);
+    return perSecond === null ? null : Math.round(perSecond * step_s);
+  });
+  const isNew = (t: number) => now - t < RELEASED_11_S;
+  const names = story.name === "employment" ? ["1.0", "1.1"] : [story.live];
+  return {
+    from: iso(from),
+    to: iso(to),
+    service: {
+      step_s,
+      time,
+      requests,
+      errors: requests.map((n, i) => (n === null ? null : Math.round(n * (signalAt(story, "error_ratio", time[i] ?? 0, now) ?? 0)))),
+      latency_p50_ms: at("latency_p50_ms"),
+      latency_p95_ms: at("latency_p95_ms"),
+      latency_p99_ms: at("latency_p99_ms"),
+      latency_n: requests,
+      versions: names.map((version) => ({
+        version,
+        requests: requests.map((n, i) => (names.length === 1 || (version === "1.1") === isNew(time[i] ?? 0) ? n : null)),
+      })),
+    },
+    shift: columns(story, from, to, window_s, now, [
+      ...["ANC", "AGEP", "SCHL", "MAR", "RELP"].map((subject, i) => ({ signal: "feature_shift", subject, version: "", scale: 1 - i * 0.2 })),
+      { signal: "prediction_shift", subject: "", version: "", scale: 0.3 },
+    ]),
+    quality: columns(story, from, to, window_s, now, [
+      { signal: "f1", subject: "", version: "1.0", scale: 1 },
+      ...(story.name === "employment" ? [{ signal: "f1", subject: "", version: "1.1", scale: 1 }] : []),
+      { signal: "estimated_f1", subject: "", version: "", scale: 1 },
+    ]),
+    thresholds: ["error_ratio", "latency_p95_ms", "feature_shift", "f1"].flatMap((signal) => {
+      const rule = THRESHOLDS[signal];
+      return rule ? [{ ...rule, signal, window_s: signal === "feature_shift" ? 86_400 : signal === "f1" ? 3_600 : 60 }] : [];
+    }),
+  };
+}
+
+function columns(
+  story: ModelStory,
+  from: number,
+  to: number,
+  window_s: number,
+  now: number,
+  lines: { signal: string; subject: string; version: string; scale: number }[],
+): SignalColumns {
+  const step = Math.max(window_s === 86_400 ? 86_400 : 300, Math.ceil((to - from) / 300));
+  const first = Math.ceil(from / step) * step;
+  const time: number[] = [];
+  for (let t = first; t < Math.min(to, now); t += step) if (rate(story.seed, t, now, 1) !== null) time.push(t);
+  return {
+    window_s,
+    time,
+    lines: lines.map((line, i) => {
+      const value = time.map((t) => {
+        const source = line.signal === "prediction_shift" ? "feature_shift" : line.signal;
+        const isNew = now - t < RELEASED_11_S;
+        if (story.name === "churn" && line.signal === "f1") return null;
+        if (line.signal === "f1" && story.name === "employment" && (line.version === "1.1") !== isNew) return null;
+        const base = signalAt({ ...story, seed: story.seed + i * 2 }, source, t, now);
+        return base === null ? null : base * line.scale;
+      });
+      return {
+        signal: line.signal,
+        version: line.signal === "f1" && story.name !== "employment" ? story.live : line.version,
+        subject: line.subject,
+        value,
+        lower: value.map((v) => (v === null ? null : v * 0.95)),
+        upper: value.map((v) => (v === null ? null : v * 1.05)),
+        n: value.map((v) => (v === null ? 0 : 3_211)),
+        provisional: value.map((_, j) => j > value.length - 3),
+      };
+    }),
+  };
+}
+
+export function timeline(story: ModelStory, from: number, to: number, now: number): TimelineResponse {
+  const inside = (start: number, end: number) => end >= from && start < to;
+  const items: TimelineResponse["items"] = [];
+  for (const release of deployments(now)) {
+    const at = Date.parse(release.at) / 1000;
+    if (release.model === story.name && inside(at, at)) {
+      items.push({ kind: "release", id: release.id, at: release.at, version: release.version, event: release.event, source: release.source,
+        baseline_version: release.baseline_version, retrain_id: release.retrain_id, watch_until: null });
+    }
+  }
+  for (const alert of alerts(now)) {
+    const start = Date.parse(alert.firing_since ?? alert.since) / 1000;
+    const end = alert.resolved_at === null ? now : Date.parse(alert.resolved_at) / 1000;
+    if (alert.model === story.name && inside(start, end)) {
+      items.push({ kind: "alert", id: alert.id, from: iso(start), to: alert.resolved_at, rule: alert.rule, signal: alert.signal, subject: alert.subject,
+        version: alert.version, severity: alert.severity, value: alert.value, threshold: alert.threshold, side: alert.side });
+    }
+  }
+  for (const action of actions(now)) {
+    const start = Date.parse(action.requested_at) / 1000;
+    if (action.model === story.name && inside(start, action.finished_at === null ? now : Date.parse(action.finished_at) / 1000)) {
+      items.push({ kind: "action", id: action.id, from: action.requested_at, to: action.finished_at, action: action.kind, state: action.state,
+        from_version: action.from_version, to_version: action.to_version });
+    }
+  }
+  if (story.name === "employment" && inside(now - 5_150, now - 5_150)) {
+    items.push({ kind: "verdict", id: "ver_1.1", at: iso(now - 5_150), version: "1.1", verdict: "fail" });
+  }
+  return { from: iso(from), to: iso(to), items };
+}
+
+export function deployments(now: number): Deployment[] {
+  const make = (version: string, ago: number, event: Deployment["event"]): Deployment => ({
+    id: `dep_${version}_${event}`, model: "employment", version, environment: "production", event, source: "api", at: iso(now - ago),
+    baseline_version: version === "1.1" ? "1.0" : null, retrain_id: null, commit: null, artifact: null, data_version: null,
+  });
+  return [make("1.0", 86_400 * 4, "live"), make("1.1", RELEASED_11_S + 60, "candidate"), make("1.1", RELEASED_11_S, "live")];
+}
+
+export function drift(story: ModelStory, now: number): DriftResponse {
+  const to = Math.floor(now / 3_600) * 3_600;
+  const base = {
+    from: iso(to - 86_400), to: iso(to), version: story.live, n: 70_131, reference_n: 68_785, threshold: 0.03,
+    reference: { name: "2015", kind: "pinned" as const, version: null, from: iso(now - 86_400 * 4), to: iso(now - 86_400 * 3), rows: 68_785, state: "profiled" as const, reason: null },
+    unknown: null,
+  };
+  if (story.level === 0) return { ...base, n: 0, reference_n: 0, reference: null, unknown: "no_reference", features: [] };
+  const names = story.seed >= 20 ? HOSTILE : FEATURES;
+  return { ...base, features: [...names.map((name, i) => feature(name, i, "feature")), feature("prediction", 5, "prediction")] };
+}
+
+function feature(name: string, i: number, role: FeatureDrift["role"]): FeatureDrift {
+  const categorical = CATEGORIES.has(name) || role === "prediction";
+  const value = 0.043 / (1 + i * 0.9);
+  const bins = Array.from({ length: categorical ? 5 : 20 }, (_, b) => {
+    const weight = categorical ? 1 / (b + 1) : Math.exp(-(((b - 8 - i) / 5) ** 2));
+    const moved = 1 + value * 4 * Math.sin(b * 1.3 + i) + (noise(i, b) - 0.5) * 0.03;
+    return {
+      from: categorical || b === 0 ? null : b * 5,
+      to: categorical || b === 19 ? null : (b + 1) * 5,
+      value: categorical ? (role === "prediction" ? String(b) : `${name}-${b}`) : null,
+      special: null,
+      reference: Math.round(12_000 * weight),
+      current: Math.round(12_200 * weight * moved),
+    };
+  });
+  if (i === 3) bins.push({ from: null, to: null, value: null, special: "absent" as never, reference: 120, current: 610 });
+  const sum = (of: "reference" | "current") => bins.reduce((total, bin) => total + bin[of], 0);
+  const insufficient = name === "RAC1P";
+  return {
+    feature: name,
+    role,
+    kind: categorical ? "categorical" : "numeric",
+    shift: insufficient
+      ? { value: null, lower: null, upper: null, decision_lower: null }
+      : { value, lower: Math.max(value - 0.006, 0), upper: value + 0.006, decision_lower: Math.max(value - 0.011, 0) },
+    unknown: insufficient ? "insufficient" : null,
+    p_adjusted: insufficient ? null : i < 3 ? 1e-9 : 0.02 * i,
+    n: sum("current"),
+    reference_n: sum("reference"),
+    drifted: insufficient ? null : i === 0,
+    bins,
+  };
+}
+
+const MESSAGES: [string, string, string][] = [
+  ["ValueError", "could not convert feature AGEP='unknown' to a number", "Traceback (most recent call last):\n  File \"serve.py\", line 88, in predict\n    row = encode(request)\n  File \"serve.py\", line 41, in encode\n    return float(value)\nValueError: could not convert string to float: 'unknown'"],
+  ["TimeoutError", "feature store did not answer within 200 ms", ""],
+  ["ShapeMismatch", "expected 16 features, got 15: DREM is missing", "serve::encode\n  at src/encode.rs:52\nserve::predict\n  at src/predict.rs:19"],
+  ["Hostile", `<b onclick=alert(1)>bold?</b> ${HOSTILE[1]} ${"very-long-token-".repeat(40)}`, ""],
+];
+
+function hitAt(i: number, now: number): SearchHit {
+  const [error_type, message, stack] = MESSAGES[i % 17 === 0 ? 3 : i % 3] as [string, string, string];
+  return {
+    id: `e${i}`, time: iso(now - 20 - i * 91), severity: i % 23 === 0 ? "FATAL" : "ERROR", service: "employment-api", model: "employment",
+    version: i * 91 < RELEASED_11_S ? "1.1" : "1.0", environment: "production", trace_id: `${(0xabc0000 + i).toString(16)}`.padStart(32, "0"),
+    span_id: `${(0xde00 + i).toString(16)}`.padStart(16, "0"), error_type, message, stack,
+    attributes: { "ml.request.id": `req-${90_000 + i}`, "http.response.status_code": 500, "host.name": "serve-2", "ml.feature.AGEP": "unknown", nested: { a: [1, 2] } },
+    highlights: [],
+  };
+}
+
+export function hit(id: string, now: number): SearchHit | null {
+  const i = Number(/^e(\d+)$/.exec(id)?.[1] ?? NaN);
+  return Number.isInteger(i) && i < 640 ? hitAt(i, now) : null;
+}
+
+export function search(q: string, from: number, to: number, cursor: string | null, limit: number, now: number): SearchResponse {
+  const all = Array.from({ length: 640 }, (_, i) => hitAt(i, now));
+  const wanted = q.match(/-?[\w.]+:(?:"[^"]*"|\S+)|"[^"]*"|\S+/g) ?? [];
+  const words = wanted.filter((one) => !/^-?[\w.]+:/.test(one)).map((word) => word.replaceAll('"', "").toLowerCase());
+  const fields = wanted.filter((one) => /^-?[\w.]+:/.test(one)).map((one) => {
+    const [, minus, field, value] = /^(-?)([\w.]+):"?(.*?)"?$/.exec(one) ?? [];
+    return { without: minus === "-", field: field as keyof SearchHit, value };
+  });
+  const found = all.filter((one) => {
+    const at = Date.parse(one.time) / 1000;
+    return at >= from && at < to && words.every((word) => one.message.toLowerCase().includes(word)) && fields.every((f) => (String(one[f.field]) === f.value) !== f.without);
+  });
+  const step_s = Math.max(10, Math.ceil((to - from) / 120 / 10) * 10);
+  const start = Math.floor(from / step_s) * step_s;
+  const counts = Array.from({ length: Math.ceil((to - start) / step_s) }, () => 0);
+  for (const one of found) counts[Math.floor((Date.parse(one.time) / 1000 - start) / step_s)]! += 1;
+  const skip = Number(cursor ?? 0);
+  return {
+    total: found.length,
+    took_ms: 3.4,
+    hits: found.slice(skip, skip + limit).map((one) => ({ ...one, highlights: words.length ? [{ field: "message", parts: parts(one.message, words) }] : [] })),
+    facets: (["model", "version", "service", "environment", "severity", "error_type"] as const).map((field) => {
+      const values = new Map<string, number>();
+      for (const one of found) values.set(one[field], (values.get(one[field]) ?? 0) + 1);
+      return { field, values: [...values].map(([value, count]) => ({ value, count })).sort((a, b) => b.count - a.count), other: 0 };
+    }),
+    histogram: { from: start, step_s, counts },
+    next: skip + limit < found.length ? String(skip + limit) : null,
+  };
+}
+
+function parts(text: string, words: string[]): { text: string; match: boolean }[] {
+  const pattern = new RegExp(`(${words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|")})`, "gi");
+  return text.split(pattern).filter(Boolean).map((piece) => ({ text: piece, match: words.includes(piece.toLowerCase()) }));
+}
+
+export function inferences(story: ModelStory, limit: number, cursor: string | null, now: number): InferencesResponse {
+  const skip = Number(cursor ?? 0);
+  return {
+    total: 171_204,
+    items: Array.from({ length: limit }, (_, i) => {
+      const n = skip + i;
+      return {
+        request_id: `req-${story.seed}-${900_000 - n}`, time: iso(now - n * 0.7), version: story.live, environment: story.environment, service: `${story.name}-api`,
+        segment: "", arm: "", prediction_label: n % 3 ? "1" : "0", prediction_score: 0.5 + noise(n, 1) / 2, prediction_value: null,
+        latency_ms: 20 + noise(n, 2) * 60, error_type: n % 41 === 0 ? "ValueError" : null, trace_id: "00000000000000000000000000000abc", span_id: null,
+        features: Object.fromEntries(FEATURES.map((name, f) => [name, f % 5 === 0 ? `v${f}` : Math.round(noise(n, f) * 100)])),
+        outcomes: n > 12 ? [{ kind: "label" as const, value: n % 4 ? "1" : "0", at: iso(now - n) }] : [],
+      };
+    }),
+    next: skip + limit < 500 ? String(skip + limit) : null,
+  };
+}

@@ -1,0 +1,122 @@
+/**
+ * The API from recorded answers, for work on the pages without a server, and with the strict policy that the real
+ * server sends. Development only: nothing of it is part of the build. DRIFTLEAD_STORY=empty has no model at first.
+ */
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Connect, Plugin } from "vite";
+import type { Action, Topic } from "../src/api/types.ts";
+import * as answers from "./answers.ts";
+import * as scenario from "./scenario.ts";
+import { iso } from "./series.ts";
+
+const POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+const TICK_MS = 2_000;
+
+export function recordedApi(): Plugin {
+  return {
+    name: "recorded-api",
+    apply: "serve",
+    configureServer(server) {
+      server.middlewares.use(answer);
+    },
+    configurePreviewServer(server) {
+      server.middlewares.use((_, response, next) => {
+        response.setHeader("content-security-policy", POLICY);
+        next();
+      });
+      server.middlewares.use(answer);
+    },
+  };
+}
+
+const begun = Date.now();
+const EMPTY_MS = 20_000;
+const isEmpty = () => process.env["DRIFTLEAD_STORY"] === "empty" && Date.now() - begun < EMPTY_MS;
+
+const answer: Connect.NextHandleFunction = (request, response, next) => {
+  const url = new URL(request.url ?? "/", "http://recorded");
+  if (!url.pathname.startsWith("/api/v1/")) return next();
+  if (url.pathname === "/api/v1/live") return stream(response);
+  void body(request).then((sent) => {
+    const said = route(request.method ?? "GET", url, sent);
+    const status = said === null ? 404 : request.method === "POST" ? 202 : 200;
+    response.statusCode = status;
+    response.setHeader("content-type", status === 404 ? "application/problem+json" : "application/json");
+    response.end(JSON.stringify(said ?? { type: "about:blank", title: "Not found", status: 404, detail: `Nothing is recorded for ${url.pathname}.` }));
+  });
+};
+
+function route(method: string, url: URL, sent: Record<string, string>): object | null {
+  const now = Date.now() / 1000;
+  const query = url.searchParams;
+  const from = Date.parse(query.get("from") ?? "") / 1000 || now - 86_400;
+  const to = Date.parse(query.get("to") ?? "") / 1000 || now;
+  const limit = Number(query.get("limit") ?? 50);
+  const environment = query.get("environment");
+  const [first, second, third] = url.pathname.slice("/api/v1/".length).split("/").map(decodeURIComponent);
+
+  if (first === "session") return { required: false, signed_in: false, scopes: [], label: null, csrf: "recorded" };
+  if (first === "status") return scenario.status(now);
+  if (first === "models" && second === undefined) {
+    const models = (isEmpty() ? [] : scenario.MODELS).filter((story) => !environment || story.environment === environment);
+    return { at: iso(now), environments: isEmpty() ? [] : ["production", "staging"], models: models.map((story) => scenario.row(story, now, query.get("spark") !== "false")) };
+  }
+  if (first === "models" && second !== undefined) {
+    const story = scenario.MODELS.find((one) => one.name === second);
+    if (!story) return null;
+    if (third === undefined) {
+      return {
+        at: iso(now), model: scenario.row(story, now, true), environments: [story.environment], segments: [], versions: scenario.versions(story, now),
+        settings: { declared: true, positive_class: "1", f1_floor: 0.75, latency_budget_ms: 500, label_delay_s: 0, runner: "candle", rollback: "auto", retrain: "auto" },
+      };
+    }
+    if (third === "charts") return answers.charts(story, from, to, query.get("window") === "1d" ? 86_400 : 3_600, now);
+    if (third === "timeline") return answers.timeline(story, from, to, now);
+    if (third === "drift") return answers.drift(story, now);
+    if (third === "inferences") return answers.inferences(story, limit, query.get("cursor"), now);
+    if (third === "rollback" && method === "POST") return { action: rollback(story.name, sent["to"] ?? "", now) };
+    return null;
+  }
+  if (first === "actions") {
+    const model = query.get("model");
+    return { actions: isEmpty() ? [] : scenario.actions(now).filter((action) => !model || action.model === model) };
+  }
+  if (first === "alerts") {
+    const state = query.get("state");
+    return { alerts: isEmpty() ? [] : scenario.alerts(now).filter((alert) => (!state || state.split(",").includes(alert.state)) && (!environment || alert.environment === environment)) };
+  }
+  if (first === "deployments") return { deployments: answers.deployments(now) };
+  if (first === "search" && second === "hits") return answers.hit(third ?? "", now);
+  if (first === "search") return answers.search(query.get("q") ?? "", from, to, query.get("cursor"), limit, now);
+  return null;
+}
+
+function rollback(model: string, to: string, now: number): Action {
+  const action: Action = {
+    id: `act_${scenario.asked.length + 1}`, kind: "rollback", model, environment: "production", from_version: "1.1", to_version: to, retrain_id: null,
+    state: "requested", because: ["By hand"], rule: null, alert_id: null, requested_by: "loopback", requested_at: iso(now), accepted_at: null,
+    finished_at: null, deadline: iso(now + 900), events: [{ at: iso(now), state: "requested", note: "" }], deliveries: [],
+  };
+  scenario.asked.unshift(action);
+  return action;
+}
+
+function stream(response: ServerResponse): void {
+  response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
+  const changed: Topic[] = ["models", "alerts", "actions", "errors", ...scenario.MODELS.map((story) => `model:${story.name}` as const)];
+  const tick = () => {
+    const now = Date.now() / 1000;
+    response.write(`event: tick\ndata: ${JSON.stringify({ at: iso(now), status: scenario.status(now), changed })}\n\n`);
+  };
+  tick();
+  const timer = setInterval(tick, TICK_MS);
+  response.on("close", () => clearInterval(timer));
+}
+
+async function body(request: IncomingMessage): Promise<Record<string, string>> {
+  if (request.method !== "POST") return {};
+  let text = "";
+  for await (const chunk of request) text += String(chunk);
+  return JSON.parse(text || "{}") as Record<string, string>;
+}

@@ -1,0 +1,28 @@
+/** The query of the search box as text: words, "phrases", field:value, -field:value. Facets add and take terms. */
+
+/** A value as a query has it: bare where that is safe, else quoted. */
+export function quoted(value: string): string {
+  return /^[\p{L}\p{N}_]+$/u.test(value) && !/^(AND|OR|NOT|IN|TO)$/.test(value) ? value : `"${value.replace(/[\\"]/g, "\\$&")}"`;
+}
+
+export function term(field: string, value: string, without = false): string {
+  return `${without ? "-" : ""}${field}:${quoted(value)}`;
+}
+
+/** Terms of the query; what stands in quotation marks stays together. */
+export function terms(query: string): string[] {
+  return query.match(/(?:[^\s"]+:)?"(?:\\.|[^"\\])*"?|\S+/g) ?? [];
+}
+
+export function has(query: string, wanted: string): boolean {
+  return terms(query).includes(wanted);
+}
+
+/** With the term added, or taken away when it is there; its opposite goes in any case. */
+export function toggled(query: string, field: string, value: string, without = false): string {
+  const wanted = term(field, value, without);
+  const opposite = term(field, value, !without);
+  const all = terms(query);
+  const left = all.filter((one) => one !== wanted && one !== opposite);
+  return (all.includes(wanted) ? left : [...left, wanted]).join(" ");
+}

@@ -1,0 +1,55 @@
+/** What a newcomer pastes to see a first inference arrive; each is complete as it stands. */
+
+export interface Step {
+  language: string;
+  /** What has to be there, as a command; none for curl. */
+  install: string | null;
+  code: string;
+}
+
+/** `address` is where OTLP over HTTP is taken, such as "127.0.0.1:4318". */
+export function firstSteps(address: string, keyed: boolean): Step[] {
+  const at = `http://${address}`;
+  return [
+    {
+      language: "Python",
+      install: "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http",
+      code: [
+        "from opentelemetry.sdk.trace import TracerProvider",
+        "from opentelemetry.sdk.trace.export import SimpleSpanProcessor",
+        "from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter",
+        "",
+        "provider = TracerProvider()",
+        `exporter = OTLPSpanExporter("${at}/v1/traces"${keyed ? ', headers={"authorization": "Bearer <key>"}' : ""})`,
+        "provider.add_span_processor(SimpleSpanProcessor(exporter))",
+        'with provider.get_tracer("demo").start_as_current_span("predict", attributes={',
+        '    "ml.model.name": "my-model", "ml.model.version": "1.0", "ml.prediction.label": "yes", "ml.feature.age": 42}):',
+        "    pass  # your model answers here",
+      ].join("\n"),
+    },
+    {
+      language: "Node.js",
+      install: "npm install @opentelemetry/sdk-trace-node @opentelemetry/exporter-trace-otlp-proto",
+      code: [
+        'import { NodeTracerProvider, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-node";',
+        'import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-proto";',
+        "",
+        `const exporter = new OTLPTraceExporter({ url: "${at}/v1/traces"${keyed ? ', headers: { authorization: "Bearer <key>" }' : ""} });`,
+        "const provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] });",
+        'provider.getTracer("demo").startSpan("predict", { attributes: {',
+        '  "ml.model.name": "my-model", "ml.model.version": "1.0", "ml.prediction.label": "yes", "ml.feature.age": 42 } }).end();',
+        "await provider.shutdown();",
+      ].join("\n"),
+    },
+    {
+      language: "curl",
+      install: null,
+      code: [
+        `curl ${at}/v1/logs -H 'content-type: application/json'${keyed ? " -H 'authorization: Bearer <key>'" : ""} -d '{"resourceLogs": [{"scopeLogs": [{"logRecords": [`,
+        `  {"timeUnixNano": "'$(date +%s)000000000'", "eventName": "ml.inference", "attributes": [`,
+        '    {"key": "ml.model.name", "value": {"stringValue": "my-model"}}, {"key": "ml.model.version", "value": {"stringValue": "1.0"}},',
+        '    {"key": "ml.prediction.label", "value": {"stringValue": "yes"}}, {"key": "ml.feature.age", "value": {"doubleValue": 42}}]}]}]}]}\'',
+      ].join("\n"),
+    },
+  ];
+}

@@ -1,0 +1,96 @@
+/** How the value of each signal is written and named, and the one sentence that says why a model is not well. */
+
+import type { Health, HealthReason, Metric, Threshold, Unknown } from "../api/types";
+import { NOTHING } from "../format/number";
+import { of, say, t } from "../i18n/i18n.svelte";
+
+/** A signal's value with its unit, as `signalUnit` has it. */
+export function written(signal: string, value: number | null | undefined): string {
+  if (value == null) return NOTHING;
+  switch (signalUnit(signal)) {
+    case "share":
+      return say.percent(value);
+    case "milliseconds":
+      return say.milliseconds(value);
+    case "seconds":
+      return say.duration(value);
+    case "per_second":
+      return say.perSecond(value);
+    case "bytes":
+      return say.bytes(value);
+    case "plain":
+      return say.significant(value);
+  }
+}
+
+export type Unit = "share" | "milliseconds" | "seconds" | "per_second" | "bytes" | "plain";
+
+/** Read off the signal's name, which ends in its unit; scores such as F1 are written plainly. */
+export function signalUnit(signal: string): Unit {
+  if (signal.endsWith("_ratio") || signal.endsWith("_shift") || signal === "control_drop") return "share";
+  if (signal.endsWith("_ms")) return "milliseconds";
+  if (signal.endsWith("_s")) return "seconds";
+  if (signal.endsWith("_bytes")) return "bytes";
+  if (signal === "request_rate" || signal.endsWith("_per_second")) return "per_second";
+  return "plain";
+}
+
+/** "Shift of ANC", "F1", or the signal's own name where pages have no words for it. */
+export function named(signal: string, subject = ""): string {
+  const name = of("signal", signal);
+  return subject ? t("reason.of", { signal: name, subject }) : name;
+}
+
+export function unknownText(unknown: Unknown | null): string {
+  return of("unknown", unknown ?? "not_computed");
+}
+
+/** What stands behind a number: bounds, count, window, threshold. */
+export function behind(metric: Metric): string {
+  if (metric.value === null) return unknownText(metric.unknown) + (metric.n > 0 ? ` · ${t("metric.n", { n: metric.n })}` : "");
+  const parts: string[] = [];
+  if (metric.lower !== null && metric.upper !== null) {
+    parts.push(t("metric.bounds", { lower: written(metric.signal, metric.lower), upper: written(metric.signal, metric.upper) }));
+  }
+  parts.push(t("metric.n", { n: metric.n }));
+  if (metric.reference_n > 0) parts.push(t("metric.reference_n", { n: metric.reference_n }));
+  if (metric.at !== null) {
+    parts.push(t("metric.window", { length: say.duration(metric.window_s), end: say.short(new Date(metric.at)) }));
+  }
+  if (metric.threshold) parts.push(thresholdText(metric.signal, metric.threshold));
+  if (metric.provisional) parts.push(t("metric.provisional"));
+  return parts.join(" · ");
+}
+
+export function thresholdText(signal: string, threshold: Pick<Threshold, "side" | "value">): string {
+  return t(threshold.side === "above" ? "metric.rule_above" : "metric.rule_below", { value: written(signal, threshold.value) });
+}
+
+/** Which state a value is in by its rule, for its colour; bounds decide, not the value alone, so this asks the list of reasons. */
+export function metricState(metric: Metric, health: Health): "critical" | "warning" | null {
+  const reason = health.reasons.find((r) => r.signal === metric.signal && r.code === "alert" && r.severity !== "info");
+  return reason ? (reason.severity as "critical" | "warning") : null;
+}
+
+/** "F1 0.81 < 0.85 since 14:02". */
+export function reasonText(reason: HealthReason): string {
+  const since = reason.since === null ? "" : ` ${t("reason.since", { time: say.short(new Date(reason.since)) })}`;
+  const signal = reason.signal ?? "";
+  switch (reason.code) {
+    case "no_signals":
+      return t("reason.no_signals");
+    case "silent":
+      return t("reason.silent") + since;
+    case "action_failed":
+      return t("reason.action_failed", { what: reason.rule ?? "" }) + since;
+    case "alert":
+    case "pending_alert": {
+      if (signal === "gate_failed") return t("reason.gate_failed", { version: reason.version }) + since;
+      if (signal === "silence_s") return t("reason.silent") + since;
+      const sign = reason.side === "below" ? "<" : ">";
+      const compared = reason.threshold === null ? "" : ` ${sign} ${written(signal, reason.threshold)}`;
+      const pending = reason.code === "pending_alert" ? ` (${t("reason.pending")})` : "";
+      return `${named(signal, reason.subject)} ${written(signal, reason.value)}${compared}${since}${pending}`;
+    }
+  }
+}
