@@ -13,6 +13,10 @@ use sqlx::{FromRow, Row, SqliteConnection};
 use super::{State, StateError, column};
 use crate::clock::UnixNanos;
 
+/// A transaction that writes, as [`State::begin`] opens it: what decides to send something writes the
+/// message in the same one.
+pub type StateTransaction = sqlx::Transaction<'static, sqlx::Sqlite>;
+
 /// Characters of an error that are kept with a message.
 pub const MAX_ERROR_CHARACTERS: usize = 500;
 

@@ -1,0 +1,495 @@
+//! How an action begins: the facts are gathered, a pure function decides, one transaction writes.
+
+use driftlead_store::clickhouse::query::live::{LiveError, live_version, traffic_by_version};
+use driftlead_store::clock::UnixNanos;
+use driftlead_store::ids::{IdKind, new_id};
+use driftlead_store::model_settings::Approval;
+use driftlead_store::state::StateError;
+use driftlead_store::state::actions::{self, Action, ActionDetails, ActionKind, ActionState};
+use driftlead_store::state::verdicts::VerdictKind;
+
+use super::refusal::Refusal;
+use super::{APPROVAL_DEADLINE_SECONDS, deadline_seconds};
+use crate::config::ActionEndpoint;
+use crate::shared::{Shared, StateTransaction};
+
+/// A version serves when it had an inference in the last seconds.
+const SERVED_WITHIN_SECONDS: i64 = 60;
+
+/// Actions of the past that a decision looks at, the newest ones.
+const REMEMBERED_ACTIONS: u32 = 20;
+
+/// Reasons that one action carries at most: an alert a feature could be a thousand.
+const MAX_REASONS: usize = 20;
+
+/// Who asks for an action.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Asker {
+    /// An alert of a rule, firing since an instant.
+    Alert {
+        rule: String,
+        alert_id: String,
+        firing_since: UnixNanos,
+    },
+    /// A person, by the label of the key.
+    Person(String),
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Asked {
+    pub kind: ActionKind,
+    pub model: String,
+    pub environment: String,
+    /// The version that is complained about; `None`: the one that serves.
+    pub version: Option<String>,
+    /// The version to roll back to; `None`: the release's baseline.
+    pub target: Option<String>,
+    pub because: Vec<String>,
+    pub asker: Asker,
+    /// Who is told how it goes.
+    pub receivers: Vec<String>,
+}
+
+/// What is asked for, and everything that the decision depends on but the actions of the past.
+#[derive(Debug, Clone)]
+pub(crate) struct Proposal {
+    pub asked: Asked,
+    endpoint: Option<ActionEndpoint>,
+    facts: Facts,
+}
+
+#[derive(Debug, Clone)]
+enum Facts {
+    Rollback(RollbackFacts),
+    Retrain { new_examples_since: Option<UnixNanos> },
+}
+
+/// What is known of the version that is complained about and of the target.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct RollbackFacts {
+    pub live: Option<String>,
+    pub from: Option<String>,
+    pub from_serves: bool,
+    pub target: Option<String>,
+    pub target_is_known: bool,
+    pub target_verdict: Option<VerdictKind>,
+    pub target_commit: Option<String>,
+    pub target_artifact: Option<String>,
+}
+
+/// Gathers the facts, before the transaction.
+pub(crate) async fn gather(shared: &Shared, asked: Asked, now: UnixNanos) -> Result<Proposal, LiveError> {
+    let facts = match asked.kind {
+        ActionKind::Rollback => Facts::Rollback(rollback_facts(shared, &asked, now).await?),
+        ActionKind::Retrain => Facts::Retrain {
+            new_examples_since: last_training(shared, &asked, now).await?,
+        },
+    };
+    Ok(Proposal {
+        endpoint: shared.endpoint(asked.kind, &asked.model).cloned(),
+        asked,
+        facts,
+    })
+}
+
+async fn rollback_facts(shared: &Shared, asked: &Asked, now: UnixNanos) -> Result<RollbackFacts, LiveError> {
+    let (state, model, environment) = (&shared.state, asked.model.as_str(), asked.environment.as_str());
+    let live = live_version(&shared.clickhouse, state, model, environment, None, now).await?;
+    let live = live.map(|live| live.version);
+    let from = asked.version.clone().or_else(|| live.clone());
+    let mut facts = RollbackFacts {
+        live,
+        from: from.clone(),
+        target: asked.target.clone(),
+        ..RollbackFacts::default()
+    };
+    if let Some(from) = &from {
+        let since = now.plus_seconds(-SERVED_WITHIN_SECONDS);
+        let traffic = traffic_by_version(&shared.clickhouse, Some(model), since, now).await?;
+        let served = traffic.iter().any(|row| row.environment == environment && row.version == *from);
+        facts.from_serves = served || facts.live.as_ref() == Some(from);
+        if facts.target.is_none() {
+            let release = state.release_of(model, from, environment).await?;
+            facts.target = release.and_then(|release| release.baseline_version);
+        }
+    }
+    if let Some(target) = &facts.target {
+        let verdict = state.latest_verdict(model, target, Some(environment)).await?;
+        facts.target_verdict = verdict.map(|verdict| verdict.verdict);
+        let release = state.release_of(model, target, environment).await?;
+        let seen = state.seen_versions(Some(model)).await?;
+        facts.target_is_known = release.is_some() || seen.iter().any(|seen| seen.version == *target && seen.environment == environment);
+        if let Some(release) = release {
+            facts.target_commit = release.commit_id;
+            facts.target_artifact = release.artifact;
+        }
+    }
+    Ok(facts)
+}
+
+/// When the version that serves was trained: the last retraining that is still in force was asked for, else
+/// its release took effect.
+async fn last_training(shared: &Shared, asked: &Asked, now: UnixNanos) -> Result<Option<UnixNanos>, LiveError> {
+    let live = live_version(&shared.clickhouse, &shared.state, &asked.model, &asked.environment, None, now).await?;
+    let Some(live) = live else { return Ok(None) };
+    let release = shared.state.release_of(&asked.model, &live.version, &asked.environment).await?;
+    Ok(release.map(|release| release.at))
+}
+
+/// Decides in a transaction, and writes the action and the message that requests it.
+pub(crate) async fn begin(
+    shared: &Shared,
+    transaction: &mut StateTransaction,
+    proposal: &Proposal,
+    now: UnixNanos,
+) -> Result<Result<Action, Refusal>, StateError> {
+    let asked = &proposal.asked;
+    let past = actions::latest(transaction, asked.kind, &asked.model, &asked.environment, REMEMBERED_ACTIONS).await?;
+    let endpoint = match decide(proposal, &past, now) {
+        Ok(endpoint) => endpoint,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    let mut action = write(proposal, &endpoint, now);
+    if action.state == ActionState::Asked {
+        super::advance(
+            shared,
+            transaction,
+            &mut action,
+            ActionState::Asked,
+            "waits for a person's approval",
+            now,
+        )
+        .await?;
+    } else {
+        request(shared, transaction, &mut action, &endpoint, now).await?;
+    }
+    Ok(Ok(action))
+}
+
+/// Writes the request of an action that may begin: state and message together.
+pub(crate) async fn request(
+    shared: &Shared,
+    transaction: &mut StateTransaction,
+    action: &mut Action,
+    endpoint: &ActionEndpoint,
+    now: UnixNanos,
+) -> Result<(), StateError> {
+    action.deadline = now.plus_seconds(deadline_seconds(action.kind));
+    let note = match &action.details.approved_by {
+        Some(person) => format!("approved by {person}"),
+        None => format!("asked for by {}", action.requested_by),
+    };
+    super::advance(shared, transaction, action, ActionState::Requested, &note, now).await?;
+    shared.request(transaction, action, endpoint, now).await
+}
+
+/// Whether the action may begin: pure.
+fn decide(proposal: &Proposal, past: &[Action], now: UnixNanos) -> Result<ActionEndpoint, Refusal> {
+    let asked = &proposal.asked;
+    let (kind, model) = (asked.kind, asked.model.clone());
+    let Some(endpoint) = &proposal.endpoint else {
+        return Err(Refusal::NotConfigured { kind, model });
+    };
+    if endpoint.approval == Approval::Off {
+        return Err(Refusal::SwitchedOff { kind, model });
+    }
+    if let Some(open) = past.iter().find(|action| action.state.is_open()) {
+        return Err(Refusal::InProgress {
+            action: open.id.clone(),
+            state: open.state,
+        });
+    }
+    if let Facts::Rollback(facts) = &proposal.facts {
+        refuse_target(facts)?;
+        if matches!(asked.asker, Asker::Alert { .. }) {
+            refuse_bystander(facts)?;
+        }
+    }
+    if let Asker::Alert { firing_since, .. } = &asked.asker {
+        refuse_repetition(kind, past, *firing_since, endpoint, now)?;
+    }
+    Ok(endpoint.clone())
+}
+
+fn refuse_target(facts: &RollbackFacts) -> Result<(), Refusal> {
+    let Some(target) = facts.target.clone() else {
+        return Err(Refusal::NoTarget { from: facts.from.clone() });
+    };
+    let version = target;
+    if facts.from.as_ref() == Some(&version) {
+        return Err(Refusal::IsLive { version });
+    }
+    if !facts.target_is_known {
+        return Err(Refusal::UnknownVersion { version });
+    }
+    if facts.target_verdict == Some(VerdictKind::Fail) {
+        return Err(Refusal::FailedGate { version });
+    }
+    Ok(())
+}
+
+/// A candidate that failed, or a version that is gone already, is nothing to roll back.
+fn refuse_bystander(facts: &RollbackFacts) -> Result<(), Refusal> {
+    match &facts.from {
+        Some(from) if !facts.from_serves => Err(Refusal::NotServing {
+            version: from.clone(),
+            live: facts.live.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// While an alert fires, a rule asks again only for what failed or was undone, and never before the
+/// cool-down is over. A rollback that was accepted and did not show is for people to look at.
+fn refuse_repetition(
+    kind: ActionKind,
+    past: &[Action],
+    firing_since: UnixNanos,
+    endpoint: &ActionEndpoint,
+    now: UnixNanos,
+) -> Result<(), Refusal> {
+    let Some(last) = past.first() else { return Ok(()) };
+    let ended = last.finished_at.unwrap_or(last.updated_at);
+    let settled = match (kind, last.state) {
+        (_, ActionState::Dismissed) => true,
+        (ActionKind::Rollback, ActionState::Confirmed | ActionState::Unobserved | ActionState::Overdue) => true,
+        (ActionKind::Retrain, ActionState::Done) => true,
+        _ => false,
+    };
+    if settled && ended >= firing_since {
+        return Err(Refusal::AlreadyTried {
+            action: last.id.clone(),
+            state: last.state,
+        });
+    }
+    let cool_down = i64::try_from(endpoint.cool_down.as_secs()).unwrap_or(i64::MAX);
+    let until = ended.plus_seconds(cool_down);
+    if now < until {
+        return Err(Refusal::CoolingDown { until });
+    }
+    Ok(())
+}
+
+fn write(proposal: &Proposal, endpoint: &ActionEndpoint, now: UnixNanos) -> Action {
+    let asked = &proposal.asked;
+    let approved = match &asked.asker {
+        Asker::Person(label) => Some(label.clone()),
+        Asker::Alert { .. } => None,
+    };
+    let state = if endpoint.approval == Approval::Ask && approved.is_none() {
+        ActionState::Asked
+    } else {
+        ActionState::Requested
+    };
+    let mut because = asked.because.clone();
+    because.truncate(MAX_REASONS);
+    let mut details = ActionDetails {
+        receivers: asked.receivers.clone(),
+        approved_by: approved,
+        ..ActionDetails::default()
+    };
+    let (mut from_version, mut to_version) = (None, None);
+    match &proposal.facts {
+        Facts::Rollback(facts) => {
+            (from_version, to_version) = (facts.from.clone(), facts.target.clone());
+            details.target_ungated = facts.target_verdict.is_none();
+            details.to_commit = facts.target_commit.clone();
+            details.to_artifact = facts.target_artifact.clone();
+            if let (true, Some(target)) = (details.target_ungated, &facts.target) {
+                because.push(format!("the target {target} was never judged by the gate"));
+            }
+        }
+        Facts::Retrain { new_examples_since } => details.new_examples_since = *new_examples_since,
+    }
+    let (rule, alert_id, requested_by) = match &asked.asker {
+        Asker::Alert { rule, alert_id, .. } => (Some(rule.clone()), Some(alert_id.clone()), "rule".to_owned()),
+        Asker::Person(label) => (None, None, label.clone()),
+    };
+    Action {
+        id: new_id(IdKind::Action),
+        kind: asked.kind,
+        model: asked.model.clone(),
+        environment: asked.environment.clone(),
+        from_version,
+        to_version,
+        retrain_id: (asked.kind == ActionKind::Retrain).then(|| new_id(IdKind::Retrain)),
+        state,
+        because,
+        rule,
+        alert_id,
+        requested_by,
+        requested_at: now,
+        accepted_at: None,
+        finished_at: None,
+        deadline: now.plus_seconds(APPROVAL_DEADLINE_SECONDS),
+        details,
+        updated_at: now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{ModelActions, resolve_models};
+    use driftlead_store::model_settings::{ActionSettings, ModelSettings};
+
+    const NOW: UnixNanos = UnixNanos(10_000 * UnixNanos::SECOND);
+
+    fn endpoint(approval: Approval) -> ActionEndpoint {
+        let mut settings = ModelSettings::undeclared("employment");
+        settings.rollback = Some(ActionSettings {
+            url: "http://deployer/rollback".into(),
+            approval,
+            secret: None,
+            cool_down: Duration::from_secs(600),
+        });
+        let models = resolve_models(&[settings]).unwrap();
+        let ModelActions { rollback, .. } = models["employment"].clone();
+        rollback.unwrap()
+    }
+
+    fn proposal(kind: ActionKind, approval: Approval, by_person: bool) -> Proposal {
+        let facts = match kind {
+            ActionKind::Rollback => Facts::Rollback(RollbackFacts {
+                live: Some("1.1".into()),
+                from: Some("1.1".into()),
+                from_serves: true,
+                target: Some("1.0".into()),
+                target_is_known: true,
+                target_verdict: Some(VerdictKind::Pass),
+                ..RollbackFacts::default()
+            }),
+            ActionKind::Retrain => Facts::Retrain { new_examples_since: None },
+        };
+        let asker = if by_person {
+            Asker::Person("ana".into())
+        } else {
+            Asker::Alert {
+                rule: "gate-failed".into(),
+                alert_id: "alr_1".into(),
+                firing_since: NOW.plus_seconds(-60),
+            }
+        };
+        Proposal {
+            endpoint: Some(endpoint(approval)),
+            asked: Asked {
+                kind,
+                model: "employment".into(),
+                environment: "production".into(),
+                version: Some("1.1".into()),
+                target: None,
+                because: vec!["gate_failed 1 above 0".into()],
+                asker,
+                receivers: vec![],
+            },
+            facts,
+        }
+    }
+
+    fn past(kind: ActionKind, state: ActionState, ended_seconds_ago: i64) -> Action {
+        let mut action = write(
+            &proposal(kind, Approval::Auto, false),
+            &endpoint(Approval::Auto),
+            NOW.plus_seconds(-5_000),
+        );
+        action.state = state;
+        action.updated_at = NOW.plus_seconds(-ended_seconds_ago);
+        action.finished_at = (!state.is_open()).then_some(action.updated_at);
+        action
+    }
+
+    fn facts(proposal: &mut Proposal, change: impl FnOnce(&mut RollbackFacts)) {
+        if let Facts::Rollback(facts) = &mut proposal.facts {
+            change(facts);
+        }
+    }
+
+    fn check(proposal: &Proposal, past: &[Action], expected: &str) {
+        let code = match decide(proposal, past, NOW) {
+            Ok(_) => "begins",
+            Err(refusal) => refusal.code(),
+        };
+        assert_eq!(code, expected);
+    }
+
+    #[test]
+    fn a_rule_may_roll_back_what_serves_to_its_baseline() {
+        let fine = proposal(ActionKind::Rollback, Approval::Auto, false);
+        check(&fine, &[], "begins");
+        let mut none = fine.clone();
+        none.endpoint = None;
+        check(&none, &[], "not_configured");
+        check(&proposal(ActionKind::Rollback, Approval::Off, false), &[], "switched_off");
+        for (change, expected) in [
+            ((|facts| facts.target = None) as fn(&mut RollbackFacts), "no_target"),
+            (|facts| facts.target = Some("1.1".into()), "is_live"),
+            (|facts| facts.target_is_known = false, "unknown_version"),
+            (|facts| facts.target_verdict = Some(VerdictKind::Fail), "failed_gate"),
+            (|facts| facts.target_verdict = Some(VerdictKind::Inconclusive), "begins"),
+            (|facts| facts.target_verdict = None, "begins"),
+            (|facts| facts.from_serves = false, "not_serving"),
+        ] {
+            let mut changed = fine.clone();
+            facts(&mut changed, change);
+            check(&changed, &[], expected);
+        }
+    }
+
+    #[test]
+    fn a_rollback_is_one_at_a_time_and_not_repeated_by_the_same_alert() {
+        let fine = proposal(ActionKind::Rollback, Approval::Auto, false);
+        for state in [ActionState::Asked, ActionState::Requested, ActionState::Accepted] {
+            check(&fine, &[past(ActionKind::Rollback, state, 4_000)], "in_progress");
+        }
+        for (state, ended_seconds_ago, expected) in [
+            (ActionState::Confirmed, 30, "already_tried"),
+            (ActionState::Overdue, 30, "already_tried"),
+            (ActionState::Dismissed, 30, "already_tried"),
+            (ActionState::Failed, 30, "cooling_down"),
+            (ActionState::Failed, 601, "begins"),
+            (ActionState::Confirmed, 100, "cooling_down"),
+            (ActionState::Confirmed, 601, "begins"),
+        ] {
+            check(&fine, &[past(ActionKind::Rollback, state, ended_seconds_ago)], expected);
+        }
+    }
+
+    #[test]
+    fn a_person_need_not_wait_but_cannot_choose_what_failed() {
+        let person = proposal(ActionKind::Rollback, Approval::Ask, true);
+        check(&person, &[past(ActionKind::Rollback, ActionState::Confirmed, 10)], "begins");
+        check(&person, &[past(ActionKind::Rollback, ActionState::Accepted, 10)], "in_progress");
+        let mut failed = person.clone();
+        facts(&mut failed, |facts| facts.target_verdict = Some(VerdictKind::Fail));
+        check(&failed, &[], "failed_gate");
+        assert_eq!(write(&person, &endpoint(Approval::Ask), NOW).state, ActionState::Requested);
+    }
+
+    #[test]
+    fn a_retraining_is_asked_for_again_when_it_was_undone_or_failed() {
+        let fine = proposal(ActionKind::Retrain, Approval::Auto, false);
+        for (state, ended_seconds_ago, expected) in [
+            (ActionState::Done, 30, "already_tried"),
+            (ActionState::Done, 700, "begins"),
+            (ActionState::Undone, 30, "cooling_down"),
+            (ActionState::Undone, 599, "cooling_down"),
+            (ActionState::Undone, 600, "begins"),
+            (ActionState::Failed, 600, "begins"),
+            (ActionState::Overdue, 600, "begins"),
+        ] {
+            check(&fine, &[past(ActionKind::Retrain, state, ended_seconds_ago)], expected);
+        }
+    }
+
+    #[test]
+    fn what_asks_first_waits_for_approval_and_says_when_the_target_was_never_gated() {
+        let mut asking = proposal(ActionKind::Rollback, Approval::Ask, false);
+        facts(&mut asking, |facts| facts.target_verdict = None);
+        let action = write(&asking, &endpoint(Approval::Ask), NOW);
+        assert_eq!(action.state, ActionState::Asked);
+        assert_eq!(action.because.last().unwrap(), "the target 1.0 was never judged by the gate");
+    }
+}
