@@ -4,6 +4,9 @@
 const TRACE_ID_BYTES: usize = 16;
 const SPAN_ID_BYTES: usize = 8;
 
+/// Stands for an id that could not be read at all: no id has this length.
+pub(crate) const INVALID_ID: [u8; 1] = [0xFF];
+
 /// A log record's ids may be absent (empty or all zeros) but not of another length.
 pub(crate) fn log_ids_valid(trace_id: &[u8], span_id: &[u8]) -> bool {
     matches!(trace_id.len(), 0 | TRACE_ID_BYTES) && matches!(span_id.len(), 0 | SPAN_ID_BYTES)

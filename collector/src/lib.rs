@@ -16,6 +16,7 @@
 pub mod admit;
 pub mod decode;
 mod ids;
+mod json;
 pub mod limits;
 pub mod redact;
 pub mod refusal;
