@@ -1,7 +1,7 @@
 //! Receives OTLP, admits it, takes out what must not be stored, keeps it in the log, and decodes it for the
 //! drain and the error index.
 //!
-//! The flow of a request: [`http`](mod@http) or `grpc` reads its bytes within the limits ([`limits`]),
+//! The flow of a request: `http` or `grpc` reads its bytes within the limits ([`limits`]),
 //! [`admit`] knows who sends, `receive` walks over the bytes once (`wire`), has what is declared taken out
 //! ([`redact`]) and appends the frame to the log, which answers once it is fsynced. JSON becomes protobuf
 //! first (`json`); protobuf of which nothing had to change goes to the log byte for byte. Every refusal is a
@@ -14,18 +14,87 @@
 //! refused, and the client still has it.
 
 pub mod admit;
+mod answer;
+mod body;
+mod cors;
 pub mod decode;
+mod gate;
+mod grpc;
+mod http;
 mod ids;
 mod json;
 pub mod limits;
+mod receive;
 pub mod redact;
 pub mod refusal;
+mod server;
 mod signal;
 pub mod status;
 mod text;
 mod wire;
 
+use std::sync::Arc;
+
+use driftlead_store::clock::Clock;
+use driftlead_store::wal::Log;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use admit::{KeyChecker, KeyGrant, KeyRefusal, NoKeys};
 pub use decode::{Decoder, DecoderConfig};
+use gate::Gate;
+use receive::Receiver;
 pub use redact::RedactConfig;
+use redact::{RedactError, Redaction};
 pub use signal::Signal;
 pub use status::CollectorStatus;
+
+/// Where OTLP is received.
+#[derive(Debug)]
+pub struct Listeners {
+    /// OTLP over gRPC.
+    pub grpc: TcpListener,
+    /// OTLP over HTTP.
+    pub http: TcpListener,
+}
+
+/// Settings of the collector.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CollectorConfig {
+    /// What must not be stored.
+    pub redact: RedactConfig,
+    /// Origins of pages that may send from a browser without a key, such as `https://shop.example`; `*` is
+    /// any. Loopback origins always may.
+    pub allowed_origins: Vec<String>,
+}
+
+/// Why the collector cannot start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CollectorError {
+    /// A name in the redaction's settings.
+    #[error(transparent)]
+    Redact(#[from] RedactError),
+}
+
+/// Receives until `token` is cancelled; requests that were begun are answered before it returns.
+///
+/// # Errors
+/// The settings are wrong; nothing has been received then.
+pub async fn run(
+    listeners: Listeners,
+    config: CollectorConfig,
+    log: Log,
+    keys: Arc<dyn KeyChecker>,
+    status: CollectorStatus,
+    clock: Clock,
+    token: CancellationToken,
+) -> Result<(), CollectorError> {
+    let redaction = Redaction::new(&config.redact)?;
+    let receiver = Receiver::new(log, redaction, status.clone(), clock);
+    let gate = Arc::new(Gate::new(receiver, keys, config.allowed_origins));
+    tokio::join!(
+        server::serve(listeners.grpc, grpc::router(Arc::clone(&gate)), status.clone(), token.clone()),
+        server::serve(listeners.http, http::router(gate), status, token),
+    );
+    Ok(())
+}

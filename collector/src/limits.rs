@@ -44,6 +44,10 @@ pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a body may stand still: a client that stalls holds memory that others need.
 pub const BODY_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a whole body may take: at this bound the largest request comes at 220 kB/s.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long a connection may be without a request: longer than any exporter's interval.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How often an idle HTTP/2 connection is asked whether it still lives, and how long it may take to answer.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// How long requests that were begun before a stop may take to end.

@@ -109,10 +109,14 @@ impl CollectorStatus {
         counts.requests_repeated += 1;
     }
 
-    /// Counts a refused request; `shares` is what is known of its content.
-    pub fn refused(&self, reason: &'static str, shares: &[ServiceShare]) {
+    /// Counts a refused request.
+    pub fn refused_request(&self, reason: &'static str) {
+        *self.lock().requests_refused.entry(reason).or_default() += 1;
+    }
+
+    /// Counts the records of a refused request whose content is known.
+    pub fn refused_records(&self, reason: &'static str, shares: &[ServiceShare]) {
         let mut counts = self.lock();
-        *counts.requests_refused.entry(reason).or_default() += 1;
         for share in shares {
             *counts.service(&share.service).refused.entry(reason).or_default() += share.records;
         }
@@ -192,8 +196,9 @@ mod tests {
     #[test]
     fn refused_records_are_counted_with_their_service() {
         let status = CollectorStatus::default();
-        status.refused("log_full", &[share("a", 5)]);
-        status.refused("malformed", &[]);
+        status.refused_request("log_full");
+        status.refused_records("log_full", &[share("a", 5)]);
+        status.refused_request("malformed");
         let counts = status.counts();
         assert_eq!(counts.services["a"].refused["log_full"], 5);
         assert_eq!(counts.requests_refused, BTreeMap::from([("log_full", 1), ("malformed", 1)]));
