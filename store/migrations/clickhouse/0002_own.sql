@@ -65,8 +65,9 @@ CREATE TABLE IF NOT EXISTS outcomes
 ENGINE = ReplacingMergeTree(received_time)
 ORDER BY (model, request_id, kind, id);
 
--- Rows of buckets_10s and profiles_minute count only where their generation is the one that
--- minute_generations holds for their minute: a minute that is computed again leaves nothing stale.
+-- A minute is computed as a whole: first its rows of buckets_10s or profiles_minute, then its row here.
+-- Readers take FINAL and count a row only where its generation is not below the one that this table holds
+-- for the minute, so a series that a later computation no longer has leaves nothing stale.
 CREATE TABLE IF NOT EXISTS minute_generations
 (
     consumer   LowCardinality(String),
@@ -95,7 +96,7 @@ CREATE TABLE IF NOT EXISTS buckets_10s
 )
 ENGINE = ReplacingMergeTree(generation)
 PARTITION BY toDate(bucket_start)
-ORDER BY (model, bucket_start, environment, version, segment, arm, generation);
+ORDER BY (model, bucket_start, environment, version, segment, arm);
 
 CREATE TABLE IF NOT EXISTS profiles_minute
 (
@@ -119,7 +120,7 @@ CREATE TABLE IF NOT EXISTS profiles_minute
 )
 ENGINE = ReplacingMergeTree(generation)
 PARTITION BY toDate(minute)
-ORDER BY (model, minute, environment, version, segment, arm, feature, generation);
+ORDER BY (model, minute, environment, version, segment, arm, feature);
 
 CREATE TABLE IF NOT EXISTS reference_profiles
 (

@@ -1,3 +1,10 @@
 //! Every query that reads from or maintains ClickHouse, one file per noun.
+
+pub mod buckets;
+pub mod generations;
 pub mod live;
+mod minutes;
+pub mod profiles;
+pub mod quality;
+pub mod references;
 pub mod serving;

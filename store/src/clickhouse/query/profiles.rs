@@ -1,0 +1,303 @@
+//! `profiles_minute`: what every minute holds per feature, written whole and read as windows.
+
+use std::collections::BTreeMap;
+
+use clickhouse::Row;
+use clickhouse::error::Error;
+use serde::Deserialize;
+
+use super::generations::{Computed, write_generations};
+use super::minutes::{self, SERVES, dirty_inferences};
+use crate::clickhouse::ClickHouse;
+use crate::clock::UnixNanos;
+use crate::records::{FeatureCounts, MAX_CATEGORIES, OTHER_CATEGORIES, pseudo};
+
+/// Distinct (feature, value) pairs that one read holds at most: bounds the engine's memory to some hundred
+/// megabytes where somebody sends unique ids as categories. What is beyond is "other".
+const MAX_GROUPS: usize = 1_000_000;
+
+/// Which profiles to read.
+#[derive(Debug, Clone, Copy)]
+pub struct ProfileQuery<'a> {
+    /// The model.
+    pub model: &'a str,
+    /// The environment.
+    pub environment: &'a str,
+    /// One version; `None`: all of them.
+    pub version: Option<&'a str>,
+    /// First minute.
+    pub from: UnixNanos,
+    /// Exclusive end.
+    pub until: UnixNanos,
+    /// Cut into blocks of this many seconds; `None`: one block.
+    pub block_seconds: Option<i64>,
+}
+
+/// The profile of a stretch of time: counts by feature.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Profile {
+    /// Inferences, whatever their features.
+    pub inferences: u64,
+    /// Counts by feature and pseudo-feature, each with the same number of inferences.
+    pub features: BTreeMap<String, FeatureCounts>,
+}
+
+impl Profile {
+    /// The counts of a feature; those of one that nobody sent where it is unknown.
+    pub fn feature(&self, name: &str) -> FeatureCounts {
+        self.features.get(name).cloned().unwrap_or_else(|| {
+            let mut counts = FeatureCounts::default();
+            counts.complete_to(self.inferences);
+            counts
+        })
+    }
+
+    /// Adds the counts of another stretch.
+    pub fn merge(&mut self, other: &Self) {
+        self.inferences += other.inferences;
+        for (name, counts) in &other.features {
+            self.features.entry(name.clone()).or_default().merge(counts);
+        }
+        for counts in self.features.values_mut() {
+            counts.complete_to(self.inferences);
+        }
+    }
+}
+
+/// Computes whole minutes (Unix seconds of their starts) from the deduplicated inferences, by one query,
+/// and makes the result the current one.
+///
+/// Each series of a minute has a row of the feature "" with its number of inferences, so that a feature
+/// that nobody sent is known to be absent. Keys are those of [`crate::bucket`].
+///
+/// # Errors
+/// A query failed; the minutes keep what they had, and have to be computed again.
+pub async fn write_profiles(clickhouse: &ClickHouse, model: &str, minutes: &[i64], generation: u64) -> Result<(), Error> {
+    let sql = format!(
+        "INSERT INTO profiles_minute (model, minute, environment, version, segment, arm, feature, generation, inferences, absent, `nan`, \
+           positive_infinity, negative_infinity, bucket_keys, bucket_counts, values, value_counts) \
+         SELECT {{model:String}}, minute, environment, version, segment, arm, feature, {{generation:UInt64}}, \
+           max(whole) OVER (PARTITION BY minute, environment, version, segment, arm) AS inferences, \
+           if(feature = '', 0, inferences - present), nans, positive_infinities, negative_infinities, \
+           buckets.1, buckets.2, \
+           if(categories_n > {MAX_CATEGORIES}, arrayPushBack(kept.1, {{other:String}}), kept.1), \
+           if(categories_n > {MAX_CATEGORIES}, arrayPushBack(kept.2, toUInt64(category_total - arraySum(kept.2))), kept.2) \
+         FROM (\
+           SELECT minute, environment, version, segment, arm, feature, \
+             sumIf(n, kind = 5) AS whole, sumIf(n, kind != 5) AS present, sumIf(n, kind = 1) AS category_total, \
+             sumIf(n, kind = 2) AS nans, sumIf(n, kind = 3) AS positive_infinities, sumIf(n, kind = 4) AS negative_infinities, \
+             arraySort(groupArrayIf((key, n), kind = 0)) AS buckets, countIf(kind = 1) AS categories_n, \
+             arraySlice(arraySort(x -> (-toInt64(x.2), x.1), groupArrayIf((value, n), kind = 1)), 1, {MAX_CATEGORIES}) AS kept \
+           FROM (\
+             SELECT minute, environment, version, segment, arm, feature, kind, key, value, count() AS n \
+             FROM (\
+               SELECT toStartOfMinute(event_time) AS minute, \
+                 ifNull(environment, '') AS environment, ifNull(version, '') AS version, \
+                 ifNull(segment, '') AS segment, ifNull(arm, '') AS arm, \
+                 arrayConcat(mapKeys(numeric_features), \
+                   if(isNull(prediction_score), [], ['{score}']), if(isNull(prediction_value), [], ['{value}'])) AS number_names, \
+                 arrayConcat(mapValues(numeric_features), \
+                   if(isNull(prediction_score), [], [assumeNotNull(prediction_score)]), \
+                   if(isNull(prediction_value), [], [assumeNotNull(prediction_value)])) AS numbers, \
+                 arrayConcat(mapKeys(categorical_features), if(isNull(prediction_label), [], ['{label}'])) AS category_names, \
+                 arrayConcat(mapValues(categorical_features), \
+                   if(isNull(prediction_label), [], [toString(assumeNotNull(prediction_label))])) AS categories, \
+                 arrayConcat(number_names, category_names, ['']) AS features, \
+                 arrayConcat(arrayMap(x -> multiIf(isFinite(x), 0, isNaN(x), 2, x > 0, 3, 4), numbers), \
+                   arrayMap(x -> 1, categories), [5]) AS kinds, \
+                 arrayConcat(arrayMap(x -> {key}, numbers), arrayMap(x -> 0, categories), [0]) AS keys, \
+                 arrayConcat(arrayMap(x -> '', numbers), categories, ['']) AS texts \
+               FROM {whole}) \
+             ARRAY JOIN features AS feature, kinds AS kind, keys AS key, texts AS value \
+             GROUP BY minute, environment, version, segment, arm, feature, kind, key, value) \
+           GROUP BY minute, environment, version, segment, arm, feature)",
+        score = pseudo::PREDICTION_SCORE,
+        value = pseudo::PREDICTION_VALUE,
+        label = pseudo::PREDICTION_LABEL,
+        key = minutes::bucket_key("x"),
+        whole = dirty_inferences(
+            "event_time, environment, version, segment, arm, prediction_label, prediction_score, prediction_value, \
+             numeric_features, categorical_features"
+        ),
+    );
+    minutes::bind_dirty(clickhouse.writer().query(&sql), model, minutes)
+        .param("generation", generation)
+        .param("other", OTHER_CATEGORIES)
+        .execute()
+        .await?;
+    write_generations(clickhouse, Computed::Profiles, model, minutes, generation).await
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct NumbersRow {
+    block: i64,
+    version: String,
+    feature: String,
+    inferences: u64,
+    nan: u64,
+    positive_infinity: u64,
+    negative_infinity: u64,
+    buckets: (Vec<i32>, Vec<u64>),
+    categories: u64,
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct CategoryRow {
+    block: i64,
+    version: String,
+    feature: String,
+    value: String,
+    n: u64,
+}
+
+/// The profiles by block (number, from 0) and version. Only traffic that was served counts.
+///
+/// # Errors
+/// A query failed.
+pub async fn read_profiles(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> Result<BTreeMap<(i64, String), Profile>, Error> {
+    let numbers: Vec<NumbersRow> = bind_query(clickhouse, &numbers_sql(), query).fetch_all().await?;
+    let categories: Vec<CategoryRow> = bind_query(clickhouse, &categories_sql(), query).fetch_all().await?;
+    Ok(assemble(numbers, categories))
+}
+
+/// The profile of a stretch of time as one.
+///
+/// # Errors
+/// A query failed.
+pub async fn read_profile(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> Result<Profile, Error> {
+    let mut whole = Profile::default();
+    read_profiles(clickhouse, query)
+        .await?
+        .values()
+        .for_each(|profile| whole.merge(profile));
+    Ok(whole)
+}
+
+/// Names of all features (and pseudo-features) that a model sent since `from`.
+///
+/// # Errors
+/// The query failed.
+pub async fn known_features(clickhouse: &ClickHouse, model: &str, environment: &str, from: UnixNanos) -> Result<Vec<String>, Error> {
+    let sql = format!(
+        "SELECT DISTINCT feature FROM profiles_minute WHERE model = {{model:String}} AND environment = {{environment:String}} \
+           AND minute >= toDateTime({{from:Int64}}, 'UTC') AND feature != '' AND {SERVES} ORDER BY feature"
+    );
+    clickhouse
+        .reader()
+        .query(&sql)
+        .param("model", model)
+        .param("environment", environment)
+        .param("from", from.seconds().max(0))
+        .fetch_all()
+        .await
+}
+
+/// Environments in which a model served between two instants.
+///
+/// # Errors
+/// The query failed.
+pub async fn environments_between(clickhouse: &ClickHouse, model: &str, from: UnixNanos, until: UnixNanos) -> Result<Vec<String>, Error> {
+    let sql = format!(
+        "SELECT DISTINCT environment FROM profiles_minute WHERE model = {{model:String}} \
+           AND minute >= toDateTime({{from:Int64}}, 'UTC') AND minute < toDateTime({{until:Int64}}, 'UTC') AND {SERVES} ORDER BY environment"
+    );
+    clickhouse
+        .reader()
+        .query(&sql)
+        .param("model", model)
+        .param("from", from.seconds().max(0))
+        .param("until", until.seconds().max(0))
+        .fetch_all()
+        .await
+}
+
+/// Rows of the queried minutes that are current, cut into blocks.
+fn current_profiles(columns: &str) -> String {
+    let rows = format!(
+        "(SELECT model, minute, generation, version, feature, {columns}, \
+           intDiv(toInt64(toUnixTimestamp(minute)) - {{from:Int64}}, {{block:Int64}}) AS block \
+         FROM profiles_minute FINAL \
+         WHERE model = {{model:String}} AND environment = {{environment:String}} \
+           AND minute >= toDateTime({{from:Int64}}, 'UTC') AND minute < toDateTime({{until:Int64}}, 'UTC') \
+           AND ({{any_version:Bool}} OR version = {{version:String}}) AND {SERVES})"
+    );
+    let generations = "(SELECT model, minute, max(generation) AS current FROM minute_generations \
+         WHERE consumer = 'profiles' AND model = {model:String} \
+           AND minute >= toDateTime({from:Int64}, 'UTC') AND minute < toDateTime({until:Int64}, 'UTC') \
+         GROUP BY model, minute)";
+    format!("{rows} AS profiles INNER JOIN {generations} AS generations USING (model, minute) WHERE generation >= current")
+}
+
+fn numbers_sql() -> String {
+    let rows = current_profiles(
+        "inferences, `nan` AS nans, positive_infinity AS positives, negative_infinity AS negatives, bucket_keys, bucket_counts, \
+         arraySum(value_counts) AS category_n",
+    );
+    format!(
+        "SELECT block, version, feature, sum(inferences) AS inferences, sum(nans) AS `nan`, sum(positives) AS positive_infinity, \
+           sum(negatives) AS negative_infinity, sumMap(bucket_keys, bucket_counts) AS buckets, sum(category_n) AS categories \
+         FROM {rows} GROUP BY block, version, feature"
+    )
+}
+
+fn categories_sql() -> String {
+    let rows = current_profiles("values, value_counts");
+    format!(
+        "SELECT block, version, feature, value, sum(value_n) AS n \
+         FROM (SELECT block, version, feature, values, value_counts FROM {rows}) \
+         ARRAY JOIN values AS value, value_counts AS value_n \
+         GROUP BY block, version, feature, value \
+         ORDER BY block, version, feature, n DESC, value LIMIT {MAX_CATEGORIES} BY block, version, feature \
+         SETTINGS max_rows_to_group_by = {MAX_GROUPS}, group_by_overflow_mode = 'any'"
+    )
+}
+
+fn bind_query(clickhouse: &ClickHouse, sql: &str, query: ProfileQuery<'_>) -> clickhouse::query::Query {
+    let span = (query.until.seconds() - query.from.seconds()).max(1);
+    clickhouse
+        .reader()
+        .query(sql)
+        .param("model", query.model)
+        .param("environment", query.environment)
+        .param("any_version", query.version.is_none())
+        .param("version", query.version.unwrap_or_default())
+        .param("from", query.from.seconds().max(0))
+        .param("until", query.until.seconds().max(0))
+        .param("block", query.block_seconds.unwrap_or(span))
+}
+
+fn assemble(numbers: Vec<NumbersRow>, categories: Vec<CategoryRow>) -> BTreeMap<(i64, String), Profile> {
+    let mut profiles: BTreeMap<(i64, String), Profile> = BTreeMap::new();
+    for row in numbers {
+        let profile = profiles.entry((row.block, row.version)).or_default();
+        if row.feature.is_empty() {
+            profile.inferences = row.inferences;
+            continue;
+        }
+        let counts = profile.features.entry(row.feature).or_default();
+        counts.nan = row.nan;
+        counts.positive_infinity = row.positive_infinity;
+        counts.negative_infinity = row.negative_infinity;
+        counts.buckets = row.buckets.0.into_iter().zip(row.buckets.1).collect();
+        // All categories are other until the next loop names them.
+        counts.other = row.categories;
+    }
+    for row in categories {
+        let Some(counts) = profiles
+            .get_mut(&(row.block, row.version))
+            .and_then(|profile| profile.features.get_mut(&row.feature))
+        else {
+            continue;
+        };
+        if row.value != OTHER_CATEGORIES {
+            counts.other = counts.other.saturating_sub(row.n);
+            counts.values.insert(row.value, row.n);
+        }
+    }
+    for profile in profiles.values_mut() {
+        for counts in profile.features.values_mut() {
+            counts.complete_to(profile.inferences);
+        }
+    }
+    profiles
+}

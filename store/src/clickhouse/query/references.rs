@@ -1,0 +1,126 @@
+//! `reference_profiles`: what windows are compared with, profiled once.
+
+use std::collections::BTreeMap;
+
+use clickhouse::Row;
+use clickhouse::error::Error;
+use serde::{Deserialize, Serialize};
+
+use super::profiles::Profile;
+use crate::clickhouse::ClickHouse;
+use crate::records::{FeatureCounts, OTHER_CATEGORIES};
+
+#[derive(Debug, Row, Serialize, Deserialize)]
+struct ReferenceRow {
+    model: String,
+    reference: String,
+    generation: u64,
+    feature: String,
+    inferences: u64,
+    absent: u64,
+    nan: u64,
+    positive_infinity: u64,
+    negative_infinity: u64,
+    bucket_keys: Vec<i32>,
+    bucket_counts: Vec<u64>,
+    values: Vec<String>,
+    value_counts: Vec<u64>,
+}
+
+/// Writes the profile of a reference under a generation of its own; it counts once the state names that
+/// generation.
+///
+/// # Errors
+/// The insert failed; nothing that the state names changed.
+pub async fn write_reference(
+    clickhouse: &ClickHouse,
+    model: &str,
+    reference: &str,
+    generation: u64,
+    profile: &Profile,
+) -> Result<(), Error> {
+    let mut insert = clickhouse.writer().insert::<ReferenceRow>("reference_profiles").await?;
+    for (feature, counts) in &profile.features {
+        insert.write(&row(model, reference, generation, feature, counts)).await?;
+    }
+    insert.end().await
+}
+
+/// The profile of a reference as of one generation.
+///
+/// # Errors
+/// The query failed.
+pub async fn read_reference(clickhouse: &ClickHouse, model: &str, reference: &str, generation: u64) -> Result<Profile, Error> {
+    let sql = "SELECT ?fields FROM reference_profiles FINAL \
+               WHERE model = {model:String} AND reference = {reference:String} AND generation = {generation:UInt64}";
+    let rows: Vec<ReferenceRow> = clickhouse
+        .reader()
+        .query(sql)
+        .param("model", model)
+        .param("reference", reference)
+        .param("generation", generation)
+        .fetch_all()
+        .await?;
+    let inferences = rows.iter().map(|row| row.inferences).max().unwrap_or(0);
+    let features: BTreeMap<String, FeatureCounts> = rows.into_iter().map(counts).collect();
+    Ok(Profile { inferences, features })
+}
+
+fn row(model: &str, reference: &str, generation: u64, feature: &str, counts: &FeatureCounts) -> ReferenceRow {
+    let (mut values, mut value_counts): (Vec<String>, Vec<u64>) = counts.values.iter().map(|(value, &n)| (value.clone(), n)).unzip();
+    if counts.other > 0 {
+        values.push(OTHER_CATEGORIES.to_owned());
+        value_counts.push(counts.other);
+    }
+    let (bucket_keys, bucket_counts) = counts.buckets.iter().map(|(&key, &n)| (key, n)).unzip();
+    ReferenceRow {
+        model: model.to_owned(),
+        reference: reference.to_owned(),
+        generation,
+        feature: feature.to_owned(),
+        inferences: counts.inferences,
+        absent: counts.absent,
+        nan: counts.nan,
+        positive_infinity: counts.positive_infinity,
+        negative_infinity: counts.negative_infinity,
+        bucket_keys,
+        bucket_counts,
+        values,
+        value_counts,
+    }
+}
+
+fn counts(row: ReferenceRow) -> (String, FeatureCounts) {
+    let mut counts = FeatureCounts {
+        inferences: row.inferences,
+        absent: row.absent,
+        nan: row.nan,
+        positive_infinity: row.positive_infinity,
+        negative_infinity: row.negative_infinity,
+        buckets: row.bucket_keys.into_iter().zip(row.bucket_counts).collect(),
+        ..FeatureCounts::default()
+    };
+    for (value, n) in row.values.iter().zip(row.value_counts) {
+        counts.add_categories(value, n);
+    }
+    (row.feature, counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_survive_their_row() {
+        let mut original = FeatureCounts::default();
+        for value in ["a", "a", "b"] {
+            original.add_category(value);
+        }
+        original.add_number(-2.5);
+        original.add_number(f64::NAN);
+        original.add_absent();
+        original.other = 3;
+        original.inferences += 3;
+        assert_eq!(counts(row("m", "r", 1, "f", &original)), ("f".to_owned(), original));
+    }
+}
