@@ -18,6 +18,7 @@ pub mod silences;
 mod column;
 pub mod control;
 pub mod deployments;
+pub mod references;
 pub mod replays;
 pub mod verdicts;
 pub mod versions;
