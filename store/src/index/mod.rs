@@ -1,1 +1,127 @@
 //! The error index: one tantivy index per day of errors, fed from the log.
+//!
+//! The flow: [`run`] reads the log as a consumer of its own, decodes each frame and feeds its errors to the
+//! days that they belong to (`writers`); what is dirty is committed within [`COMMIT_INTERVAL`], so that an error
+//! is found within two seconds of its acknowledgement. [`ErrorIndex::search`] parses what a person typed
+//! ([`query`]), plans it for tantivy, and collects hits, facets and a histogram in one pass over the days
+//! (`collect`), newest first.
+//!
+//! Formats: a folder per UTC day, named by its date; in its metadata the end of the last frame that it covers;
+//! beside the days a file `position`, from where the log is read after a start. Deliberately absent: deletion of
+//! single errors and ranking; hits are ordered by time.
+
+mod analyzer;
+mod collect;
+mod day;
+mod highlight;
+mod position;
+pub mod query;
+mod run;
+mod schema;
+mod search;
+mod shelf;
+mod writers;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tantivy::TantivyError;
+use tokio::sync::{Semaphore, watch};
+
+use crate::clock::{Clock, UnixNanos};
+pub use highlight::Part;
+pub use run::{COMMIT_INTERVAL, CONSUMER, run};
+pub use search::{Facet, Histogram, Hit, MAX_LIMIT, SearchError, SearchRequest, SearchResponse};
+use shelf::Shelf;
+
+/// How many days of errors are kept unless the configuration says otherwise: as long as raw telemetry.
+pub const DEFAULT_RETENTION_DAYS: u32 = 30;
+
+/// Where the index lies and how long it keeps errors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexConfig {
+    /// Its folder; made where there is none.
+    pub directory: PathBuf,
+    /// Days of errors that are kept, by event time.
+    pub retention_days: u32,
+}
+
+impl IndexConfig {
+    /// An index in this folder, with the default retention.
+    pub fn at(directory: impl Into<PathBuf>) -> Self {
+        Self {
+            directory: directory.into(),
+            retention_days: DEFAULT_RETENTION_DAYS,
+        }
+    }
+}
+
+/// What can go wrong with the index.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// A file cannot be read or written.
+    #[error("the error index: {0}")]
+    Io(#[from] std::io::Error),
+    /// tantivy failed.
+    #[error("the error index: {0}")]
+    Tantivy(#[from] TantivyError),
+    /// What was stored does not read back.
+    #[error("the error index holds what this version cannot read: {0}")]
+    Value(#[from] serde_json::Error),
+    /// The log cannot be read.
+    #[error("the error index reads the log: {0}")]
+    Log(#[from] crate::wal::LogError),
+}
+
+/// How the index is doing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct IndexStatus {
+    /// Errors that can be found.
+    pub documents: u64,
+    /// Receive time of the oldest frame that was read but is not committed; `None`: nothing waits.
+    pub oldest_waiting: Option<UnixNanos>,
+    /// Commits that made new errors visible, since the start.
+    pub commits: u64,
+    /// Failures since the start; each was followed by another try from the last commit.
+    pub failures: u64,
+    /// The last failure in words, until a commit succeeds.
+    pub failing: Option<String>,
+}
+
+/// The index. A cheap handle: clones share everything.
+#[derive(Clone)]
+pub struct ErrorIndex {
+    shelf: Arc<Shelf>,
+    turns: Arc<Semaphore>,
+    status: watch::Sender<IndexStatus>,
+}
+
+impl ErrorIndex {
+    /// Opens or creates the folder of indexes.
+    ///
+    /// # Errors
+    /// The folder cannot be read or written.
+    pub fn open(config: &IndexConfig, clock: &Clock) -> Result<Self, IndexError> {
+        let shelf = Shelf::open(&config.directory, config.retention_days)?;
+        for day in shelf.expired(clock.now()) {
+            shelf.delete(day)?;
+        }
+        let status = IndexStatus {
+            documents: shelf.documents(),
+            ..IndexStatus::default()
+        };
+        Ok(Self {
+            shelf: Arc::new(shelf),
+            turns: Arc::new(Semaphore::new(search::SEARCHES_AT_ONCE)),
+            status: watch::Sender::new(status),
+        })
+    }
+
+    /// How the index is doing, now and when that changes.
+    pub fn status(&self) -> watch::Receiver<IndexStatus> {
+        self.status.subscribe()
+    }
+}

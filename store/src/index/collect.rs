@@ -1,0 +1,264 @@
+//! Collects what one search needs in one pass over a day: how many, the newest, the facets and the histogram.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tantivy::collector::{Collector, SegmentCollector};
+use tantivy::columnar::{Column, StrColumn};
+use tantivy::query::Weight;
+use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader, TantivyError};
+
+use super::query::Keyword;
+use super::schema::{SEQUENCE, TIME};
+
+/// The fields that are counted by value.
+pub(super) const FACETS: [Keyword; 6] = [
+    Keyword::Model,
+    Keyword::Version,
+    Keyword::Service,
+    Keyword::Environment,
+    Keyword::Severity,
+    Keyword::ErrorType,
+];
+
+/// Most different values of one facet that a search keeps apart; the rest is counted as "other".
+const MAX_FACET_VALUES: usize = 10_000;
+
+/// Says that a search was given up; never reaches a client.
+const GIVEN_UP: &str = "the search was given up";
+
+/// A place in the order of hits: time, then what tells errors of one instant apart.
+pub(super) type HitKey = (i64, u64);
+
+/// Steps of a histogram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Steps {
+    /// Start of the first step, in Unix seconds.
+    pub from_seconds: i64,
+    /// Length of a step in seconds.
+    pub step_seconds: i64,
+    /// How many.
+    pub count: usize,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Collected {
+    /// Matching errors.
+    pub total: u64,
+    /// The newest ones below the cursor, newest first, at most as many as were asked for.
+    pub newest: Vec<(HitKey, DocAddress)>,
+    /// Errors by value, in the order of [`FACETS`].
+    pub facets: [FacetCounts; FACETS.len()],
+    /// Errors by step.
+    pub histogram: Vec<u64>,
+}
+
+/// Errors by value of one field.
+#[derive(Debug, Clone, Default)]
+pub(super) struct FacetCounts {
+    /// Counts by value.
+    pub values: HashMap<String, u64>,
+    /// Errors whose values found no room.
+    pub other: u64,
+}
+
+impl FacetCounts {
+    /// Adds counts of a value.
+    pub fn add(&mut self, value: &str, count: u64) {
+        if let Some(known) = self.values.get_mut(value) {
+            *known += count;
+        } else if self.values.len() < MAX_FACET_VALUES {
+            self.values.insert(value.to_owned(), count);
+        } else {
+            self.other += count;
+        }
+    }
+
+    /// Adds the counts of another part.
+    pub fn merge(&mut self, part: Self) {
+        for (value, count) in part.values {
+            self.add(&value, count);
+        }
+        self.other += part.other;
+    }
+}
+
+/// The collector.
+pub(super) struct Hits {
+    /// Most hits to keep.
+    pub limit: usize,
+    /// Only hits below this place are kept (all are counted).
+    pub below: Option<HitKey>,
+    /// The histogram's steps.
+    pub steps: Steps,
+    /// Set when nobody waits any more.
+    pub given_up: Arc<AtomicBool>,
+}
+
+impl Collector for Hits {
+    type Fruit = Collected;
+    type Child = SegmentHits;
+
+    fn for_segment(&self, segment: SegmentOrdinal, reader: &SegmentReader) -> tantivy::Result<SegmentHits> {
+        let columns = reader.fast_fields();
+        let mut facets = Vec::with_capacity(FACETS.len());
+        for facet in FACETS {
+            facets.push(columns.str(facet.name())?.map(|column| SegmentFacet {
+                counts: vec![0; column.num_terms()],
+                column,
+            }));
+        }
+        Ok(SegmentHits {
+            segment,
+            limit: self.limit,
+            below: self.below,
+            steps: self.steps,
+            given_up: self.given_up.clone(),
+            time: columns.i64(TIME)?,
+            sequence: columns.u64(SEQUENCE)?,
+            facets,
+            total: 0,
+            newest: BinaryHeap::new(),
+            histogram: vec![0; self.steps.count],
+        })
+    }
+
+    fn requires_scoring(&self) -> bool {
+        false
+    }
+
+    fn collect_segment(&self, weight: &dyn Weight, segment: u32, reader: &SegmentReader) -> tantivy::Result<tantivy::Result<Collected>> {
+        if self.given_up.load(Ordering::Relaxed) {
+            return Err(TantivyError::InternalError(GIVEN_UP.into()));
+        }
+        let mut hits = self.for_segment(segment, reader)?;
+        // No document is ever deleted from a day, so there are no dead ones to leave out.
+        weight.for_each_no_score(reader, &mut |documents| hits.collect_block(documents))?;
+        Ok(hits.harvest())
+    }
+
+    fn merge_fruits(&self, parts: Vec<tantivy::Result<Collected>>) -> tantivy::Result<Collected> {
+        let mut whole = Collected {
+            histogram: vec![0; self.steps.count],
+            ..Collected::default()
+        };
+        for part in parts {
+            whole.merge(part?, self.limit);
+        }
+        Ok(whole)
+    }
+}
+
+impl Collected {
+    /// Adds what another part found; keeps the newest `limit`.
+    pub fn merge(&mut self, part: Self, limit: usize) {
+        self.total += part.total;
+        for (whole, part) in self.facets.iter_mut().zip(part.facets) {
+            whole.merge(part);
+        }
+        for (whole, part) in self.histogram.iter_mut().zip(part.histogram) {
+            *whole += part;
+        }
+        self.newest.extend(part.newest);
+        self.newest.sort_unstable_by_key(|(key, _)| Reverse(*key));
+        self.newest.truncate(limit);
+    }
+}
+
+/// What is collected in one segment.
+pub(super) struct SegmentHits {
+    segment: SegmentOrdinal,
+    limit: usize,
+    below: Option<HitKey>,
+    steps: Steps,
+    given_up: Arc<AtomicBool>,
+    time: Column<i64>,
+    sequence: Column<u64>,
+    facets: Vec<Option<SegmentFacet>>,
+    total: u64,
+    newest: BinaryHeap<Reverse<(HitKey, DocAddress)>>,
+    histogram: Vec<u64>,
+}
+
+struct SegmentFacet {
+    column: StrColumn,
+    counts: Vec<u64>,
+}
+
+impl SegmentHits {
+    fn keep(&mut self, key: HitKey, document: DocId) {
+        if self.below.is_some_and(|below| key >= below) {
+            return;
+        }
+        let hit = Reverse((key, DocAddress::new(self.segment, document)));
+        if self.newest.len() < self.limit {
+            self.newest.push(hit);
+        } else if self.newest.peek().is_some_and(|oldest| hit < *oldest) {
+            self.newest.pop();
+            self.newest.push(hit);
+        }
+    }
+
+    fn count_in_histogram(&mut self, time: i64) {
+        let step = (time.div_euclid(1_000_000_000) - self.steps.from_seconds).div_euclid(self.steps.step_seconds);
+        if let Some(count) = usize::try_from(step).ok().and_then(|step| self.histogram.get_mut(step)) {
+            *count += 1;
+        }
+    }
+
+    fn facet_counts(facet: Option<SegmentFacet>) -> tantivy::Result<FacetCounts> {
+        let mut counts = FacetCounts::default();
+        let Some(facet) = facet else { return Ok(counts) };
+        let mut value = String::new();
+        for (ordinal, count) in facet.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            value.clear();
+            facet.column.ord_to_str(ordinal as u64, &mut value)?;
+            counts.add(&value, *count);
+        }
+        Ok(counts)
+    }
+}
+
+impl SegmentCollector for SegmentHits {
+    type Fruit = tantivy::Result<Collected>;
+
+    fn collect(&mut self, document: DocId, _score: Score) {
+        let time = self.time.first(document).unwrap_or_default();
+        self.total += 1;
+        self.count_in_histogram(time);
+        self.keep((time, self.sequence.first(document).unwrap_or_default()), document);
+        for facet in self.facets.iter_mut().flatten() {
+            if let Some(ordinal) = facet.column.ords().first(document) {
+                facet.counts[ordinal as usize] += 1;
+            }
+        }
+    }
+
+    fn collect_block(&mut self, documents: &[DocId]) {
+        if self.given_up.load(Ordering::Relaxed) {
+            return;
+        }
+        for document in documents {
+            self.collect(*document, 1.0);
+        }
+    }
+
+    fn harvest(self) -> tantivy::Result<Collected> {
+        if self.given_up.load(Ordering::Relaxed) {
+            return Err(TantivyError::InternalError(GIVEN_UP.into()));
+        }
+        let mut facets: [FacetCounts; FACETS.len()] = Default::default();
+        for (counts, facet) in facets.iter_mut().zip(self.facets) {
+            *counts = Self::facet_counts(facet)?;
+        }
+        Ok(Collected {
+            total: self.total,
+            newest: self.newest.into_iter().map(|Reverse(hit)| hit).collect(),
+            facets,
+            histogram: self.histogram,
+        })
+    }
+}

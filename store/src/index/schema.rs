@@ -1,0 +1,192 @@
+//! The schema of a day's index, and how an error becomes a document of it.
+//!
+//! `source` holds the error whole, as JSON, so that what is shown is exactly what came; the other fields are
+//! only indexed. Empty names and ids are left out, so that `field:*` means what it says.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tantivy::TantivyDocument;
+use tantivy::schema::{FAST, INDEXED, IndexRecordOption, JsonObjectOptions, OwnedValue, STORED, Schema, TextFieldIndexing, TextOptions};
+use tantivy::tokenizer::RAW_TOKENIZER_NAME;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::analyzer::ANALYZER;
+use super::query::Keyword;
+use crate::clock::UnixNanos;
+use crate::records::ErrorDocument;
+use crate::wal::Position;
+
+/// Name of the JSON field.
+pub(super) const ATTRIBUTES: &str = "attributes";
+/// Name of the event time in nanoseconds.
+pub(super) const TIME: &str = "ts";
+/// Name of the number that tells errors of one instant apart.
+pub(super) const SEQUENCE: &str = "sequence";
+
+/// The fields of a day's index.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fields {
+    pub time: tantivy::schema::Field,
+    pub sequence: tantivy::schema::Field,
+    pub message: tantivy::schema::Field,
+    pub stack: tantivy::schema::Field,
+    /// Words of the names that people search for without naming the field.
+    pub names: tantivy::schema::Field,
+    pub attributes: tantivy::schema::Field,
+    pub source: tantivy::schema::Field,
+    keywords: [tantivy::schema::Field; Keyword::ALL.len()],
+}
+
+impl Fields {
+    /// The field of a name or id.
+    pub fn keyword(&self, keyword: Keyword) -> tantivy::schema::Field {
+        self.keywords[keyword as usize]
+    }
+}
+
+/// The schema and its fields.
+pub(super) fn schema() -> (Schema, Fields) {
+    let words = TextOptions::default().set_indexing_options(
+        TextFieldIndexing::default()
+            .set_tokenizer(ANALYZER)
+            .set_fieldnorms(false)
+            .set_index_option(IndexRecordOption::WithFreqsAndPositions),
+    );
+    let keyword = TextOptions::default().set_fast(RAW_TOKENIZER_NAME).set_indexing_options(
+        TextFieldIndexing::default()
+            .set_tokenizer(RAW_TOKENIZER_NAME)
+            .set_fieldnorms(false)
+            .set_index_option(IndexRecordOption::Basic),
+    );
+    let json = JsonObjectOptions::default()
+        .set_expand_dots_enabled()
+        .set_fast(RAW_TOKENIZER_NAME)
+        .set_indexing_options(
+            TextFieldIndexing::default()
+                .set_tokenizer(ANALYZER)
+                .set_fieldnorms(false)
+                .set_index_option(IndexRecordOption::WithFreqsAndPositions),
+        );
+    let mut builder = Schema::builder();
+    let fields = Fields {
+        time: builder.add_i64_field(TIME, FAST),
+        sequence: builder.add_u64_field(SEQUENCE, FAST | INDEXED),
+        message: builder.add_text_field("message", words.clone()),
+        stack: builder.add_text_field("stack", words.clone()),
+        names: builder.add_text_field("names", words),
+        attributes: builder.add_json_field(ATTRIBUTES, json),
+        source: builder.add_bytes_field("source", STORED),
+        keywords: Keyword::ALL.map(|name| builder.add_text_field(name.name(), keyword.clone())),
+    };
+    (builder.build(), fields)
+}
+
+/// The error as `source` keeps it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Source {
+    time: i64,
+    severity: String,
+    service: String,
+    model: String,
+    version: String,
+    environment: String,
+    trace_id: String,
+    span_id: String,
+    error_type: String,
+    message: String,
+    stack: String,
+    attributes: BTreeMap<String, Value>,
+}
+
+/// Tells errors of one instant apart: made from where the error lies in the log, so a replay gives the same.
+pub(super) fn sequence_of(frame: Position, index_in_frame: usize) -> u64 {
+    let mut place = [0; 24];
+    place[..8].copy_from_slice(&frame.segment.to_le_bytes());
+    place[8..16].copy_from_slice(&frame.offset.to_le_bytes());
+    place[16..].copy_from_slice(&(index_in_frame as u64).to_le_bytes());
+    xxh3_64(&place)
+}
+
+/// An error as a document.
+pub(super) fn to_document(fields: &Fields, sequence: u64, error: ErrorDocument) -> Result<TantivyDocument, serde_json::Error> {
+    let mut document = TantivyDocument::default();
+    document.add_i64(fields.time, error.time.0);
+    document.add_u64(fields.sequence, sequence);
+    document.add_text(fields.message, &error.message);
+    document.add_text(fields.stack, &error.stack);
+    for (keyword, value) in [
+        (Keyword::Severity, &error.severity),
+        (Keyword::Service, &error.service),
+        (Keyword::Model, &error.model),
+        (Keyword::Version, &error.version),
+        (Keyword::Environment, &error.environment),
+        (Keyword::TraceId, &error.trace_id),
+        (Keyword::SpanId, &error.span_id),
+        (Keyword::ErrorType, &error.error_type),
+    ] {
+        if !value.is_empty() {
+            document.add_text(fields.keyword(keyword), keyword.normal(value));
+        }
+    }
+    for name in [&error.error_type, &error.service, &error.model] {
+        document.add_text(fields.names, name);
+    }
+    let attributes = error.attributes.iter().map(|(key, value)| (key.clone(), owned(value))).collect();
+    document.add_object(fields.attributes, attributes);
+    document.add_bytes(fields.source, &serde_json::to_vec(&source_of(error))?);
+    Ok(document)
+}
+
+/// Not tantivy's own conversion, which makes dates of texts that look like one.
+fn owned(value: &Value) -> OwnedValue {
+    match value {
+        Value::Null => OwnedValue::Null,
+        Value::Bool(flag) => OwnedValue::Bool(*flag),
+        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(whole), _, _) => OwnedValue::I64(whole),
+            (_, Some(whole), _) => OwnedValue::U64(whole),
+            (_, _, real) => real.map_or(OwnedValue::Null, OwnedValue::F64),
+        },
+        Value::String(text) => OwnedValue::Str(text.clone()),
+        Value::Array(values) => OwnedValue::Array(values.iter().map(owned).collect()),
+        Value::Object(map) => OwnedValue::Object(map.iter().map(|(key, value)| (key.clone(), owned(value))).collect()),
+    }
+}
+
+fn source_of(error: ErrorDocument) -> Source {
+    Source {
+        time: error.time.0,
+        severity: error.severity,
+        service: error.service,
+        model: error.model,
+        version: error.version,
+        environment: error.environment,
+        trace_id: error.trace_id,
+        span_id: error.span_id,
+        error_type: error.error_type,
+        message: error.message,
+        stack: error.stack,
+        attributes: error.attributes,
+    }
+}
+
+/// The error that `source` keeps.
+pub(super) fn from_source(bytes: &[u8]) -> Result<ErrorDocument, serde_json::Error> {
+    let source: Source = serde_json::from_slice(bytes)?;
+    Ok(ErrorDocument {
+        time: UnixNanos(source.time),
+        severity: source.severity,
+        service: source.service,
+        model: source.model,
+        version: source.version,
+        environment: source.environment,
+        trace_id: source.trace_id,
+        span_id: source.span_id,
+        error_type: source.error_type,
+        message: source.message,
+        stack: source.stack,
+        attributes: source.attributes,
+    })
+}

@@ -1,0 +1,131 @@
+//! The consumer on a real log.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::drain::Decode;
+use crate::index::{IndexError, run};
+use crate::records::Decoded;
+use crate::wal::{Frame, FrameKind, Log, LogConfig, NewFrame};
+
+/// A payload is a message; its error is of the 19th.
+struct Messages;
+
+impl Decode for Messages {
+    fn decode(&self, frame: &Frame) -> Decoded {
+        let message = String::from_utf8(frame.payload.to_vec()).unwrap();
+        let errors = match message.as_str() {
+            "no error" => Vec::new(),
+            message => vec![error("2026-10-19", message)],
+        };
+        Decoded {
+            errors,
+            ..Decoded::default()
+        }
+    }
+}
+
+struct Running {
+    index: ErrorIndex,
+    log: Log,
+    token: CancellationToken,
+    task: tokio::task::JoinHandle<Result<(), IndexError>>,
+}
+
+fn start(folder: &Path) -> Running {
+    let index = open(&folder.join("index"));
+    let log = Log::open(LogConfig::new(folder.join("log")), clock()).unwrap();
+    let token = CancellationToken::new();
+    let task = tokio::spawn(run(index.clone(), log.clone(), Arc::new(Messages), clock(), token.clone()));
+    Running { index, log, token, task }
+}
+
+impl Running {
+    async fn append(&self, message: &str) {
+        let frame = NewFrame {
+            kind: FrameKind::Logs,
+            key_id: String::new(),
+            content_hash: u128::from(xxhash_rust::xxh3::xxh3_64(message.as_bytes())),
+            payload: Bytes::copy_from_slice(message.as_bytes()),
+        };
+        self.log.append(frame).await.unwrap();
+    }
+
+    async fn wait_for(&self, query: &str, total: u64) {
+        let give_up = Instant::now() + Duration::from_secs(20);
+        while search(&self.index, query).await.total != total {
+            assert!(Instant::now() < give_up, "{query} never had {total} hits");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn stop(self) {
+        self.token.cancel();
+        self.task.await.unwrap().unwrap();
+        self.log.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_error_is_found_soon_after_it_was_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(folder.path());
+    running.append("no error").await;
+    running.append("first failure").await;
+    running.wait_for("failure", 1).await;
+    let status = running.index.status().borrow().clone();
+    assert_eq!((status.documents, status.failures, status.failing), (1, 0, None));
+    running.append("second failure").await;
+    running.wait_for("failure", 2).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_goes_on_where_it_was_and_a_stop_commits_what_was_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = start(folder.path());
+    running.append("one").await;
+    running.wait_for("one", 1).await;
+    running.append("two").await;
+    running.stop().await;
+    let running = start(folder.path());
+    running.append("three").await;
+    running.wait_for("three", 1).await;
+    running.wait_for("", 3).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_in_mid_work_loses_and_doubles_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..3 {
+        let running = start(folder.path());
+        for n in 0..20 {
+            running.append(&format!("round {round} number {n}")).await;
+        }
+        if round == 1 {
+            running.wait_for("\"round 1\"", 20).await;
+        }
+        running.task.abort();
+        let _aborted = running.task.await;
+        running.log.close().await;
+        // The writer's thread notices that its channel has closed and ends by itself.
+        let give_up = Instant::now() + Duration::from_secs(20);
+        while Arc::strong_count(&running.index.shelf) > 1 {
+            assert!(Instant::now() < give_up, "the writer did not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let running = start(folder.path());
+    running.wait_for("", 60).await;
+    let found = search(&running.index, "").await;
+    let mut seen: Vec<&str> = found.hits.iter().map(|hit| hit.error.message.as_str()).collect();
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 60);
+    running.stop().await;
+}

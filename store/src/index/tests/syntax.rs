@@ -1,0 +1,179 @@
+//! The query language: what is read, and what is said where it cannot be.
+
+use std::ops::Bound::{Excluded, Included, Unbounded};
+
+use super::at;
+use crate::index::query::{Expression, Keyword, MAX_CLAUSES, MAX_DEPTH, MAX_QUERY_BYTES, Number, Text, parse};
+
+fn text(words: &[&str]) -> Expression {
+    Expression::Text {
+        field: None,
+        words: words.iter().map(|word| (*word).to_owned()).collect(),
+        prefix: false,
+    }
+}
+
+fn keyword(field: Keyword, value: &str) -> Expression {
+    Expression::Keyword {
+        field,
+        value: value.into(),
+        prefix: false,
+    }
+}
+
+fn attribute(path: &str, value: &str) -> Expression {
+    Expression::Attribute {
+        path: path.into(),
+        value: value.into(),
+    }
+}
+
+fn not(inner: Expression) -> Expression {
+    Expression::Not(Box::new(inner))
+}
+
+#[test]
+fn queries_mean_what_they_say() {
+    use Expression::{All, And, HasAttribute, HasKeyword, Numbers, Or, Time};
+    for (query, expected) in [
+        ("", All),
+        ("  ", All),
+        ("*", All),
+        ("Timeout", text(&["timeout"])),
+        ("\"connection refused\"", text(&["connection", "refused"])),
+        ("\"say \\\"no\\\"\"", text(&["say", "no"])),
+        ("a b", And(vec![text(&["a"]), text(&["b"])])),
+        ("a AND b", And(vec![text(&["a"]), text(&["b"])])),
+        ("a OR b c", Or(vec![text(&["a"]), And(vec![text(&["b"]), text(&["c"])])])),
+        ("(a OR b) c", And(vec![Or(vec![text(&["a"]), text(&["b"])]), text(&["c"])])),
+        ("-a", not(text(&["a"]))),
+        ("NOT a", not(text(&["a"]))),
+        ("!\"a b\"", not(text(&["a", "b"]))),
+        ("NOT NOT a", text(&["a"])),
+        ("and or not", And(vec![text(&["and"]), text(&["or"]), text(&["not"])])),
+        ("service:scorer", keyword(Keyword::Service, "scorer")),
+        ("service.name:\"my service\"", keyword(Keyword::Service, "my service")),
+        ("severity:error", keyword(Keyword::Severity, "ERROR")),
+        ("environment:\"\"", keyword(Keyword::Environment, "")),
+        (
+            "version:(1.0 OR 1.1)",
+            Or(vec![keyword(Keyword::Version, "1.0"), keyword(Keyword::Version, "1.1")]),
+        ),
+        (
+            "service:sco*",
+            Expression::Keyword {
+                field: Keyword::Service,
+                value: "sco".into(),
+                prefix: true,
+            },
+        ),
+        ("model:*", HasKeyword(Keyword::Model)),
+        (
+            "message:Conn*",
+            Expression::Text {
+                field: Some(Text::Message),
+                words: vec!["conn".into()],
+                prefix: true,
+            },
+        ),
+        ("http.route:\"/a b\"", attribute("http.route", "/a b")),
+        ("attributes.http.status:500", attribute("http.status", "500")),
+        ("delta:-5", attribute("delta", "-5")),
+        ("retry:*", HasAttribute("retry".into())),
+        (
+            "status:>=500",
+            Numbers {
+                path: "status".into(),
+                lower: Included(Number::Whole(500)),
+                upper: Unbounded,
+            },
+        ),
+        (
+            "status:[400 TO 499.5}",
+            Numbers {
+                path: "status".into(),
+                lower: Included(Number::Whole(400)),
+                upper: Excluded(Number::Real(499.5)),
+            },
+        ),
+        ("time:[* TO *]", All),
+        ("time:>2026-10-05", Time(Excluded(at("2026-10-05")), Unbounded)),
+        (
+            "time:[2026-10-05T14:00:00Z TO 2026-10-06}",
+            Time(Included(at("2026-10-05T14:00:00Z")), Excluded(at("2026-10-06"))),
+        ),
+        // Pasted texts.
+        (
+            "ValueError: bad input",
+            And(vec![text(&["valueerror"]), text(&["bad"]), text(&["input"])]),
+        ),
+        ("http://a/b", text(&["http", "a", "b"])),
+        ("a => b", And(vec![text(&["a"]), text(&["b"])])),
+        ("foo-bar", text(&["foo", "bar"])),
+        ("std::io::Error", text(&["std", "io", "error"])),
+        ("a - b", And(vec![text(&["a"]), text(&["b"])])),
+        ("\\-a", text(&["a"])),
+        ("[ERROR]", text(&["error"])),
+    ] {
+        assert_eq!(parse(query).as_ref(), Ok(&expected), "{query:?}");
+    }
+}
+
+#[test]
+fn an_error_says_where_it_is_and_what_to_write() {
+    for (query, at, part) in [
+        ("a \"b c", 2, "quote is not closed"),
+        ("ü (a OR b", 2, "bracket is not closed"),
+        ("a) b", 1, "no ( that this ) closes"),
+        ("a OR", 4, "has to follow"),
+        ("OR a", 0, "before this"),
+        ("a AND AND b", 6, "before this"),
+        ("()", 1, "before this"),
+        ("a time:yesterday", 7, "time takes a range"),
+        ("time:>yesterday", 5, "is not a time"),
+        ("service:>5", 8, "not on this field"),
+        ("message:[a TO b]", 8, "not on this field"),
+        ("status:>abc", 7, "is not a number"),
+        ("status:>inf", 7, "is not a number"),
+        ("status:[1 TO", 7, "range is not closed"),
+        ("status:[1 2]", 7, "written as [from TO to]"),
+        ("status:> 5", 7, "has to follow"),
+        ("http.route:/a*", 11, "not on attributes"),
+        ("stack:*", 6, "stack:* is not possible"),
+        ("service:(a OR model:b)", 14, "inside of field"),
+        ("attributes.:x", 0, "name an attribute"),
+        ("=> --", 0, "nothing to search for"),
+    ] {
+        let error = parse(query).expect_err(query);
+        assert_eq!(error.at, at, "{query:?}: {error}");
+        assert!(error.message.contains(part), "{query:?}: {error}");
+        assert!(
+            error.length >= 1 && error.at + error.length <= query.chars().count().max(error.at + 1),
+            "{query:?}"
+        );
+    }
+}
+
+#[test]
+fn a_query_is_bounded() {
+    let too_long = "a".repeat(MAX_QUERY_BYTES + 1);
+    let too_many = "a ".repeat(MAX_CLAUSES + 1);
+    let too_deep = format!("{}a{}", "(".repeat(MAX_DEPTH + 1), ")".repeat(MAX_DEPTH + 1));
+    for (query, part) in [(too_long, "longer than"), (too_many, "more than"), (too_deep, "nested")] {
+        assert!(parse(&query).unwrap_err().message.contains(part));
+    }
+    assert!(parse(&"a ".repeat(MAX_CLAUSES)).is_ok());
+    assert!(parse(&format!("{}a{}", "(".repeat(MAX_DEPTH), ")".repeat(MAX_DEPTH))).is_ok());
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_read_or_refused_and_never_panics(query in "\\PC{0,60}") {
+        let _read_or_refused = parse(&query);
+    }
+
+    #[test]
+    fn any_text_of_the_language_is_read_or_refused(query in "[ab \"():*<>=\\[\\]{}\\\\!-]{0,40}( TO | AND | OR )?[ab \"():*<>=\\[\\]{}\\\\!-]{0,40}") {
+        let _read_or_refused = parse(&query);
+    }
+}
