@@ -7,4 +7,9 @@ mod minutes;
 pub mod profiles;
 pub mod quality;
 pub mod references;
+pub mod series;
 pub mod serving;
+pub mod signals;
+
+/// Which arms serve traffic: the others are seen, but never counted as traffic.
+const SERVES: &str = "arm NOT IN ('shadow', 'replay', 'drill')";

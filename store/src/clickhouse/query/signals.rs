@@ -1,0 +1,163 @@
+//! `signals`: written by the analyzer, read by pages and the API.
+
+use clickhouse::Row;
+use clickhouse::error::Error;
+use serde::Deserialize;
+
+use crate::clickhouse::ClickHouse;
+use crate::clock::UnixNanos;
+use crate::records::{Signal, SignalState};
+
+/// Points of one answer at most: a day of hourly windows of 1,000 features and more.
+const MAX_POINTS: u64 = 50_000;
+
+#[derive(Debug, Row, Deserialize)]
+struct SignalRow {
+    name: String,
+    model: String,
+    version: String,
+    environment: String,
+    segment: String,
+    subject: String,
+    window_end: i64,
+    window_seconds: u32,
+    value: Option<f64>,
+    lower: Option<f64>,
+    upper: Option<f64>,
+    decision_lower: Option<f64>,
+    decision_upper: Option<f64>,
+    n: u64,
+    reference_n: u64,
+    provisional: u8,
+    state: String,
+    details: String,
+}
+
+const POINT: &str = "name, model, version, environment, segment, subject, toUnixTimestamp64Nano(window_end) AS window_end, window_seconds, \
+    value, lower, upper, decision_lower, decision_upper, n, reference_n, provisional, state";
+
+/// Which signals are asked for. Empty and `None` mean all.
+#[derive(Debug, Clone, Copy)]
+pub struct SignalFilter<'a> {
+    /// The model.
+    pub model: Option<&'a str>,
+    /// Names.
+    pub names: &'a [String],
+    /// The environment.
+    pub environment: Option<&'a str>,
+    /// The version; `Some("")` is all versions together.
+    pub version: Option<&'a str>,
+    /// The segment; `Some("")` is all traffic together.
+    pub segment: Option<&'a str>,
+    /// Length of the windows.
+    pub window_seconds: Option<u32>,
+    /// Windows that end at or after this instant.
+    pub from: UnixNanos,
+    /// Windows that end before this instant.
+    pub until: UnixNanos,
+    /// Bring `details`, which may be large.
+    pub with_details: bool,
+}
+
+impl<'a> SignalFilter<'a> {
+    /// All signals of a model whose windows end in the range.
+    pub fn of_model(model: &'a str, from: UnixNanos, until: UnixNanos) -> Self {
+        Self {
+            model: Some(model),
+            names: &[],
+            environment: None,
+            version: None,
+            segment: None,
+            window_seconds: None,
+            from,
+            until,
+            with_details: false,
+        }
+    }
+}
+
+/// The points of the range by series, each series ascending.
+///
+/// # Errors
+/// The query failed.
+pub async fn signal_points(clickhouse: &ClickHouse, filter: SignalFilter<'_>) -> Result<Vec<Signal>, Error> {
+    let sql = format!(
+        "SELECT {POINT}, {details} AS details FROM signals FINAL WHERE {CONDITION} \
+         ORDER BY model, name, window_seconds, environment, version, segment, subject, signals.window_end LIMIT {MAX_POINTS}",
+        details = details(filter.with_details),
+    );
+    fetch(clickhouse, &sql, filter).await
+}
+
+/// Of each series in the range the point with the latest window.
+///
+/// # Errors
+/// The query failed.
+pub async fn latest_signals(clickhouse: &ClickHouse, filter: SignalFilter<'_>) -> Result<Vec<Signal>, Error> {
+    let sql = format!(
+        "SELECT {POINT}, {details} AS details FROM signals FINAL WHERE {CONDITION} \
+         ORDER BY model, name, window_seconds, environment, version, segment, subject, signals.window_end DESC \
+         LIMIT 1 BY model, name, window_seconds, environment, version, segment, subject LIMIT {MAX_POINTS}",
+        details = details(filter.with_details),
+    );
+    fetch(clickhouse, &sql, filter).await
+}
+
+const CONDITION: &str = "({model:String} = '' OR model = {model:String}) \
+    AND (empty({names:Array(String)}) OR has({names:Array(String)}, name)) \
+    AND ({any_environment:UInt8} OR environment = {environment:String}) \
+    AND ({any_version:UInt8} OR version = {version:String}) \
+    AND ({any_segment:UInt8} OR segment = {segment:String}) \
+    AND ({window:UInt32} = 0 OR window_seconds = {window:UInt32}) \
+    AND signals.window_end >= fromUnixTimestamp64Nano({from:Int64}, 'UTC') AND signals.window_end < fromUnixTimestamp64Nano({until:Int64}, 'UTC')";
+
+fn details(wanted: bool) -> &'static str {
+    if wanted { "signals.details" } else { "'{}'" }
+}
+
+async fn fetch(clickhouse: &ClickHouse, sql: &str, filter: SignalFilter<'_>) -> Result<Vec<Signal>, Error> {
+    let rows: Vec<SignalRow> = clickhouse
+        .reader()
+        .query(sql)
+        .param("model", filter.model.unwrap_or_default())
+        .param("names", filter.names)
+        .param("any_environment", u8::from(filter.environment.is_none()))
+        .param("environment", filter.environment.unwrap_or_default())
+        .param("any_version", u8::from(filter.version.is_none()))
+        .param("version", filter.version.unwrap_or_default())
+        .param("any_segment", u8::from(filter.segment.is_none()))
+        .param("segment", filter.segment.unwrap_or_default())
+        .param("window", filter.window_seconds.unwrap_or_default())
+        .param("from", filter.from.0.max(0))
+        .param("until", filter.until.0.max(0))
+        .fetch_all()
+        .await?;
+    Ok(rows.into_iter().map(signal).collect())
+}
+
+fn signal(row: SignalRow) -> Signal {
+    Signal {
+        name: row.name,
+        model: row.model,
+        version: row.version,
+        environment: row.environment,
+        segment: row.segment,
+        subject: row.subject,
+        window_end: UnixNanos(row.window_end),
+        window_seconds: row.window_seconds,
+        value: row.value,
+        lower: row.lower,
+        upper: row.upper,
+        decision_lower: row.decision_lower,
+        decision_upper: row.decision_upper,
+        n: row.n,
+        reference_n: row.reference_n,
+        provisional: row.provisional != 0,
+        state: if row.state == "ok" {
+            SignalState::Ok
+        } else {
+            SignalState::Insufficient
+        },
+        details: serde_json::from_str(&row.details).unwrap_or_default(),
+    }
+}

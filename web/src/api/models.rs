@@ -1,0 +1,525 @@
+//! `GET /api/v1/models` and `GET /api/v1/models/{model}`: what is watched, and how it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use driftlead_alerting::commands::ActionView;
+use driftlead_store::clickhouse::query::live::{LIVE_WINDOW_SECONDS, LiveVersion as Live, VersionTraffic, decide, traffic_by_version};
+use driftlead_store::clickhouse::query::series::{CountedVersion, SeriesFilter, ServiceStep, counted_versions, service_steps};
+use driftlead_store::clickhouse::query::signals::{SignalFilter, latest_signals, signal_points};
+use driftlead_store::clock::UnixNanos;
+use driftlead_store::records::{Signal, names};
+use driftlead_store::state::actions::{Action, ActionFilter, ActionState};
+use driftlead_store::state::alerts::{Alert, AlertFilter, AlertState};
+use driftlead_store::state::deployments::{Deployment, DeploymentEvent};
+use driftlead_store::state::versions::SeenVersion;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Problem;
+use crate::state::WebState;
+use crate::view::health;
+use crate::view::latency;
+use crate::view::metric::{Metric, Spark, strictest};
+use crate::view::model::{LiveVersion, ModelMetrics, ModelRow, ModelSettings, RollbackOption, VersionRow, known_by, share};
+use crate::view::release::{ReplaySummary, Verdict};
+
+const DAY_SECONDS: i64 = 86_400;
+/// Signals of a day's window may be as old as this and still be the latest.
+const LATEST_WITHIN_SECONDS: i64 = 40 * DAY_SECONDS;
+/// Length of a step of the small charts: 48 of them.
+const SPARK_STEP_SECONDS: i64 = 1_800;
+/// Service signals describe now: older ones mean that nothing came.
+const SERVICE_STALE_SECONDS: f64 = 120.0;
+/// Ended actions that still count for a model's state.
+const FAILED_ACTION_SECONDS: f64 = 86_400.0;
+const MAX_ALERTS: u32 = 5_000;
+const MAX_ACTIONS: u32 = 1_000;
+
+/// Which models.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ModelsQuery {
+    environment: Option<String>,
+    spark: Option<bool>,
+}
+
+/// The list.
+#[derive(Debug, Serialize)]
+pub struct ModelsResponse {
+    at: UnixNanos,
+    models: Vec<ModelRow>,
+    environments: BTreeSet<String>,
+}
+
+/// One model.
+#[derive(Debug, Serialize)]
+pub struct ModelResponse {
+    at: UnixNanos,
+    model: ModelRow,
+    environments: BTreeSet<String>,
+    segments: Vec<String>,
+    settings: ModelSettings,
+    versions: Vec<VersionRow>,
+}
+
+/// The list, worst first.
+///
+/// # Errors
+/// 503 when the database does not answer.
+pub async fn list(State(app): State<Arc<WebState>>, Query(query): Query<ModelsQuery>) -> Result<Json<ModelsResponse>, Problem> {
+    let known = Known::read(&app, None, query.spark.unwrap_or(true)).await?;
+    let environments = known.places().into_iter().map(|(_, environment)| environment).collect();
+    let mut models = Vec::new();
+    for (model, environment) in known.places() {
+        if query.environment.as_ref().is_none_or(|wanted| *wanted == environment) {
+            models.push(known.row(&app, &model, &environment).await?);
+        }
+    }
+    models.sort_by(|a, b| {
+        b.health
+            .state
+            .cmp(&a.health.state)
+            .then_with(|| a.name.cmp(&b.name))
+            .then_with(|| a.environment.cmp(&b.environment))
+    });
+    Ok(Json(ModelsResponse {
+        at: known.now,
+        models,
+        environments,
+    }))
+}
+
+/// One model with its versions.
+///
+/// # Errors
+/// 404 for a model that nobody ever named, 503 when the database does not answer.
+pub async fn show(
+    State(app): State<Arc<WebState>>,
+    Path(model): Path<String>,
+    Query(query): Query<ModelsQuery>,
+) -> Result<Json<ModelResponse>, Problem> {
+    let known = Known::read(&app, Some(&model), query.spark.unwrap_or(true)).await?;
+    let environments: BTreeSet<String> = known.places().into_iter().map(|(_, environment)| environment).collect();
+    let busiest = known.counted.iter().max_by_key(|row| row.newest).map(|row| row.environment.clone());
+    let environment = query.environment.or(busiest).or_else(|| environments.first().cloned());
+    let Some(environment) = environment.filter(|environment| environments.contains(environment)) else {
+        return Err(Problem::not_found(format!(
+            "No telemetry, deployment or configuration names the model {model} there."
+        )));
+    };
+    let row = known.row(&app, &model, &environment).await?;
+    let live = row.live.as_ref().map(|live| live.version.clone());
+    let settings = ModelSettings::new(&app.settings(&model), app.declared(&model).is_some());
+    let versions = known.versions(&app, &model, &environment, live.as_deref()).await?;
+    Ok(Json(ModelResponse {
+        at: known.now,
+        model: row,
+        environments,
+        segments: Vec::new(),
+        settings,
+        versions,
+    }))
+}
+
+/// Everything that rows are made of, read in a few queries for all models.
+struct Known {
+    now: UnixNanos,
+    counted: Vec<CountedVersion>,
+    traffic: Vec<VersionTraffic>,
+    latest: Vec<Signal>,
+    steps: Vec<ServiceStep>,
+    day: Vec<Signal>,
+    with_spark: bool,
+    seen: Vec<SeenVersion>,
+    deployments: Vec<Deployment>,
+    alerts: Vec<Alert>,
+    actions: Vec<Action>,
+}
+
+impl Known {
+    async fn read(app: &WebState, model: Option<&str>, with_spark: bool) -> Result<Self, Problem> {
+        let now = app.clock.now();
+        let problem = |error: clickhouse::error::Error| app.telemetry_problem(&error);
+        let clickhouse = &app.clickhouse;
+        let live_since = now.plus_seconds(-LIVE_WINDOW_SECONDS);
+        let until = now.plus_seconds(1);
+        let latest = SignalFilter {
+            model,
+            segment: Some(""),
+            ..SignalFilter::of_model("", now.plus_seconds(-LATEST_WITHIN_SECONDS), until)
+        };
+        let spark_names: Vec<String> = [names::FEATURE_SHIFT, names::F1].iter().map(|name| (*name).to_owned()).collect();
+        let day_ago = now.plus_seconds(-DAY_SECONDS);
+        let day = SignalFilter {
+            names: &spark_names,
+            from: day_ago,
+            ..latest
+        };
+        let steps = SeriesFilter {
+            model,
+            environment: None,
+            version: None,
+            from: day_ago,
+            until: now,
+            step_seconds: SPARK_STEP_SECONDS,
+        };
+        let wanted_alerts = AlertFilter {
+            model: model.map(str::to_owned),
+            environment: None,
+            states: vec![AlertState::Firing, AlertState::Pending],
+            from: None,
+            to: None,
+            limit: MAX_ALERTS,
+        };
+        let wanted_actions = ActionFilter {
+            model: model.map(str::to_owned),
+            environment: None,
+            from: None,
+            to: None,
+            open_only: false,
+            limit: MAX_ACTIONS,
+        };
+        Ok(Self {
+            now,
+            counted: counted_versions(clickhouse, model).await.map_err(problem)?,
+            traffic: traffic_by_version(clickhouse, model, live_since, now).await.map_err(problem)?,
+            latest: latest_signals(clickhouse, latest).await.map_err(problem)?,
+            steps: if with_spark {
+                service_steps(clickhouse, steps).await.map_err(problem)?
+            } else {
+                Vec::new()
+            },
+            day: if with_spark {
+                signal_points(clickhouse, day).await.map_err(problem)?
+            } else {
+                Vec::new()
+            },
+            with_spark,
+            seen: app.state.seen_versions(model).await?,
+            deployments: app.state.deployments(model).await?,
+            alerts: app.state.alerts(&wanted_alerts).await?,
+            actions: app.state.actions(&wanted_actions).await?,
+        })
+    }
+
+    /// Every model and environment that telemetry or an announcement names.
+    fn places(&self) -> BTreeSet<(String, String)> {
+        let counted = self.counted.iter().map(|row| (&row.model, &row.environment));
+        let seen = self.seen.iter().map(|row| (&row.model, &row.environment));
+        let announced = self.deployments.iter().map(|row| (&row.model, &row.environment));
+        counted
+            .chain(seen)
+            .chain(announced)
+            .map(|(model, environment)| (model.clone(), environment.clone()))
+            .collect()
+    }
+
+    async fn row(&self, app: &WebState, model: &str, environment: &str) -> Result<ModelRow, Problem> {
+        let alerts: Vec<Alert> = self
+            .alerts
+            .iter()
+            .filter(|alert| alert.series.model == model && alert.series.environment == environment)
+            .cloned()
+            .collect();
+        let actions: Vec<Action> = self
+            .actions
+            .iter()
+            .filter(|action| action.model == model && action.environment == environment)
+            .cloned()
+            .collect();
+        let is_recent = |action: &&Action| {
+            action
+                .finished_at
+                .is_none_or(|end| self.now.seconds_since(end) < FAILED_ACTION_SECONDS)
+        };
+        let recent: Vec<Action> = latest_of_each_kind(&actions).into_iter().filter(is_recent).cloned().collect();
+        let counted = || {
+            self.counted
+                .iter()
+                .filter(|row| row.model == model && row.environment == environment)
+        };
+        let mut open_actions: Vec<ActionView> = Vec::new();
+        for action in actions.iter().filter(|action| action.state.is_open()) {
+            open_actions.extend(app.commands.action(&action.id).await.map_err(|error| Problem::internal(&error))?);
+        }
+        let last_seen = self
+            .seen
+            .iter()
+            .filter(|seen| seen.model == model && seen.environment == environment)
+            .map(|seen| seen.last_event_time)
+            .max();
+        let replays = app.state.replays(model).await?;
+        let last_replay = match replays.iter().find(|replay| replay.environment == environment) {
+            Some(replay) => Some(ReplaySummary::new(replay, app.state.verdict_of_replay(&replay.id).await?.as_ref())),
+            None => None,
+        };
+        Ok(ModelRow {
+            name: model.to_owned(),
+            environment: environment.to_owned(),
+            live: self.live(model, environment).map(|live| self.live_view(model, environment, live)),
+            health: health::judge(&alerts, &recent, counted().next().is_some()),
+            inferences: counted().map(|row| row.inferences).sum(),
+            last_seen_at: last_seen,
+            metrics: self.metrics(app, model, environment),
+            last_replay,
+            open_actions,
+        })
+    }
+
+    fn live(&self, model: &str, environment: &str) -> Option<Live> {
+        let traffic = self.traffic_of(model, environment);
+        let is_here =
+            |deployment: &&Deployment| deployment.model == model && deployment.environment == environment && deployment.at <= self.now;
+        let announced = self
+            .deployments
+            .iter()
+            .filter(is_here)
+            .filter(|deployment| deployment.event == DeploymentEvent::Live)
+            .max_by_key(|deployment| deployment.at);
+        let last_seen = self
+            .seen
+            .iter()
+            .filter(|seen| seen.model == model && seen.environment == environment)
+            .max_by_key(|seen| seen.last_event_time);
+        decide(&traffic, announced, last_seen)
+    }
+
+    fn live_view(&self, model: &str, environment: &str, live: Live) -> LiveVersion {
+        let traffic = self.traffic_of(model, environment);
+        let is_its = |deployment: &&Deployment| {
+            deployment.model == model
+                && deployment.environment == environment
+                && deployment.version == live.version
+                && deployment.event == DeploymentEvent::Live
+        };
+        let deployed = self.deployments.iter().filter(is_its).map(|deployment| deployment.at).max();
+        let first_seen = self
+            .seen
+            .iter()
+            .find(|seen| seen.model == model && seen.environment == environment && seen.version == live.version);
+        LiveVersion {
+            since: deployed.or(first_seen.map(|seen| seen.first_event_time)),
+            known_by: known_by(live.because),
+            share: share(&traffic, &live.version),
+            version: live.version,
+        }
+    }
+
+    fn traffic_of(&self, model: &str, environment: &str) -> Vec<VersionTraffic> {
+        self.traffic
+            .iter()
+            .filter(|row| row.model == model && row.environment == environment)
+            .cloned()
+            .collect()
+    }
+
+    fn metrics(&self, app: &WebState, model: &str, environment: &str) -> ModelMetrics {
+        let settings = app.settings(model);
+        let rules = app.commands.rules();
+        let of = |name: &'static str| {
+            self.latest
+                .iter()
+                .filter(move |signal| signal.name == name && signal.model == model && signal.environment == environment)
+        };
+        let newest = |name: &'static str| of(name).max_by_key(|signal| (signal.version.is_empty(), signal.window_end));
+        let is_fresh = |signal: &&Signal| self.now.seconds_since(signal.window_end) < SERVICE_STALE_SECONDS;
+        let service = |name: &'static str, spark: Option<Spark>| {
+            Metric::from_signal(name, newest(name).filter(is_fresh), "no_data")
+                .with_threshold(strictest(&rules, name, &settings, environment))
+                .with_spark(spark)
+        };
+        let live = self.live(model, environment).map(|live| live.version).unwrap_or_default();
+        // The live version's own, else all versions together; the newest window, and in it the feature that moved most.
+        let judged = |name: &'static str, absent: &'static str| {
+            let candidates = of(name).filter(|signal| signal.version == live || signal.version.is_empty());
+            let best = candidates.max_by(|a, b| {
+                let rank = |signal: &Signal| (signal.value.is_some(), signal.window_end, signal.version == live);
+                rank(a)
+                    .cmp(&rank(b))
+                    .then_with(|| a.value.unwrap_or(0.0).total_cmp(&b.value.unwrap_or(0.0)))
+            });
+            Metric::from_signal(name, best, absent)
+                .with_threshold(strictest(&rules, name, &settings, environment))
+                .with_spark(self.signal_spark(name, best))
+        };
+        ModelMetrics {
+            request_rate: service(
+                names::REQUEST_RATE,
+                self.service_spark(model, environment, |step| Some(step.requests as f64 / SPARK_STEP_SECONDS as f64)),
+            ),
+            error_ratio: service(
+                names::ERROR_RATIO,
+                self.service_spark(model, environment, |step| Some(step.errors as f64 / step.requests.max(1) as f64)),
+            ),
+            latency_p95_ms: service(
+                names::LATENCY_P95_MS,
+                self.service_spark(model, environment, |step| latency::quantile(&step.latencies, 0.95)),
+            ),
+            feature_shift: judged(names::FEATURE_SHIFT, "no_reference"),
+            f1: judged(names::F1, "no_labels"),
+            estimated_f1: Metric::unknown("estimated_f1", "not_computed"),
+            silence_s: service(names::SILENCE_S, None),
+        }
+    }
+
+    fn service_spark(&self, model: &str, environment: &str, value: impl Fn(&ServiceStep) -> Option<f64>) -> Option<Spark> {
+        if !self.with_spark {
+            return None;
+        }
+        let mut totals: BTreeMap<i64, ServiceStep> = BTreeMap::new();
+        for step in self
+            .steps
+            .iter()
+            .filter(|step| step.model == model && step.environment == environment)
+        {
+            totals
+                .entry(step.start)
+                .and_modify(|total| {
+                    total.requests += step.requests;
+                    total.errors += step.errors;
+                    latency::merge(&mut total.latencies, &step.latencies);
+                })
+                .or_insert_with(|| step.clone());
+        }
+        Some(self.spark(|start| totals.get(&start).and_then(&value)))
+    }
+
+    fn signal_spark(&self, name: &str, like: Option<&Signal>) -> Option<Spark> {
+        let like = like.filter(|_| self.with_spark)?;
+        let is_same = |signal: &&Signal| {
+            signal.name == name
+                && (
+                    &signal.model,
+                    &signal.environment,
+                    &signal.version,
+                    &signal.subject,
+                    signal.window_seconds,
+                ) == (&like.model, &like.environment, &like.version, &like.subject, like.window_seconds)
+        };
+        let points: BTreeMap<i64, Option<f64>> = self
+            .day
+            .iter()
+            .filter(is_same)
+            .map(|signal| {
+                (
+                    (signal.window_end.seconds() - 1).div_euclid(SPARK_STEP_SECONDS) * SPARK_STEP_SECONDS,
+                    signal.value,
+                )
+            })
+            .collect();
+        Some(self.spark(|start| points.get(&start).copied().flatten()))
+    }
+
+    fn spark(&self, value: impl Fn(i64) -> Option<f64>) -> Spark {
+        let from = self.now.plus_seconds(-DAY_SECONDS).floor_to(SPARK_STEP_SECONDS).seconds();
+        let starts = (from..self.now.seconds()).step_by(SPARK_STEP_SECONDS as usize);
+        Spark {
+            from,
+            step_s: SPARK_STEP_SECONDS,
+            values: starts.map(value).collect(),
+        }
+    }
+
+    async fn versions(&self, app: &WebState, model: &str, environment: &str, live: Option<&str>) -> Result<Vec<VersionRow>, Problem> {
+        let seen = self
+            .seen
+            .iter()
+            .filter(|seen| seen.environment == environment)
+            .map(|seen| seen.version.clone());
+        let announced = self
+            .deployments
+            .iter()
+            .filter(|deployment| deployment.environment == environment)
+            .map(|deployment| deployment.version.clone());
+        let versions: BTreeSet<String> = seen.chain(announced).collect();
+        let replays = app.state.replays(model).await?;
+        let traffic = self.traffic_of(model, environment);
+        let mut rows = Vec::new();
+        for version in versions {
+            let seen = self
+                .seen
+                .iter()
+                .find(|seen| seen.environment == environment && seen.version == version);
+            let is_its = |deployment: &&Deployment| deployment.environment == environment && deployment.version == version;
+            let release = self
+                .deployments
+                .iter()
+                .filter(is_its)
+                .max_by_key(|deployment| deployment.created_at);
+            let deployed_at = self
+                .deployments
+                .iter()
+                .filter(is_its)
+                .filter(|deployment| deployment.event == DeploymentEvent::Live)
+                .map(|deployment| deployment.at)
+                .max();
+            let verdict = app.state.latest_verdict(model, &version, Some(environment)).await?;
+            let option = app
+                .commands
+                .rollback_option(model, environment, &version, live, verdict.as_ref().map(|verdict| verdict.verdict))
+                .await?;
+            let replay = replays
+                .iter()
+                .find(|replay| replay.environment == environment && replay.version == version);
+            let f1 = self
+                .latest
+                .iter()
+                .filter(|signal| signal.name == names::F1 && signal.environment == environment && signal.version == version);
+            let f1 = f1.max_by_key(|signal| (signal.value.is_some(), signal.window_end));
+            let counted = self
+                .counted
+                .iter()
+                .filter(|row| row.environment == environment && row.version == version);
+            rows.push(VersionRow {
+                state: version_state(release.map(|release| release.event), live == Some(&version)),
+                share: share(&traffic, &version),
+                first_seen_at: seen.map(|seen| seen.first_event_time),
+                last_seen_at: seen.map(|seen| seen.last_event_time),
+                deployed_at,
+                inferences: counted.map(|row| row.inferences).sum(),
+                baseline_version: release.and_then(|release| release.baseline_version.clone()),
+                commit: release.and_then(|release| release.commit_id.clone()),
+                artifact: release.and_then(|release| release.artifact.clone()),
+                data_version: release.and_then(|release| release.data_version.clone()),
+                retrain_id: release.and_then(|release| release.retrain_id.clone()),
+                watch_until: release.map(|release| release.watch_until),
+                replay: replay.map(|replay| ReplaySummary::new(replay, verdict.as_ref().filter(|verdict| verdict.replay_id == replay.id))),
+                verdict: verdict.clone().map(Verdict::from),
+                f1: f1.map(|signal| Metric::from_signal(names::F1, Some(signal), "no_labels")),
+                rollback: RollbackOption {
+                    allowed: option.refusal.is_none(),
+                    refusal: option.refusal.as_ref().map(|refusal| refusal.code()),
+                    ungated: option.ungated,
+                    cooling_down_until: None,
+                },
+                environment: environment.to_owned(),
+                version,
+            });
+        }
+        rows.sort_by(|a, b| (b.deployed_at.or(b.first_seen_at), &b.version).cmp(&(a.deployed_at.or(a.first_seen_at), &a.version)));
+        Ok(rows)
+    }
+}
+
+/// Of each kind the action that was requested last: an old failure is history once a newer one ended well.
+fn latest_of_each_kind(actions: &[Action]) -> Vec<&Action> {
+    let mut latest: BTreeMap<&str, &Action> = BTreeMap::new();
+    for action in actions.iter().filter(|action| action.state != ActionState::Dismissed) {
+        let newest = latest.entry(action.kind.as_str()).or_insert(action);
+        if action.requested_at > newest.requested_at {
+            *newest = action;
+        }
+    }
+    latest.into_values().collect()
+}
+
+fn version_state(event: Option<DeploymentEvent>, is_live: bool) -> &'static str {
+    match event {
+        _ if is_live => "live",
+        Some(DeploymentEvent::Candidate) => "candidate",
+        Some(DeploymentEvent::Retired | DeploymentEvent::Live) => "retired",
+        Some(DeploymentEvent::Seen) | None => "seen",
+    }
+}

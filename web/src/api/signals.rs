@@ -1,0 +1,136 @@
+//! `GET /api/v1/models/{model}/signals`: what was measured, series by series.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use driftlead_store::clickhouse::query::signals::{SignalFilter, signal_points};
+use driftlead_store::clock::UnixNanos;
+use driftlead_store::model_settings::duration;
+use driftlead_store::records::{Signal, SignalState};
+use serde::{Deserialize, Serialize};
+
+use super::parameters;
+use crate::error::Problem;
+use crate::state::WebState;
+
+/// Without `from` and `to`: two days, so that the last daily window is among them.
+const DEFAULT_RANGE_SECONDS: i64 = 2 * 86_400;
+
+/// Which signals.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct SignalsQuery {
+    name: Option<String>,
+    version: Option<String>,
+    environment: Option<String>,
+    segment: Option<String>,
+    window: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+/// The answer.
+#[derive(Debug, Serialize)]
+pub struct SignalsResponse {
+    signals: Vec<Series>,
+}
+
+#[derive(Debug, Serialize)]
+struct Series {
+    name: String,
+    version: String,
+    environment: String,
+    segment: String,
+    subject: String,
+    window: String,
+    points: Vec<Point>,
+}
+
+#[derive(Debug, Serialize)]
+struct Point {
+    end: UnixNanos,
+    value: Option<f64>,
+    lower: Option<f64>,
+    upper: Option<f64>,
+    decision_lower: Option<f64>,
+    decision_upper: Option<f64>,
+    n: u64,
+    reference_n: u64,
+    provisional: bool,
+    state: SignalState,
+}
+
+/// The handler.
+///
+/// # Errors
+/// 400 when a parameter is wrong, 503 when the database does not answer.
+pub async fn list(
+    State(app): State<Arc<WebState>>,
+    Path(model): Path<String>,
+    Query(query): Query<SignalsQuery>,
+) -> Result<Json<SignalsResponse>, Problem> {
+    let (from, until) = parameters::range(query.from.as_deref(), query.to.as_deref(), DEFAULT_RANGE_SECONDS, app.clock.now())?;
+    let names: Vec<String> = query
+        .name
+        .iter()
+        .flat_map(|names| names.split(','))
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
+    let filter = SignalFilter {
+        names: &names,
+        version: query.version.as_deref(),
+        environment: query.environment.as_deref(),
+        segment: query.segment.as_deref(),
+        window_seconds: parameters::window(query.window.as_deref())?,
+        // A window that ends at `to` belongs to the range.
+        ..SignalFilter::of_model(&model, from, UnixNanos(until.0.saturating_add(1)))
+    };
+    let points = signal_points(&app.clickhouse, filter)
+        .await
+        .map_err(|error| app.telemetry_problem(&error))?;
+    Ok(Json(SignalsResponse {
+        signals: by_series(points),
+    }))
+}
+
+fn by_series(points: Vec<Signal>) -> Vec<Series> {
+    let mut series: BTreeMap<(String, u32, String, String, String, String), Vec<Point>> = BTreeMap::new();
+    for signal in points {
+        let point = Point {
+            end: signal.window_end,
+            value: signal.value,
+            lower: signal.lower,
+            upper: signal.upper,
+            decision_lower: signal.decision_lower,
+            decision_upper: signal.decision_upper,
+            n: signal.n,
+            reference_n: signal.reference_n,
+            provisional: signal.provisional,
+            state: signal.state,
+        };
+        let key = (
+            signal.name,
+            signal.window_seconds,
+            signal.environment,
+            signal.version,
+            signal.segment,
+            signal.subject,
+        );
+        series.entry(key).or_default().push(point);
+    }
+    series
+        .into_iter()
+        .map(|((name, window, environment, version, segment, subject), points)| Series {
+            name,
+            version,
+            environment,
+            segment,
+            subject,
+            window: duration::format(std::time::Duration::from_secs(u64::from(window))),
+            points,
+        })
+        .collect()
+}

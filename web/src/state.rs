@@ -1,0 +1,49 @@
+//! What every handler works on.
+
+use std::sync::Arc;
+
+use driftlead_alerting::commands::Commands;
+use driftlead_store::clickhouse::ClickHouse;
+use driftlead_store::clock::Clock;
+use driftlead_store::model_settings::ModelSettings;
+use driftlead_store::state::State;
+
+use crate::error::Problem;
+
+/// Seconds after which a client asks again while the database is not there.
+const RETRY_TELEMETRY_SECONDS: u32 = 5;
+
+/// Handles to everything that the API shows and changes.
+pub struct WebState {
+    /// Telemetry, inferences and signals.
+    pub clickhouse: ClickHouse,
+    /// What was decided.
+    pub state: State,
+    /// Alerts and actions.
+    pub commands: Commands,
+    /// What is declared about models.
+    pub models: Arc<Vec<ModelSettings>>,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl WebState {
+    /// What is declared about a model, or the defaults.
+    pub fn settings(&self, model: &str) -> ModelSettings {
+        self.declared(model).cloned().unwrap_or_else(|| ModelSettings::undeclared(model))
+    }
+
+    /// What is declared about a model.
+    pub fn declared(&self, model: &str) -> Option<&ModelSettings> {
+        self.models.iter().find(|settings| settings.name == model)
+    }
+
+    /// The database did not answer: 503 to the client, why to the log.
+    pub fn telemetry_problem(&self, error: &clickhouse::error::Error) -> Problem {
+        tracing::warn!(%error, "the telemetry cannot be read");
+        Problem::unavailable(
+            "The telemetry cannot be read at the moment; what was sent is safe in the log.",
+            RETRY_TELEMETRY_SECONDS,
+        )
+    }
+}
