@@ -27,6 +27,8 @@ pub mod limits;
 mod receive;
 pub mod redact;
 pub mod refusal;
+#[cfg(test)]
+mod samples;
 mod server;
 mod signal;
 pub mod status;
