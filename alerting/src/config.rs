@@ -211,17 +211,6 @@ pub struct ModelActions {
     pub retrain: Option<ActionEndpoint>,
 }
 
-impl ModelActions {
-    /// A model of which nothing is declared.
-    pub fn undeclared(name: &str) -> Self {
-        Self {
-            settings: ModelSettings::undeclared(name),
-            rollback: None,
-            retrain: None,
-        }
-    }
-}
-
 /// What alerting works with.
 #[derive(Debug, Clone, Default)]
 pub struct AlertingConfig {

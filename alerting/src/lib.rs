@@ -2,7 +2,7 @@
 //!
 //! The flow: signals come from the analyzer through a channel; [`evaluate`] judges each by the rules that
 //! are about it ([`rule`], [`pack`]) and says why an alert changes; [`route`] decides who is told; one
-//! transaction writes alerts, transitions, actions ([`action`]) and messages; [`outbox`] delivers the
+//! transaction writes alerts, transitions, actions ([`action`]) and messages; `outbox` delivers the
 //! messages through [`notify`], at least once; the actions' worker follows what was asked for until
 //! telemetry or a deployment shows what became of it. [`commands`] is what people do through the API.
 //!
@@ -11,13 +11,25 @@
 //! user's own systems do.
 
 pub mod action;
+mod book;
 pub mod catalogue;
 pub mod commands;
 pub mod config;
+mod consequence;
+pub mod evaluate;
+mod evaluator;
 pub mod notify;
+mod outbox;
 pub mod pack;
 pub mod problem;
+pub mod route;
 pub mod rule;
+mod run;
 mod shared;
+#[cfg(test)]
+mod testing;
+mod upkeep;
 
+pub use commands::Commands;
 pub use pack::{RuleSet, check};
+pub use run::{AlertingError, run};

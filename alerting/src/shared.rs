@@ -1,10 +1,12 @@
 //! What the parts of alerting share, and how a message gets into the outbox.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use driftlead_store::clickhouse::ClickHouse;
 use driftlead_store::clock::{Clock, UnixNanos};
 use driftlead_store::ids::{IdKind, new_id};
+use driftlead_store::model_settings::ModelSettings;
 use driftlead_store::state::actions::{Action, ActionKind};
 use driftlead_store::state::outbox::{Channel, NewMessage, enqueue};
 use driftlead_store::state::{State, StateError};
@@ -30,8 +32,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// What is declared about a model, or the defaults.
-    pub fn model(&self, name: &str) -> ModelActions {
-        self.models.get(name).cloned().unwrap_or_else(|| ModelActions::undeclared(name))
+    pub fn model_settings(&self, name: &str) -> Cow<'_, ModelSettings> {
+        match self.models.get(name) {
+            Some(model) => Cow::Borrowed(&model.settings),
+            None => Cow::Owned(ModelSettings::undeclared(name)),
+        }
     }
 
     /// How a model is acted upon; `None` where that was not declared.

@@ -184,11 +184,10 @@ pub(crate) async fn request(
     shared.request(transaction, action, endpoint, now).await
 }
 
-/// Whether the action may begin: pure.
-fn decide(proposal: &Proposal, past: &[Action], now: UnixNanos) -> Result<ActionEndpoint, Refusal> {
-    let asked = &proposal.asked;
+/// What the past alone refuses, before any fact is gathered: pure.
+pub(crate) fn refuse_early(endpoint: Option<&ActionEndpoint>, asked: &Asked, past: &[Action], now: UnixNanos) -> Result<(), Refusal> {
     let (kind, model) = (asked.kind, asked.model.clone());
-    let Some(endpoint) = &proposal.endpoint else {
+    let Some(endpoint) = endpoint else {
         return Err(Refusal::NotConfigured { kind, model });
     };
     if endpoint.approval == Approval::Off {
@@ -200,16 +199,24 @@ fn decide(proposal: &Proposal, past: &[Action], now: UnixNanos) -> Result<Action
             state: open.state,
         });
     }
+    match &asked.asker {
+        Asker::Alert { firing_since, .. } => refuse_repetition(kind, past, *firing_since, endpoint, now),
+        Asker::Person(_) => Ok(()),
+    }
+}
+
+/// Whether the action may begin: pure.
+fn decide(proposal: &Proposal, past: &[Action], now: UnixNanos) -> Result<ActionEndpoint, Refusal> {
+    let asked = &proposal.asked;
+    refuse_early(proposal.endpoint.as_ref(), asked, past, now)?;
     if let Facts::Rollback(facts) = &proposal.facts {
         refuse_target(facts)?;
         if matches!(asked.asker, Asker::Alert { .. }) {
             refuse_bystander(facts)?;
         }
     }
-    if let Asker::Alert { firing_since, .. } = &asked.asker {
-        refuse_repetition(kind, past, *firing_since, endpoint, now)?;
-    }
-    Ok(endpoint.clone())
+    let (kind, model) = (asked.kind, asked.model.clone());
+    proposal.endpoint.clone().ok_or(Refusal::NotConfigured { kind, model })
 }
 
 fn refuse_target(facts: &RollbackFacts) -> Result<(), Refusal> {

@@ -177,6 +177,8 @@ CREATE TABLE outbox (
     delivered_at    BIGINT
 );
 CREATE INDEX outbox_due ON outbox (state, next_attempt_at);
+CREATE INDEX outbox_by_group ON outbox (group_key, route, state, id);
+CREATE INDEX outbox_by_action ON outbox (action_id);
 
 CREATE TABLE actions (
     id            TEXT   PRIMARY KEY,
@@ -186,7 +188,7 @@ CREATE TABLE actions (
     from_version  TEXT,
     to_version    TEXT,
     retrain_id    TEXT,
-    state         TEXT   NOT NULL,                 -- asked | requested | accepted | confirmed | unobserved | overdue | failed | done | undone
+    state         TEXT   NOT NULL,                 -- asked | requested | accepted | confirmed | unobserved | overdue | failed | done | undone | dismissed
     because       TEXT   NOT NULL,
     rule          TEXT,
     alert_id      TEXT,

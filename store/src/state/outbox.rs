@@ -6,6 +6,8 @@
 //! lease ends. Of one route and group only the oldest pending message can be claimed, so nobody hears
 //! that something was resolved before hearing that it fired.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, SqliteConnection};
@@ -231,25 +233,50 @@ pub async fn delete_finished_before(connection: &mut SqliteConnection, before: U
 
 impl State {
     /// Claims messages that are due: counts an attempt and sets the next one to `lease_until`, which has to
-    /// lie behind the attempt's timeout.
+    /// lie behind the attempt's timeout. `in_flight` says how many messages are on their way to a
+    /// destination already; no destination gets more than `per_destination`, so one that hangs holds up
+    /// nobody else.
     ///
     /// # Errors
     /// The database cannot be written.
-    pub async fn claim_messages(&self, now: UnixNanos, lease_until: UnixNanos, limit: u32) -> Result<Vec<Message>, StateError> {
-        let sql = format!(
-            "UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $2 WHERE id IN (\
-             SELECT id FROM outbox AS due WHERE state = 'pending' AND next_attempt_at <= $1 AND NOT EXISTS (\
-             SELECT 1 FROM outbox AS before WHERE before.state = 'pending' AND before.route = due.route \
-             AND before.destination = due.destination AND before.group_key = due.group_key AND before.id < due.id) \
-             ORDER BY next_attempt_at, id LIMIT $3) RETURNING {COLUMNS}"
-        );
-        let mut claimed: Vec<Message> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(now.0)
-            .bind(lease_until.0)
-            .bind(i64::from(limit))
-            .fetch_all(self.pool())
-            .await?;
-        claimed.sort_by(|one, other| one.id.cmp(&other.id));
+    pub async fn claim_messages(
+        &self,
+        now: UnixNanos,
+        lease_until: UnixNanos,
+        limit: usize,
+        per_destination: usize,
+        in_flight: &HashMap<String, usize>,
+    ) -> Result<Vec<Message>, StateError> {
+        let mut transaction = self.begin().await?;
+        let due: Vec<(String, String)> = sqlx::query_as(
+            "SELECT id, destination FROM (\
+             SELECT id, destination, next_attempt_at, ROW_NUMBER() OVER (PARTITION BY destination ORDER BY next_attempt_at, id) AS place \
+             FROM outbox AS due WHERE state = 'pending' AND next_attempt_at <= $1 AND NOT EXISTS (\
+             SELECT 1 FROM outbox AS before WHERE before.group_key = due.group_key AND before.route = due.route \
+             AND before.destination = due.destination AND before.state = 'pending' AND before.id < due.id)) AS ranked \
+             WHERE place <= $2 ORDER BY next_attempt_at, id",
+        )
+        .bind(now.0)
+        .bind(per_destination as i64)
+        .fetch_all(&mut *transaction)
+        .await?;
+        let mut taken = in_flight.clone();
+        let sql = format!("UPDATE outbox SET attempts = attempts + 1, next_attempt_at = $2 WHERE id = $1 RETURNING {COLUMNS}");
+        let mut claimed = Vec::new();
+        for (id, destination) in due {
+            let on_the_way = taken.entry(destination).or_default();
+            if claimed.len() >= limit || *on_the_way >= per_destination {
+                continue;
+            }
+            *on_the_way += 1;
+            let message = sqlx::query_as(sqlx::AssertSqlSafe(sql.clone()))
+                .bind(&id)
+                .bind(lease_until.0)
+                .fetch_one(&mut *transaction)
+                .await?;
+            claimed.push(message);
+        }
+        transaction.commit().await?;
         Ok(claimed)
     }
 

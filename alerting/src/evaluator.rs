@@ -1,0 +1,258 @@
+//! Turns signals into changes of alerts and writes each evaluation in one transaction: alerts, transitions,
+//! actions, messages. It alone writes alerts, so what it holds in memory is what the state holds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use driftlead_store::clock::UnixNanos;
+use driftlead_store::records::Signal;
+use driftlead_store::state::StateError;
+use driftlead_store::state::alerts::{self, Alert, AlertState, Series, Told};
+use driftlead_store::state::silences::Silence;
+
+use crate::book::{Book, Change, is_active, series_of};
+use crate::commands::silenced_until;
+use crate::consequence::{Pursued, note_for, pursue, wanted};
+use crate::evaluate::{Circumstances, Standing, judge};
+use crate::notify::notice::{AlertNews, AlertSaid};
+use crate::notify::{email, notice};
+use crate::pack::Rules;
+use crate::route::{self, Mute, Telling};
+use crate::rule::{NoData, Rule};
+use crate::shared::{Said, Shared, StateTransaction};
+
+/// Messages that an alert remembers, the latest ones.
+const REMEMBERED_MESSAGES: usize = 20;
+
+/// Changes of one evaluation by rule and series.
+pub(crate) type Changes = BTreeMap<(String, Series), Change>;
+
+/// Judges signals and keeps the book.
+pub(crate) struct Evaluator {
+    pub shared: Arc<Shared>,
+    pub book: Book,
+}
+
+impl Evaluator {
+    /// With what the state holds.
+    pub async fn load(shared: Arc<Shared>) -> Result<Self, StateError> {
+        let book = Book::new(shared.state.all_alerts().await?);
+        Ok(Self { shared, book })
+    }
+
+    /// Judges signals by all rules that cover them.
+    pub fn judge(&self, rules: &Rules, signals: &[Signal], now: UnixNanos) -> Changes {
+        let mut changes = Changes::new();
+        for signal in signals {
+            for rule in rules.on_signal(&signal.name).iter().filter(|rule| rule.covers(signal)) {
+                self.judge_one(rule, signal, now, &mut changes);
+            }
+        }
+        changes
+    }
+
+    fn judge_one(&self, rule: &Rule, signal: &Signal, now: UnixNanos, changes: &mut Changes) {
+        let known = self.book.get(&rule.name, signal);
+        let model = self.shared.model_settings(&signal.model);
+        let circumstances = Circumstances {
+            threshold: rule.threshold_of(&model),
+            label_delay: model.label_delay,
+            evaluate_at: &self.shared.config.evaluate_at,
+            now,
+        };
+        let pending_change = if changes.is_empty() {
+            None
+        } else {
+            changes.get(&(rule.name.clone(), series_of(signal)))
+        };
+        let previous = match (pending_change, known) {
+            (Some(change), _) => change.standing(),
+            (None, Some(alert)) => Standing::of(alert),
+            (None, None) => Standing::new(now),
+        };
+        let Ok(judgement) = judge(rule, &previous, signal, &circumstances) else {
+            return;
+        };
+        // A series that has no alert and gets none leaves no trace, unless its absence would be one.
+        let traceless = known.is_none() && pending_change.is_none() && judgement.standing.state == AlertState::Inactive;
+        if traceless && rule.no_data != NoData::Alert {
+            return;
+        }
+        let change = changes
+            .entry((rule.name.clone(), series_of(signal)))
+            .or_insert_with(|| known.map_or_else(|| Change::new(rule, signal, now), |alert| Change::of(alert.clone())));
+        change.dirty |= traceless;
+        change.judged(rule, circumstances.threshold, signal, &judgement, now);
+    }
+
+    /// Adds what is due by time: alerts whose receivers have to be told though nothing changed, and alerts
+    /// whose actions are still wanted.
+    pub fn add_due(&self, silences: &[Silence], now: UnixNanos, changes: &mut Changes) {
+        for alert in self.book.iter() {
+            let key = (alert.rule.clone(), alert.series.clone());
+            if changes.contains_key(&key) {
+                continue;
+            }
+            let telling = self.telling(alert, silences, now);
+            let wants = alert.state == AlertState::Firing && !matches!(telling, Telling::Muted(_));
+            let acts = wants
+                && self
+                    .shared
+                    .rules
+                    .current()
+                    .get(&alert.rule)
+                    .is_some_and(|rule| !rule.actions.is_empty());
+            if telling.news().is_some() || telling.quiet_because() != alert.memory.quiet_because || acts {
+                changes.insert(key, Change::of(alert.clone()));
+            }
+        }
+    }
+
+    fn telling(&self, alert: &Alert, silences: &[Silence], now: UnixNanos) -> Telling {
+        let silenced = silenced_until(alert, silences).map(|until| Mute::Silenced { until });
+        let inhibited = || {
+            let by = route::inhibited_by(alert, self.book.iter())?;
+            Some(Mute::Inhibited { by: by.id.clone() })
+        };
+        route::decide(alert, silenced.or_else(inhibited), self.shared.config.repeat_interval, now)
+    }
+
+    /// Writes an evaluation: actions first, so that messages can say what was done; then messages, alerts
+    /// and transitions. All of it or nothing.
+    pub async fn commit(&mut self, mut changes: Changes, silences: &[Silence], now: UnixNanos) -> Result<(), StateError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let tellings: BTreeMap<_, _> = changes
+            .iter()
+            .map(|(key, change)| (key.clone(), self.telling(&change.alert, silences, now)))
+            .collect();
+        let rules = self.shared.rules.current();
+        let mut pursued = pursue(&self.shared, wanted(&self.shared, &rules, &changes, &tellings), now).await?;
+        let speaks = tellings.values().any(|telling| telling.news().is_some());
+        let quiet_changes = tellings
+            .iter()
+            .any(|(key, telling)| changes[key].alert.memory.quiet_because != telling.quiet_because());
+        let acts = pursued.iter().any(|item| item.is_proposed() || !item.is_noted(&changes));
+        if !speaks && !quiet_changes && !acts && !changes.values().any(|change| change.dirty) {
+            self.adopt(changes);
+            return Ok(());
+        }
+        let mut transaction = self.shared.state.begin().await?;
+        for item in &mut pursued {
+            item.begin(&self.shared, &mut transaction, now).await?;
+        }
+        for item in &pursued {
+            item.note(&mut changes);
+        }
+        self.tell(&mut transaction, &rules, &mut changes, &tellings, &pursued, now).await?;
+        for change in changes.values_mut().filter(|change| change.dirty) {
+            change.alert.updated_at = now;
+            alerts::save(&mut transaction, &change.alert).await?;
+            for transition in &change.transitions {
+                alerts::insert_transition(&mut transaction, transition).await?;
+                tracing::info!(
+                    rule = %change.alert.rule, model = %change.alert.series.model, version = %change.alert.series.version,
+                    from = transition.from.as_str(), to = transition.to.as_str(), reason = %transition.reason, "alert"
+                );
+            }
+        }
+        transaction.commit().await?;
+        self.adopt(changes);
+        Ok(())
+    }
+
+    fn adopt(&mut self, changes: Changes) {
+        for change in changes.into_values() {
+            self.book.put(change.alert);
+        }
+    }
+
+    async fn tell(
+        &self,
+        transaction: &mut StateTransaction,
+        rules: &Rules,
+        changes: &mut Changes,
+        tellings: &BTreeMap<(String, Series), Telling>,
+        pursued: &[Pursued],
+        now: UnixNanos,
+    ) -> Result<(), StateError> {
+        for (key, telling) in tellings {
+            let Some(change) = changes.get_mut(key) else { continue };
+            let quiet_because = telling.quiet_because();
+            change.dirty |= change.alert.memory.quiet_because != quiet_because;
+            change.alert.memory.quiet_because = quiet_because;
+        }
+        let news: Vec<((String, Series), AlertNews, Vec<String>)> = tellings
+            .iter()
+            .filter_map(|(key, telling)| {
+                let (news, alert) = (telling.news()?, &changes.get(key)?.alert);
+                Some((key.clone(), news, self.receivers_of(rules, alert, news)))
+            })
+            .collect();
+        let mut told: BTreeMap<(String, Series), Vec<String>> = BTreeMap::new();
+        {
+            let said = news
+                .iter()
+                .map(|(key, news, receivers)| (&changes[key].alert, *news, receivers.clone()));
+            for group in route::group(said) {
+                let said = self.said(&group, pursued, now);
+                let ids = self
+                    .shared
+                    .tell(transaction, std::slice::from_ref(&group.receiver), &said, now)
+                    .await?;
+                for alert in &group.alerts {
+                    told.entry((alert.rule.clone(), alert.series.clone()))
+                        .or_default()
+                        .extend(ids.iter().cloned());
+                }
+            }
+        }
+        for (key, news, receivers) in news {
+            let Some(change) = changes.get_mut(&key) else { continue };
+            let memory = &mut change.alert.memory;
+            memory.told = match news {
+                AlertNews::Firing => Told::Firing,
+                AlertNews::Resolved => Told::Resolved,
+            };
+            memory.told_receivers = receivers;
+            memory.messages.extend(told.remove(&key).unwrap_or_default());
+            let surplus = memory.messages.len().saturating_sub(REMEMBERED_MESSAGES);
+            memory.messages.drain(..surplus);
+            change.alert.last_notified_at = Some(now);
+            change.dirty = true;
+        }
+        Ok(())
+    }
+
+    /// Who hears of the end is who heard of the beginning, whatever the rule says by then.
+    fn receivers_of(&self, rules: &Rules, alert: &Alert, news: AlertNews) -> Vec<String> {
+        match (news, rules.get(&alert.rule)) {
+            (AlertNews::Firing, Some(rule)) => self.shared.receivers(&rule.notify),
+            _ => alert.memory.told_receivers.clone(),
+        }
+    }
+
+    fn said(&self, group: &route::Group<'_>, pursued: &[Pursued], now: UnixNanos) -> Said {
+        let url = &self.shared.config.public_url;
+        let alerts: Vec<AlertSaid<'_>> = group
+            .alerts
+            .iter()
+            .map(|alert| AlertSaid {
+                alert,
+                actions: note_for(alert, pursued, group.news),
+            })
+            .collect();
+        Said::new(
+            notice::about_alerts(group.news, &alerts, url, now).to_json(),
+            &email::about_alerts(group.news, &alerts, url),
+            None,
+            group.group_key.clone(),
+        )
+    }
+
+    /// Alerts that pend or fire.
+    pub fn active(&self) -> Vec<Alert> {
+        self.book.iter().filter(|alert| is_active(alert)).cloned().collect()
+    }
+}
