@@ -33,7 +33,7 @@ pub enum Command {
     Key(KeyCommand),
     /// The embedded database engine, started by `serve`.
     #[command(hide = true)]
-    Engine,
+    Engine(crate::engine::EngineArguments),
 }
 
 /// Arguments of `serve`.

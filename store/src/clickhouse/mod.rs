@@ -1,17 +1,29 @@
 //! ClickHouse, embedded or by URL: connection, migrations, rows, inserts and queries.
+//!
+//! One SQL dialect, one client (the `clickhouse` crate over HTTP), two ways to run it: the embedded engine
+//! ([`engine`]) and a server ([`ClickHouseConfig`]). Nothing but this module and its queries knows SQL, and
+//! no text from outside is ever part of a statement: it is bound as a parameter.
 
+mod config;
+pub mod engine;
 pub mod query;
 pub mod signals;
 
 use clickhouse::Client;
 pub use clickhouse::error::Error as TelemetryError;
 
+pub use config::{ClickHouseConfig, DEFAULT_DATABASE};
+
 /// Handles to the database: one that writes, one that only reads (`readonly=1`), for whatever pages and
 /// the API ask.
 #[derive(Clone)]
 pub struct ClickHouse {
+    /// Names no database, for making it.
+    unscoped: Client,
     writer: Client,
     reader: Client,
+    database: String,
+    cluster: Option<String>,
 }
 
 impl ClickHouse {
@@ -23,5 +35,10 @@ impl ClickHouse {
     /// For everything that reads.
     pub fn reader(&self) -> &Client {
         &self.reader
+    }
+
+    /// The database that holds everything.
+    pub fn database(&self) -> &str {
+        &self.database
     }
 }
