@@ -16,7 +16,9 @@ async fn main() -> std::process::ExitCode {
     let config = ChildConfig {
         library: value("--library").map(PathBuf::from).unwrap_or_default(),
         directory: value("--directory").map(PathBuf::from).unwrap_or_default(),
-        listen: value("--listen").and_then(|address| address.parse().ok()).unwrap_or(([127, 0, 0, 1], 0).into()),
+        listen: value("--listen")
+            .and_then(|address| address.parse().ok())
+            .unwrap_or(([127, 0, 0, 1], 0).into()),
         memory_bytes: value("--memory-bytes").and_then(|bytes| bytes.parse().ok()).unwrap_or(2 << 30),
         password: None,
     };

@@ -48,7 +48,8 @@ CREATE TABLE IF NOT EXISTS inferences
 )
 ENGINE = CoalescingMergeTree
 PARTITION BY toDate(key_hour)
-ORDER BY (model, key_hour, request_id);
+ORDER BY (model, key_hour, request_id)
+SETTINGS non_replicated_deduplication_window = 10000;
 
 CREATE TABLE IF NOT EXISTS outcomes
 (
@@ -63,7 +64,8 @@ CREATE TABLE IF NOT EXISTS outcomes
     received_time DateTime64(9, 'UTC')
 )
 ENGINE = ReplacingMergeTree(received_time)
-ORDER BY (model, request_id, kind, id);
+ORDER BY (model, request_id, kind, id)
+SETTINGS non_replicated_deduplication_window = 10000;
 
 -- A minute is computed as a whole: first its rows of buckets_10s or profiles_minute, then its row here.
 -- Readers take FINAL and count a row only where its generation is not below the one that this table holds
@@ -166,3 +168,24 @@ CREATE TABLE IF NOT EXISTS signals
 ENGINE = ReplacingMergeTree(computed_at)
 PARTITION BY toYYYYMM(window_end)
 ORDER BY (model, name, window_seconds, version, environment, segment, subject, window_end);
+
+-- One row per inference, its halves merged: what everybody reads.
+CREATE VIEW IF NOT EXISTS whole_inferences AS
+SELECT
+    model, key_hour, request_id, event_time, received_time, partial, has_log, has_span,
+    coalesce(log_version, span_version) AS version,
+    coalesce(log_environment, span_environment) AS environment,
+    coalesce(log_service, span_service) AS service,
+    coalesce(log_segment, span_segment) AS segment,
+    coalesce(log_arm, span_arm) AS arm,
+    coalesce(log_prediction_label, span_prediction_label) AS prediction_label,
+    coalesce(log_prediction_score, span_prediction_score) AS prediction_score,
+    coalesce(log_prediction_value, span_prediction_value) AS prediction_value,
+    coalesce(log_latency_ms, span_latency_ms) AS latency_ms,
+    coalesce(log_error_type, span_error_type) AS error_type,
+    isNotNull(error_type) AS is_error,
+    coalesce(log_trace_id, span_trace_id) AS trace_id,
+    coalesce(log_span_id, span_span_id) AS span_id,
+    input_text, input_length, input_hash, embedding_model, embedding_created_at, embedding,
+    scores, numeric_features, categorical_features
+FROM inferences FINAL;

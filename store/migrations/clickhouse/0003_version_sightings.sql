@@ -11,7 +11,8 @@ CREATE TABLE IF NOT EXISTS version_sightings
     last_event_time  SimpleAggregateFunction(max, DateTime64(9, 'UTC'))
 )
 ENGINE = AggregatingMergeTree
-ORDER BY (model, version, environment, arm);
+ORDER BY (model, version, environment, arm)
+SETTINGS non_replicated_deduplication_window = 10000;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS version_sightings_feed TO version_sightings AS
 SELECT

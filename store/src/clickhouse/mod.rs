@@ -6,7 +6,10 @@
 
 mod config;
 pub mod engine;
+pub mod insert;
+pub mod migrate;
 pub mod query;
+mod rows;
 pub mod signals;
 
 use clickhouse::Client;
@@ -35,6 +38,16 @@ impl ClickHouse {
     /// For everything that reads.
     pub fn reader(&self) -> &Client {
         &self.reader
+    }
+
+    /// Makes the database where there is none.
+    pub(crate) async fn create_database(&self) -> Result<(), TelemetryError> {
+        // The name comes from the configuration, not from a user of the API; quoted all the same.
+        let name = self.database.replace('`', "``");
+        self.unscoped
+            .query(&format!("CREATE DATABASE IF NOT EXISTS `{name}`"))
+            .execute()
+            .await
     }
 
     /// The database that holds everything.
