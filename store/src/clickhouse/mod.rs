@@ -11,9 +11,11 @@ pub mod migrate;
 pub mod query;
 mod rows;
 pub mod signals;
+mod table_rows;
 
 use clickhouse::Client;
 pub use clickhouse::error::Error as TelemetryError;
+pub use table_rows::TableRows;
 
 pub use config::{ClickHouseConfig, DEFAULT_DATABASE};
 

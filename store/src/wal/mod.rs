@@ -48,7 +48,7 @@ use crate::clock::Clock;
 use disk::{Disk, RealDisk};
 use frame::{MAX_KEY_ID_BYTES, frame_bytes};
 use repeats::Admission;
-use segment::SEGMENT_HEADER_BYTES;
+use segment::{SEGMENT_HEADER_BYTES, SegmentReader, segment_path};
 use shared::{Shared, lock};
 use writer::{Append, Message};
 
@@ -231,6 +231,25 @@ impl Log {
     /// Where the next frame will be durable.
     pub fn head(&self) -> Position {
         *self.shared.head.borrow()
+    }
+
+    /// Bytes in the log from this position on.
+    pub fn bytes_from(&self, position: Position) -> u64 {
+        self.shared.bytes_from(position)
+    }
+
+    /// The random number that a segment was given when it was made; tells a log from one made anew. `None`
+    /// when the segment is gone or its header is damaged.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub async fn segment_salt(&self, number: u64) -> Result<Option<u64>, LogError> {
+        if self.shared.segment_at_or_after(number).is_none_or(|(found, _)| found != number) {
+            return Ok(None);
+        }
+        let path = segment_path(&self.shared.directory, number);
+        let opening = tokio::task::spawn_blocking(move || SegmentReader::open(&path, number));
+        Ok(opening.await.expect("opening does not panic and is not aborted")?.salt())
     }
 
     /// How the log stands.

@@ -83,6 +83,22 @@ impl Shared {
         lock(&self.segments).values().map(|segment| segment.bytes).sum()
     }
 
+    /// Bytes of all segments from this position on.
+    pub fn bytes_from(&self, position: Position) -> u64 {
+        let segments = lock(&self.segments);
+        let from = |number: u64| {
+            if number == position.segment {
+                position.offset
+            } else {
+                SEGMENT_HEADER_BYTES
+            }
+        };
+        segments
+            .range(position.segment..)
+            .map(|(number, segment)| segment.bytes.saturating_sub(from(*number)))
+            .sum()
+    }
+
     /// Takes note of bytes that are no frame; the same place is counted once.
     pub fn report_bad(&self, place: Position, bytes: u64) {
         let mut places = lock(&self.bad_places);

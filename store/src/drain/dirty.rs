@@ -1,0 +1,64 @@
+//! What a batch makes dirty: the minutes whose buckets, profiles and quality have to be computed again.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::join::{Inferences, Taken, minutes};
+use super::recent::{InferenceId, RecentIds};
+use crate::clock::UnixNanos;
+use crate::records::Decoded;
+
+/// (model, instant): the minute that holds the instant.
+pub(super) type Instants = Vec<(String, UnixNanos)>;
+
+/// The minutes that a batch makes dirty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Dirty {
+    /// Minutes with inferences of the batch, by event time, also those in which an earlier half put them.
+    pub inferences: Instants,
+    /// Minutes in which its outcomes were received, and those of their inferences as far as known.
+    pub outcomes: Instants,
+}
+
+#[derive(Default)]
+struct Minutes<'a>(BTreeMap<&'a str, BTreeSet<u32>>);
+
+impl<'a> Minutes<'a> {
+    fn add(&mut self, model: &'a str, minute: u32) {
+        self.0.entry(model).or_default().insert(minute);
+    }
+
+    fn into_instants(self) -> Instants {
+        let each = self
+            .0
+            .into_iter()
+            .flat_map(|(model, minutes)| minutes.into_iter().map(move |minute| (model.to_owned(), minute)));
+        each.map(|(model, minute)| (model, UnixNanos::from_seconds(i64::from(minute) * 60)))
+            .collect()
+    }
+}
+
+/// Lists what a batch makes dirty. The memory has learnt the batch already.
+pub(super) fn list(decoded: &[Decoded], inferences: &Inferences, taken: &HashMap<u32, Taken>, memory: &RecentIds) -> Dirty {
+    let mut of_inferences = Minutes::default();
+    let mut outcomes = Minutes::default();
+    for half in decoded.iter().flat_map(|decoded| &decoded.halves) {
+        let id = InferenceId::new(&half.model, &half.request_id);
+        of_inferences.add(&half.model, minutes(half.event_time));
+        if let Some(taken) = inferences.ordinal(id).and_then(|ordinal| taken.get(&ordinal)) {
+            of_inferences.add(&half.model, taken.known.minute);
+        }
+        if memory.has_early_outcome(id.short()) {
+            outcomes.add(&half.model, minutes(half.event_time));
+        }
+    }
+    for outcome in decoded.iter().flat_map(|decoded| &decoded.outcomes) {
+        outcomes.add(&outcome.model, minutes(outcome.received_time));
+        if let Some(known) = memory.lookup(InferenceId::new(&outcome.model, &outcome.request_id).short()) {
+            outcomes.add(&outcome.model, known.minute);
+        }
+    }
+    Dirty {
+        inferences: of_inferences.into_instants(),
+        outcomes: outcomes.into_instants(),
+    }
+}

@@ -1,0 +1,91 @@
+//! From frames to the rows of a batch: decode, join, split. Pure but for the memory of recent inferences,
+//! and in a retry pure but for the notes in the batch's record.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::Decode;
+use super::dirty::{self, Dirty};
+use super::join::{self, Inferences, Taken};
+use super::recent::{Learnt, RecentIds};
+use super::status::Tally;
+use super::units::{self, Unit, UnitKey, Units};
+use crate::clock::UnixNanos;
+use crate::records::Decoded;
+use crate::wal::Frame;
+
+/// What a batch stores, marks and counts.
+pub(super) struct Rows {
+    pub units: Units,
+    pub dirty: Dirty,
+    pub tally: Tally,
+}
+
+/// A new batch.
+pub(super) struct NewRows {
+    pub rows: Rows,
+    pub taken: Vec<Taken>,
+    pub learnt: Learnt,
+    /// How many of the frames went into it.
+    pub used: usize,
+}
+
+/// Makes a batch of as many of the frames as fit; the memory learns it.
+pub(super) fn make(frames: &[Frame], max_records: usize, decode: &dyn Decode, memory: &mut RecentIds, now: UnixNanos) -> NewRows {
+    let mut records = 0;
+    let mut decoded = Vec::new();
+    for frame in frames {
+        decoded.push(decode.decode(frame));
+        records += count(&decoded[decoded.len() - 1]);
+        if records >= max_records {
+            break;
+        }
+    }
+    let used = decoded.len();
+    memory.forget(now);
+    let inferences = join::list(&decoded);
+    let (taken, learnt) = join::plan(&inferences, &decoded, memory);
+    memory.learn(&learnt, now);
+    let rows = rows_of(decoded, &inferences, &taken, memory);
+    NewRows { rows, taken, learnt, used }
+}
+
+/// Makes a batch again as it was planned.
+pub(super) fn make_again(frames: &[Frame], taken: &[Taken], decode: &dyn Decode, memory: &RecentIds) -> Rows {
+    let decoded: Vec<Decoded> = frames.iter().map(|frame| decode.decode(frame)).collect();
+    let inferences = join::list(&decoded);
+    rows_of(decoded, &inferences, taken, memory)
+}
+
+/// Makes the rows of one unit that come from a part of the batch's frames, if there are any.
+pub(super) fn make_part(frames: &[Frame], part: Range<usize>, taken: &[Taken], key: UnitKey, decode: &dyn Decode) -> Option<Unit> {
+    let mut decoded: Vec<Decoded> = frames.iter().map(|frame| decode.decode(frame)).collect();
+    let inferences = join::list(&decoded);
+    let mut decoded: Vec<Decoded> = decoded.drain(part).collect();
+    let joined = join::join(&inferences, taken, &mut decoded);
+    units::split(decoded, joined).remove(&key)
+}
+
+fn rows_of(mut decoded: Vec<Decoded>, inferences: &Inferences, taken: &[Taken], memory: &RecentIds) -> Rows {
+    let mut tally = Tally::default();
+    decoded.iter().for_each(|decoded| tally.add_decoded(decoded));
+    let by_ordinal: HashMap<u32, Taken> = taken.iter().map(|taken| (taken.ordinal, *taken)).collect();
+    let dirty = dirty::list(&decoded, inferences, &by_ordinal, memory);
+    let joined = join::join(inferences, taken, &mut decoded);
+    tally.partial_inferences = joined.iter().filter(|row| row.partial).count() as u64;
+    Rows {
+        units: units::split(decoded, joined),
+        dirty,
+        tally,
+    }
+}
+
+fn count(decoded: &Decoded) -> usize {
+    let metrics = &decoded.metrics;
+    let points = metrics.gauges.len()
+        + metrics.sums.len()
+        + metrics.histograms.len()
+        + metrics.exponential_histograms.len()
+        + metrics.summaries.len();
+    decoded.logs.len() + decoded.spans.len() + points + decoded.halves.len() + decoded.outcomes.len()
+}

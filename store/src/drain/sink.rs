@@ -1,0 +1,48 @@
+//! Where batches go: ClickHouse and the state's dirty set; in tests a model of both.
+
+use std::future::Future;
+
+use super::dirty::Dirty;
+use crate::clickhouse::{ClickHouse, TableRows};
+use crate::state::State;
+use crate::state::dirty::DirtyConsumer;
+
+/// Why a step was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SinkError {
+    /// It may work later; it may even have been done. The same step with the same token is harmless.
+    Unavailable(String),
+    /// These rows will never be taken, and nothing of them was. The reason names no content.
+    Refused(String),
+}
+
+/// Takes units of rows, each exactly once per token, and marks.
+pub(super) trait Sink: Send + Sync {
+    /// Stores rows of one table and one day.
+    fn insert(&self, rows: &TableRows, token: &str) -> impl Future<Output = Result<(), SinkError>> + Send;
+    /// Marks what has to be computed again.
+    fn mark(&self, dirty: &Dirty) -> impl Future<Output = Result<(), SinkError>> + Send;
+}
+
+/// The real thing.
+pub(super) struct Stores {
+    pub clickhouse: ClickHouse,
+    pub state: State,
+}
+
+impl Sink for Stores {
+    async fn insert(&self, rows: &TableRows, token: &str) -> Result<(), SinkError> {
+        let _until_inserts_exist = (rows, token, &self.clickhouse);
+        Err(SinkError::Unavailable("inserts do not exist yet".to_owned()))
+    }
+
+    async fn mark(&self, dirty: &Dirty) -> Result<(), SinkError> {
+        let computed = [DirtyConsumer::Buckets, DirtyConsumer::Profiles];
+        let unavailable = |error: crate::state::StateError| SinkError::Unavailable(error.to_string());
+        self.state.mark_dirty(&computed, &dirty.inferences).await.map_err(unavailable)?;
+        self.state
+            .mark_dirty(&[DirtyConsumer::Quality], &dirty.outcomes)
+            .await
+            .map_err(unavailable)
+    }
+}
