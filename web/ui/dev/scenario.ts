@@ -14,8 +14,8 @@ export interface ModelStory {
 
 /** Names as hostile as senders may choose them. */
 export const HOSTILE = [
-  '<img src=x onerror="document.title=\'broken\'"><script>document.title="broken"</script>',
-  "\u202eמודל עברי ‎عربي\u202c نموذج",
+  `<img src=x onerror="document.title='broken'"><script>document.title='broken'</script>`,
+  "\u202eמודל עברי \u200eعربي\u202c نموذج",
   `${"long-".repeat(199)}name!`,
 ];
 

@@ -2,6 +2,7 @@
 
 export const en = {
   reading: "Reading",
+  open: "Open",
   close: "Close",
   cancel: "Cancel",
   copied: "Copied",

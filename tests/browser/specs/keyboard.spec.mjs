@@ -1,0 +1,97 @@
+// Everything by keyboard.
+import { expect, firstModel, settled, test } from "../support/page.mjs";
+
+test("Ctrl K finds a model, a page and an error", async ({ page, request }) => {
+  const model = await firstModel(request);
+  await page.goto("/alerts");
+  await settled(page);
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type(model.name);
+  await expect(page.getByRole("listbox").getByRole("option").first()).toContainText(model.name);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(new RegExp(`/models/${model.name}`));
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("timeout of nothing");
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/errors\?.*q=timeout/);
+});
+
+test("keys: help, search, pages, live, rail", async ({ page }) => {
+  await page.goto("/models");
+  await settled(page);
+  await page.keyboard.press("?");
+  await expect(page.getByRole("dialog", { name: "Keys" })).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("dialog")).toHaveCount(0);
+  await page.keyboard.press("/");
+  await expect(page.getByRole("searchbox", { name: "Filter models" })).toBeFocused();
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("g");
+  await page.keyboard.press("e");
+  await expect(page).toHaveURL(/\/errors/);
+  await page.keyboard.press("g");
+  await page.keyboard.press("a");
+  await expect(page).toHaveURL(/\/alerts/);
+  await page.keyboard.press("l");
+  await expect(page.getByRole("switch", { name: "Live" })).toHaveAttribute("aria-checked", "false");
+  await page.keyboard.press("[");
+  await expect(page.locator("nav.rail")).toHaveClass(/narrow/);
+});
+
+test("errors: j and k walk, Enter opens, Escape closes", async ({ page }) => {
+  await page.goto("/errors?range=7d");
+  await settled(page);
+  await page.keyboard.press("j");
+  await expect(page.locator(".hits li a").first()).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(page.locator("aside.opened")).toBeVisible();
+  await page.keyboard.press("j");
+  await expect(page.locator(".hits li").nth(1)).toHaveClass(/selected/);
+  await page.keyboard.press("Escape");
+  await expect(page.locator("aside.opened")).toHaveCount(0);
+});
+
+test("a chart's cross-hair moves by arrows, tabs by arrows", async ({ page, request }) => {
+  const model = await firstModel(request);
+  await page.goto(`/models/${encodeURIComponent(model.name)}?range=7d`);
+  await settled(page);
+  await page.locator(".plot").first().focus();
+  await page.keyboard.press("ArrowLeft");
+  await page.keyboard.press("Shift+ArrowLeft");
+  await expect(page.locator(".timeline .hair span")).toBeAttached();
+  await page.getByRole("tab", { name: "Drift" }).focus();
+  await page.keyboard.press("ArrowRight");
+  await expect(page.getByRole("tab", { name: /^Versions/ })).toBeFocused();
+  await expect(page).toHaveURL(/tab=versions/);
+});
+
+for (const path of ["/models", "model", "/errors?range=7d", "/alerts"]) {
+  test(`Tab reaches everything on ${path} and shows where it is`, async ({ page, request }) => {
+    await page.goto(path === "model" ? `/models/${encodeURIComponent((await firstModel(request)).name)}?tab=versions` : path);
+    await settled(page);
+    // What is read again while the keys are pressed would exchange the elements that are counted.
+    await page.route("**/api/v1/live", (route) => route.abort());
+    const expected = await page.evaluate(() => {
+      const all = [...document.querySelectorAll("a[href], button, input, select, summary, [tabindex]")].filter(
+        (element) => element.tabIndex >= 0 && !element.disabled && element.checkVisibility({ checkVisibilityCSS: true }) && element.type !== "radio",
+      );
+      all.forEach((element, i) => (element.dataset.walk = String(i)));
+      return all.length;
+    });
+    const seen = new Set();
+    const unmarked = [];
+    for (let i = 0; i < expected + 3; i++) {
+      await page.keyboard.press("Tab");
+      const at = await page.evaluate(() => {
+        const element = document.activeElement;
+        const style = getComputedStyle(element);
+        return { walk: element?.dataset.walk, marked: style.outlineStyle !== "none" || element.matches(".skip"), name: element?.outerHTML.slice(0, 120) };
+      });
+      if (at.walk === undefined) continue;
+      seen.add(at.walk);
+      if (!at.marked) unmarked.push(at.name);
+    }
+    expect(unmarked, "focus that cannot be seen").toEqual([]);
+    expect(seen.size, `reached ${seen.size} of ${expected}`).toBeGreaterThanOrEqual(expected - 1);
+  });
+}

@@ -1,0 +1,54 @@
+// A page that fails the test when the browser complains, and what several tests ask of it.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { test as base, expect } from "@playwright/test";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+export const WIDTHS = [390, 1024, 1440];
+export const THEMES = ["light", "dark"];
+
+/** `page` whose console errors, uncaught exceptions and refusals of the content security policy fail the test. */
+export const test = base.extend({
+  page: async ({ page }, use) => {
+    const complaints = [];
+    page.on("console", (message) => {
+      if (message.type() === "error" && !allowed.some((pattern) => pattern.test(message.text()))) complaints.push(message.text());
+    });
+    page.on("pageerror", (error) => complaints.push(`uncaught ${error.stack ?? error}`));
+    const allowed = [];
+    page.allowConsole = (pattern) => allowed.push(pattern);
+    await use(page);
+    expect(complaints, "what the browser complained about").toEqual([]);
+  },
+});
+export { expect };
+
+/** Violations of axe as lines that say where. */
+export async function violations(page) {
+  await page.evaluate(AXE);
+  return page.evaluate(async () => {
+    const { violations } = await window.axe.run(document, {
+      runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    });
+    return violations.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.target.join(" ")} ${node.failureSummary?.split("\n")[1]?.trim() ?? ""}`));
+  });
+}
+
+/** How far the page is wider than its window; wide tables scroll in their own box. */
+export function overflow(page) {
+  return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+}
+
+/** The first model that has traffic, as the API lists it. */
+export async function firstModel(request) {
+  const { models } = await (await request.get("/api/v1/models?spark=false")).json();
+  expect(models.length, "the server has models").toBeGreaterThan(0);
+  return [...models].sort((a, b) => b.inferences - a.inferences).find((model) => /^[\w-]+$/.test(model.name)) ?? models[0];
+}
+
+/** Nothing is being read any more and the drawing has come to rest. */
+export async function settled(page) {
+  await expect(page.locator(".skeleton, .boot")).toHaveCount(0);
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+}

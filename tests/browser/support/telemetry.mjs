@@ -1,0 +1,40 @@
+// Sends inferences and errors as any OpenTelemetry exporter would: OTLP over HTTP, as JSON.
+
+/** Names as hostile as senders may choose them. */
+export const HOSTILE = {
+  html: `<img src=x onerror="document.title='broken'"><script>document.title='broken'</script>`,
+  rtl: "\u202eמודל עברי \u200eعربي\u202c نموذج",
+  long: "long-".repeat(199) + "name!",
+};
+
+/** `name` where names are kept, `text` in every value beside it; the first inference is an error. True when it was taken. */
+export async function sendInferences(request, name, text, count) {
+  const { listen } = await (await request.get("/api/v1/status")).json();
+  const now = BigInt(Date.now()) * 1_000_000n;
+  const logRecords = Array.from({ length: count }, (_, i) => ({
+    timeUnixNano: String(now - BigInt(i) * 1_000_000n),
+    severityNumber: i === 0 ? 17 : 9,
+    severityText: i === 0 ? "ERROR" : "INFO",
+    eventName: "ml.inference",
+    body: { stringValue: `${text} could not answer` },
+    attributes: attributes({
+      "ml.model.name": name,
+      "ml.model.version": name,
+      "ml.request.id": `hostile-${text.length}-${now}-${i}`,
+      "ml.prediction.label": text,
+      "ml.latency_ms": 12.5,
+      [`ml.feature.${name}`]: text,
+      ...(i === 0 ? { "error.type": name, "exception.stacktrace": `${text}\n  at ${text}` } : {}),
+    }),
+  }));
+  const resource = { attributes: attributes({ "service.name": name, "deployment.environment.name": "hostile" }) };
+  const answer = await request.post(`http://${listen.otlp_http}/v1/logs`, {
+    headers: { "content-type": "application/json" },
+    data: { resourceLogs: [{ resource, scopeLogs: [{ logRecords }] }] },
+  });
+  return answer.ok();
+}
+
+function attributes(values) {
+  return Object.entries(values).map(([key, value]) => ({ key, value: typeof value === "number" ? { doubleValue: value } : { stringValue: value } }));
+}

@@ -1,0 +1,98 @@
+import { describe, expect, it } from "vitest";
+import type { Bin, HealthState, ModelRow } from "../api/types";
+import { rank } from "../frame/rank";
+import { steps } from "../parts/action";
+import { has, quoted, term, terms, toggled } from "./errors/query";
+import { movers, shares, thinned } from "./model/bins";
+import { byEnvironment, kept } from "./models/rows";
+
+describe("queries", () => {
+  it.each([
+    ["employment", "employment"],
+    ["1.0", '"1.0"'],
+    ["a b", '"a b"'],
+    ['say "hi"', '"say \\"hi\\""'],
+    ["AND", '"AND"'],
+    ["модель", "модель"],
+    ["", '""'],
+  ])("quoted(%s) is %s", (value, expected) => expect(quoted(value)).toBe(expected));
+
+  it("keeps together what is quoted", () => {
+    expect(terms('a "b c" model:"x y" -version:"1.0"')).toEqual(["a", '"b c"', 'model:"x y"', '-version:"1.0"']);
+  });
+
+  it("adds, takes away and turns round a term", () => {
+    const once = toggled("timeout", "version", "1.0");
+    expect(once).toBe('timeout version:"1.0"');
+    expect(toggled(once, "version", "1.0")).toBe("timeout");
+    expect(toggled(once, "version", "1.0", true)).toBe('timeout -version:"1.0"');
+    expect(has(once, term("version", "1.0"))).toBe(true);
+  });
+});
+
+describe("bins", () => {
+  const bin = (value: string, reference: number, current: number): Bin => ({ from: null, to: null, value, special: null, reference, current });
+
+  it("are shares of their own side", () => {
+    const all = shares({ n: 200, reference_n: 100, bins: [bin("a", 60, 60), bin("b", 40, 140)] });
+    expect(all.map((share) => [share.reference, share.current])).toEqual([
+      [0.6, 0.3],
+      [0.4, 0.7],
+    ]);
+    expect(movers(all, 5).grew.map((share) => share.bin.value)).toEqual(["b"]);
+    expect(movers(all, 5).shrank.map((share) => share.bin.value)).toEqual(["a"]);
+  });
+
+  it("an empty window has shares of 0, not NaN", () => {
+    expect(shares({ n: 0, reference_n: 100, bins: [bin("a", 100, 0)] })[0]?.current).toBe(0);
+  });
+
+  it("are joined for a small picture without losing any", () => {
+    const all = shares({ n: 100, reference_n: 100, bins: Array.from({ length: 100 }, (_, i) => bin(String(i), 1, 1)) });
+    const few = thinned(all, 30);
+    expect(few.length).toBeLessThanOrEqual(30);
+    expect(few.reduce((sum, share) => sum + share.current, 0)).toBeCloseTo(1);
+  });
+});
+
+describe("rows of models", () => {
+  const row = (name: string, environment: string, state: HealthState) => ({ name, environment, live: null, health: { state } }) as ModelRow;
+  const rows = [row("a-one", "staging", "critical"), row("b-two", "production", "ok"), row("c-one", "staging", "ok")];
+
+  it("are kept by words and state", () => {
+    expect(kept(rows, "one STAGING", null).map((r) => r.name)).toEqual(["a-one", "c-one"]);
+    expect(kept(rows, "", "ok").map((r) => r.name)).toEqual(["b-two", "c-one"]);
+  });
+
+  it("are grouped in the order of their worst", () => {
+    expect(byEnvironment(rows).map((g) => [g.environment, g.rows.length])).toEqual([
+      ["staging", 2],
+      ["production", 1],
+    ]);
+  });
+});
+
+describe("what is found by typing", () => {
+  it("beginnings come before what stands inside, letters in order last", () => {
+    const order = ["unemployment", "employment", "e-m-p"].sort((a, b) => (rank("emp", b) ?? -1) - (rank("emp", a) ?? -1));
+    expect(order).toEqual(["employment", "unemployment", "e-m-p"]);
+    expect(rank("xyz", "employment")).toBeNull();
+  });
+});
+
+describe("steps of an action", () => {
+  it("shows what is to come while it is open, and only what was while it is not", () => {
+    const events = [
+      { at: "2026-10-05T14:00:00Z", state: "requested" as const, note: "" },
+      { at: "2026-10-05T14:00:01Z", state: "accepted" as const, note: "" },
+    ];
+    const action = { kind: "rollback" as const, state: "accepted" as const, events, requested_at: "2026-10-05T14:00:00Z" };
+    expect(steps(action).map((step) => [step.state, step.at !== null])).toEqual([
+      ["requested", true],
+      ["accepted", true],
+      ["confirmed", false],
+    ]);
+    const failed = { ...action, state: "failed" as const, events: [...events, { at: "2026-10-05T14:01:00Z", state: "failed" as const, note: "" }] };
+    expect(steps(failed).map((step) => step.state)).toEqual(["requested", "accepted", "failed"]);
+  });
+});
