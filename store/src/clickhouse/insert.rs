@@ -3,24 +3,7 @@
 use clickhouse::{Client, RowWrite};
 
 use super::rows::{ExponentialHistogramRow, GaugeRow, HistogramRow, InferenceRow, LogRow, OutcomeRow, SpanRow, SumRow, SummaryRow};
-use super::{ClickHouse, TelemetryError};
-use crate::records::{JoinedInference, LogRecord, MetricPoints, Outcome, SpanRecord};
-
-/// Rows for all tables. Rows of one table that are inserted together must lie in one partition: then they are
-/// one block, which ClickHouse takes as a whole or not at all.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct TableRows {
-    /// For `otel_logs`.
-    pub logs: Vec<LogRecord>,
-    /// For `otel_traces`.
-    pub spans: Vec<SpanRecord>,
-    /// For `otel_metrics_…`.
-    pub metrics: MetricPoints,
-    /// For `inferences`.
-    pub inferences: Vec<JoinedInference>,
-    /// For `outcomes`.
-    pub outcomes: Vec<Outcome>,
-}
+use super::{ClickHouse, TableRows, TelemetryError};
 
 /// Why an insert was not done.
 #[derive(Debug, thiserror::Error)]
@@ -63,41 +46,40 @@ const REFUSALS: [&str; 9] = [
 pub async fn insert_batch(clickhouse: &ClickHouse, rows: &TableRows, token: &str) -> Result<(), InsertError> {
     let writer = clickhouse.writer();
     let metrics = &rows.metrics;
-    insert::<LogRow<'static>>(writer, "otel_logs", token, rows.logs.iter().map(LogRow::from)).await?;
-    insert::<SpanRow<'static>>(writer, "otel_traces", token, rows.spans.iter().map(SpanRow::from)).await?;
-    insert::<GaugeRow<'static>>(writer, "otel_metrics_gauge", token, metrics.gauges.iter().map(GaugeRow::from)).await?;
-    insert::<SumRow<'static>>(writer, "otel_metrics_sum", token, metrics.sums.iter().map(SumRow::from)).await?;
-    insert::<HistogramRow<'static>>(
-        writer,
-        "otel_metrics_histogram",
-        token,
-        metrics.histograms.iter().map(HistogramRow::from),
-    )
+    insert::<_, LogRow<'static>>(writer, "otel_logs", token, &rows.logs, |log| Some(log.into())).await?;
+    insert::<_, SpanRow<'static>>(writer, "otel_traces", token, &rows.spans, |span| Some(span.into())).await?;
+    insert::<_, GaugeRow<'static>>(writer, "otel_metrics_gauge", token, &metrics.gauges, |point| Some(point.into())).await?;
+    insert::<_, SumRow<'static>>(writer, "otel_metrics_sum", token, &metrics.sums, |point| Some(point.into())).await?;
+    insert::<_, HistogramRow<'static>>(writer, "otel_metrics_histogram", token, &metrics.histograms, |point| {
+        Some(point.into())
+    })
     .await?;
-    let exponential = metrics.exponential_histograms.iter().map(ExponentialHistogramRow::from);
-    insert::<ExponentialHistogramRow<'static>>(writer, "otel_metrics_exponential_histogram", token, exponential).await?;
-    insert::<SummaryRow<'static>>(
-        writer,
-        "otel_metrics_summary",
-        token,
-        metrics.summaries.iter().map(SummaryRow::from),
-    )
+    let exponential = &metrics.exponential_histograms;
+    insert::<_, ExponentialHistogramRow<'static>>(writer, "otel_metrics_exponential_histogram", token, exponential, |point| {
+        Some(point.into())
+    })
     .await?;
-    insert::<InferenceRow<'static>>(writer, "inferences", token, rows.inferences.iter().filter_map(InferenceRow::new)).await?;
-    insert::<OutcomeRow<'static>>(writer, "outcomes", token, rows.outcomes.iter().map(OutcomeRow::from)).await
+    insert::<_, SummaryRow<'static>>(writer, "otel_metrics_summary", token, &metrics.summaries, |point| {
+        Some(point.into())
+    })
+    .await?;
+    insert::<_, InferenceRow<'static>>(writer, "inferences", token, &rows.inferences, |inference| {
+        InferenceRow::new(inference)
+    })
+    .await?;
+    insert::<_, OutcomeRow<'static>>(writer, "outcomes", token, &rows.outcomes, |outcome| Some(outcome.into())).await
 }
 
-async fn insert<'a, R>(
+/// Inserts the rows of one table. Rows are made one at a time by a function pointer: an iterator of borrowing rows held
+/// across an await would not be `Send`.
+async fn insert<Record: Sync, R: RowWrite>(
     client: &Client,
     table: &'static str,
     token: &str,
-    rows: impl Iterator<Item = R::Value<'a>>,
-) -> Result<(), InsertError>
-where
-    R: RowWrite,
-{
-    let mut rows = rows.peekable();
-    if rows.peek().is_none() {
+    records: &[Record],
+    row_of: for<'a> fn(&'a Record) -> Option<R::Value<'a>>,
+) -> Result<(), InsertError> {
+    if records.is_empty() {
         return Ok(());
     }
     let attempt = async {
@@ -109,8 +91,10 @@ where
             .with_setting("max_insert_block_size", MAX_BLOCK_ROWS)
             .with_setting("min_insert_block_size_rows", MAX_BLOCK_ROWS)
             .with_setting("min_insert_block_size_bytes", "0");
-        for row in rows {
-            insert.write(&row).await?;
+        for record in records {
+            if let Some(row) = row_of(record) {
+                insert.write(&row).await?;
+            }
         }
         insert.end().await
     };

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use super::dirty::Dirty;
+use crate::clickhouse::insert::{InsertError, insert_batch};
 use crate::clickhouse::{ClickHouse, TableRows};
 use crate::state::State;
 use crate::state::dirty::DirtyConsumer;
@@ -32,8 +33,10 @@ pub(super) struct Stores {
 
 impl Sink for Stores {
     async fn insert(&self, rows: &TableRows, token: &str) -> Result<(), SinkError> {
-        let _until_inserts_exist = (rows, token, &self.clickhouse);
-        Err(SinkError::Unavailable("inserts do not exist yet".to_owned()))
+        insert_batch(&self.clickhouse, rows, token).await.map_err(|error| match error {
+            InsertError::Unavailable { .. } => SinkError::Unavailable(error.to_string()),
+            InsertError::Refused { .. } => SinkError::Refused(error.to_string()),
+        })
     }
 
     async fn mark(&self, dirty: &Dirty) -> Result<(), SinkError> {
