@@ -155,6 +155,11 @@ impl Commands {
         self.shared.rules.current()
     }
 
+    /// Why the last reload of the rule files was rejected; `None`: the rules in use are those of the files.
+    pub fn rejected_rules(&self) -> Option<Arc<str>> {
+        self.shared.rules.rejected()
+    }
+
     /// Asks for a rollback. A person's request is approval enough, and need not wait for the cool-down.
     ///
     /// # Errors

@@ -5,24 +5,35 @@ use std::sync::Arc;
 use driftlead_alerting::commands::Commands;
 use driftlead_store::clickhouse::ClickHouse;
 use driftlead_store::clock::Clock;
+use driftlead_store::index::ErrorIndex;
 use driftlead_store::model_settings::ModelSettings;
 use driftlead_store::state::State;
+use driftlead_store::wal::Log;
 
 use crate::error::Problem;
+use crate::parts::PartsSource;
 
 /// Seconds after which a client asks again while the database is not there.
 const RETRY_TELEMETRY_SECONDS: u32 = 5;
 
 /// Handles to everything that the API shows and changes.
 pub struct WebState {
+    /// Where outcomes go.
+    pub log: Log,
     /// Telemetry, inferences and signals.
     pub clickhouse: ClickHouse,
+    /// Errors.
+    pub index: ErrorIndex,
     /// What was decided.
     pub state: State,
     /// Alerts and actions.
     pub commands: Commands,
     /// What is declared about models.
     pub models: Arc<Vec<ModelSettings>>,
+    /// How the other parts stand.
+    pub parts: PartsSource,
+    /// The address under which people reach the pages, where it is not the one that is listened on.
+    pub public_url: Option<String>,
     /// The time.
     pub clock: Clock,
 }

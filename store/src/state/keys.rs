@@ -270,6 +270,14 @@ impl KeyRing {
         Ok(self.fresh().await?.get(&hash_of(secret)).cloned())
     }
 
+    /// The key of this id, unless it was revoked more than [`KEY_REFRESH`] ago.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn get(&self, id: &str) -> Result<Option<Arc<Key>>, StateError> {
+        Ok(self.fresh().await?.values().find(|key| key.id == id).cloned())
+    }
+
     /// Whether no keys exist, so that everything on loopback is allowed.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 pub mod actions;
 pub mod alerts;
 pub mod audit;
+pub mod changes;
 pub mod dirty;
 pub mod keys;
 mod migrate;

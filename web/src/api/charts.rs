@@ -4,15 +4,18 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use driftlead_store::clickhouse::query::series::{SeriesFilter, service_steps};
 use driftlead_store::clickhouse::query::signals::{SignalFilter, signal_points};
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::records::{Signal, names};
 use serde::{Deserialize, Serialize};
 
+use super::endpoint::Endpoint;
 use super::parameters;
+use crate::auth::Asked;
 use crate::error::Problem;
+use crate::extract::{Path, Query};
 use crate::state::WebState;
 use crate::view::chart::{ServiceColumns, SignalColumns, service_columns, signal_columns};
 use crate::view::metric::{Threshold, threshold};
@@ -28,9 +31,29 @@ const MAX_SHIFT_LINES: usize = 6;
 const HOUR_SECONDS: u32 = 3_600;
 const DAY_SECONDS: u32 = 86_400;
 
+const PARAMETERS: &[(&str, &str)] = &[
+    ("environment", "only this environment"),
+    ("version", "only this version"),
+    ("from", "start of the range, RFC 3339"),
+    ("to", "end of the range, exclusive, RFC 3339; now by default"),
+    ("points", "most columns, 400 by default, at most 2,000"),
+    ("window", "1h or 1d: which windows of shift and quality"),
+];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get(
+            "/api/v1/models/{model}/charts",
+            "Traffic, errors, latency, shift and quality in columns, ready to draw.",
+            show,
+        )
+        .query(PARAMETERS),
+    ]
+}
+
 /// What is drawn.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ChartsQuery {
     environment: Option<String>,
     version: Option<String>,
@@ -65,9 +88,11 @@ struct SignalThreshold {
 /// 400 when a parameter is wrong, 503 when the database does not answer.
 pub async fn show(
     State(app): State<Arc<WebState>>,
+    Asked(caller): Asked,
     Path(model): Path<String>,
-    Query(query): Query<ChartsQuery>,
+    Query(mut query): Query<ChartsQuery>,
 ) -> Result<Json<ChartsResponse>, Problem> {
+    query.environment = caller.environment(query.environment)?;
     let (from, until) = parameters::range(query.from.as_deref(), query.to.as_deref(), DEFAULT_RANGE_SECONDS, app.clock.now())?;
     let points = query.points.unwrap_or(DEFAULT_POINTS).clamp(1, MAX_POINTS);
     let step_seconds = step_seconds(until.seconds_since(from), points);

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
-use driftlead_alerting::commands::ActionView;
+use axum::extract::State;
 use driftlead_store::clickhouse::query::live::{LIVE_WINDOW_SECONDS, LiveVersion as Live, VersionTraffic, decide, traffic_by_version};
 use driftlead_store::clickhouse::query::series::{CountedVersion, SeriesFilter, ServiceStep, counted_versions, service_steps};
 use driftlead_store::clickhouse::query::signals::{SignalFilter, latest_signals, signal_points};
@@ -17,7 +16,10 @@ use driftlead_store::state::deployments::{Deployment, DeploymentEvent};
 use driftlead_store::state::versions::SeenVersion;
 use serde::{Deserialize, Serialize};
 
+use super::endpoint::Endpoint;
+use crate::auth::Asked;
 use crate::error::Problem;
+use crate::extract::{Path, Query};
 use crate::state::WebState;
 use crate::view::health;
 use crate::view::latency;
@@ -37,9 +39,21 @@ const FAILED_ACTION_SECONDS: f64 = 86_400.0;
 const MAX_ALERTS: u32 = 5_000;
 const MAX_ACTIONS: u32 = 1_000;
 
+const PARAMETERS: &[(&str, &str)] = &[
+    ("environment", "only this environment"),
+    ("spark", "false: without the last 24 h of each metric"),
+];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/api/v1/models", "Models, worst first, one row per model and environment.", list).query(PARAMETERS),
+        Endpoint::get("/api/v1/models/{model}", "One model with its versions.", show).query(PARAMETERS),
+    ]
+}
+
 /// Which models.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ModelsQuery {
     environment: Option<String>,
     spark: Option<bool>,
@@ -68,8 +82,13 @@ pub struct ModelResponse {
 ///
 /// # Errors
 /// 503 when the database does not answer.
-pub async fn list(State(app): State<Arc<WebState>>, Query(query): Query<ModelsQuery>) -> Result<Json<ModelsResponse>, Problem> {
-    let known = Known::read(&app, None, query.spark.unwrap_or(true)).await?;
+pub async fn list(
+    State(app): State<Arc<WebState>>,
+    Asked(caller): Asked,
+    Query(query): Query<ModelsQuery>,
+) -> Result<Json<ModelsResponse>, Problem> {
+    let mut known = Known::read(&app, None, query.spark.unwrap_or(true)).await?;
+    known.keep(|environment| caller.sees(environment));
     let environments = known.places().into_iter().map(|(_, environment)| environment).collect();
     let mut models = Vec::new();
     for (model, environment) in known.places() {
@@ -97,10 +116,12 @@ pub async fn list(State(app): State<Arc<WebState>>, Query(query): Query<ModelsQu
 /// 404 for a model that nobody ever named, 503 when the database does not answer.
 pub async fn show(
     State(app): State<Arc<WebState>>,
+    Asked(caller): Asked,
     Path(model): Path<String>,
     Query(query): Query<ModelsQuery>,
 ) -> Result<Json<ModelResponse>, Problem> {
-    let known = Known::read(&app, Some(&model), query.spark.unwrap_or(true)).await?;
+    let mut known = Known::read(&app, Some(&model), query.spark.unwrap_or(true)).await?;
+    known.keep(|environment| caller.sees(environment));
     let environments: BTreeSet<String> = known.places().into_iter().map(|(_, environment)| environment).collect();
     let busiest = known.counted.iter().max_by_key(|row| row.newest).map(|row| row.environment.clone());
     let environment = query.environment.or(busiest).or_else(|| environments.first().cloned());
@@ -204,6 +225,13 @@ impl Known {
         })
     }
 
+    /// Forgets environments that the caller may not see.
+    fn keep(&mut self, sees: impl Fn(&str) -> bool) {
+        self.counted.retain(|row| sees(&row.environment));
+        self.seen.retain(|row| sees(&row.environment));
+        self.deployments.retain(|row| sees(&row.environment));
+    }
+
     /// Every model and environment that telemetry or an announcement names.
     fn places(&self) -> BTreeSet<(String, String)> {
         let counted = self.counted.iter().map(|row| (&row.model, &row.environment));
@@ -240,9 +268,9 @@ impl Known {
                 .iter()
                 .filter(|row| row.model == model && row.environment == environment)
         };
-        let mut open_actions: Vec<ActionView> = Vec::new();
+        let mut open_actions = Vec::new();
         for action in actions.iter().filter(|action| action.state.is_open()) {
-            open_actions.extend(app.commands.action(&action.id).await.map_err(|error| Problem::internal(&error))?);
+            open_actions.extend(app.commands.action(&action.id).await?.map(crate::view::action::Action::from));
         }
         let last_seen = self
             .seen

@@ -4,23 +4,40 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use driftlead_store::clickhouse::query::signals::{SignalFilter, signal_points};
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::model_settings::duration;
 use driftlead_store::records::{Signal, SignalState};
 use serde::{Deserialize, Serialize};
 
+use super::endpoint::Endpoint;
 use super::parameters;
+use crate::auth::Asked;
 use crate::error::Problem;
+use crate::extract::{Path, Query};
 use crate::state::WebState;
 
 /// Without `from` and `to`: two days, so that the last daily window is among them.
 const DEFAULT_RANGE_SECONDS: i64 = 2 * 86_400;
 
+const PARAMETERS: &[(&str, &str)] = &[
+    ("name", "names of signals, separated by commas"),
+    ("version", "only this version; empty: all versions together"),
+    ("environment", "only this environment"),
+    ("segment", "only this segment; empty: all traffic together"),
+    ("window", "length of the windows, such as 60s, 1h or 1d"),
+    ("from", "start of the range, RFC 3339"),
+    ("to", "end of the range, exclusive, RFC 3339; now by default"),
+];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![Endpoint::get("/api/v1/models/{model}/signals", "What was measured, series by series.", list).query(PARAMETERS)]
+}
+
 /// Which signals.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct SignalsQuery {
     name: Option<String>,
     version: Option<String>,
@@ -68,9 +85,11 @@ struct Point {
 /// 400 when a parameter is wrong, 503 when the database does not answer.
 pub async fn list(
     State(app): State<Arc<WebState>>,
+    Asked(caller): Asked,
     Path(model): Path<String>,
-    Query(query): Query<SignalsQuery>,
+    Query(mut query): Query<SignalsQuery>,
 ) -> Result<Json<SignalsResponse>, Problem> {
+    query.environment = caller.environment(query.environment)?;
     let (from, until) = parameters::range(query.from.as_deref(), query.to.as_deref(), DEFAULT_RANGE_SECONDS, app.clock.now())?;
     let names: Vec<String> = query
         .name

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::state::actions::{ActionFilter, ActionKind, ActionState};
 use driftlead_store::state::alerts::{AlertFilter, Severity, Side};
@@ -11,17 +11,37 @@ use driftlead_store::state::deployments::DeploymentEvent;
 use driftlead_store::state::verdicts::VerdictKind;
 use serde::{Deserialize, Serialize};
 
+use super::endpoint::Endpoint;
 use super::parameters;
+use crate::auth::Asked;
 use crate::error::Problem;
+use crate::extract::{Path, Query};
 use crate::state::WebState;
 
 const DEFAULT_RANGE_SECONDS: i64 = 86_400;
 /// Alerts and actions of one answer: more cannot be drawn.
 const MAX_ITEMS: u32 = 500;
 
+const PARAMETERS: &[(&str, &str)] = &[
+    ("environment", "only this environment"),
+    ("from", "start of the range, RFC 3339"),
+    ("to", "end of the range, exclusive, RFC 3339; now by default"),
+];
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get(
+            "/api/v1/models/{model}/timeline",
+            "Releases, alerts, actions and verdicts of a model, oldest first.",
+            show,
+        )
+        .query(PARAMETERS),
+    ]
+}
+
 /// Which part of a model's life.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct TimelineQuery {
     environment: Option<String>,
     from: Option<String>,
@@ -94,9 +114,11 @@ impl Item {
 /// 400 when a parameter is wrong.
 pub async fn show(
     State(app): State<Arc<WebState>>,
+    Asked(caller): Asked,
     Path(model): Path<String>,
-    Query(query): Query<TimelineQuery>,
+    Query(mut query): Query<TimelineQuery>,
 ) -> Result<Json<TimelineResponse>, Problem> {
+    query.environment = caller.environment(query.environment)?;
     let (from, to) = parameters::range(query.from.as_deref(), query.to.as_deref(), DEFAULT_RANGE_SECONDS, app.clock.now())?;
     let is_here = |environment: &str| query.environment.as_deref().is_none_or(|wanted| wanted == environment);
     let mut items = Vec::new();

@@ -1,10 +1,11 @@
 //! Alerts with how they changed, what was sent and what was done.
 
-use driftlead_alerting::commands::{ActionView, AlertView};
+use driftlead_alerting::commands::AlertView;
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::state::alerts::{AlertState, AlertTransition, Severity, Side};
-use driftlead_store::state::outbox::Message;
 use serde::Serialize;
+
+use super::action::{Action, Delivery};
 
 /// An alert.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -54,9 +55,9 @@ pub struct Alert {
     /// How it changed, oldest first.
     pub transitions: Vec<AlertTransition>,
     /// What was sent.
-    pub deliveries: Vec<Message>,
+    pub deliveries: Vec<Delivery>,
     /// What was done.
-    pub actions: Vec<ActionView>,
+    pub actions: Vec<Action>,
 }
 
 impl From<AlertView> for Alert {
@@ -91,8 +92,8 @@ impl From<AlertView> for Alert {
             why: stored.why,
             silenced_until,
             transitions,
-            deliveries,
-            actions,
+            deliveries: deliveries.into_iter().map(Delivery::from).collect(),
+            actions: actions.into_iter().map(Action::from).collect(),
         }
     }
 }

@@ -1,11 +1,11 @@
 //! A model as the list and its own page show it.
 
-use driftlead_alerting::commands::ActionView;
 use driftlead_store::clickhouse::query::live::{LiveBecause, VersionTraffic};
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::model_settings::{Approval, ModelSettings as Declared, RunnerSettings};
 use serde::Serialize;
 
+use super::action::Action;
 use super::health::Health;
 use super::metric::Metric;
 use super::release::{ReplaySummary, Verdict};
@@ -30,7 +30,7 @@ pub struct ModelRow {
     /// The last replay.
     pub last_replay: Option<ReplaySummary>,
     /// Actions under way.
-    pub open_actions: Vec<ActionView>,
+    pub open_actions: Vec<Action>,
 }
 
 /// The main numbers.

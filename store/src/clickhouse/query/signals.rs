@@ -161,3 +161,21 @@ fn signal(row: SignalRow) -> Signal {
         details: serde_json::from_str(&row.details).unwrap_or_default(),
     }
 }
+
+/// How far back recomputed windows are looked for: quality is recomputed at once for a week.
+const RECOMPUTED_DAYS: i64 = 8;
+
+/// When the signals of each model were last computed, in Unix nanoseconds.
+///
+/// # Errors
+/// The query failed.
+pub async fn newest_computations(clickhouse: &ClickHouse, now: UnixNanos) -> Result<Vec<(String, i64)>, Error> {
+    let sql = "SELECT model, toUnixTimestamp64Nano(max(computed_at)) FROM signals \
+               WHERE window_end >= fromUnixTimestamp64Nano({from:Int64}, 'UTC') GROUP BY model";
+    clickhouse
+        .reader()
+        .query(sql)
+        .param("from", now.plus_seconds(-RECOMPUTED_DAYS * 86_400).0.max(0))
+        .fetch_all()
+        .await
+}

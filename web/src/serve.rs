@@ -1,0 +1,130 @@
+//! The server: the router, its layers, and its end.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRef, Request};
+use axum::http::{HeaderValue, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use driftlead_store::state::keys::KeyRing;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+
+use crate::api::endpoint::Endpoint;
+use crate::api::live::{Hub, watch};
+use crate::api::{endpoints, openapi};
+use crate::auth::{self, Gate};
+use crate::error::Problem;
+use crate::state::WebState;
+use crate::{assets, state};
+
+/// What the router's layers and handlers share.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub app: Arc<WebState>,
+    pub gate: Arc<Gate>,
+    pub hub: Hub,
+}
+
+impl FromRef<Server> for Arc<WebState> {
+    fn from_ref(server: &Server) -> Self {
+        server.app.clone()
+    }
+}
+
+impl FromRef<Server> for Arc<Gate> {
+    fn from_ref(server: &Server) -> Self {
+        server.gate.clone()
+    }
+}
+
+impl FromRef<Server> for Hub {
+    fn from_ref(server: &Server) -> Self {
+        server.hub.clone()
+    }
+}
+
+/// Serves the API and the pages until `token` fires, then finishes the requests that are under way; streams
+/// end at once.
+///
+/// # Errors
+/// The listener failed.
+pub async fn serve(listener: TcpListener, state: WebState, token: CancellationToken) -> std::io::Result<()> {
+    let is_loopback = listener.local_addr()?.ip().is_loopback();
+    let server = Server::new(state, is_loopback, token.clone());
+    let watching = tokio::spawn(watch(server.app.clone(), server.hub.clone(), token.clone()));
+    let served = axum::serve(listener, router(server))
+        .with_graceful_shutdown(token.cancelled_owned())
+        .await;
+    let _ended = watching.await;
+    served
+}
+
+impl Server {
+    /// A server for a listener.
+    pub fn new(state: state::WebState, is_loopback: bool, token: CancellationToken) -> Self {
+        let keys = KeyRing::new(state.state.clone(), state.clock.clone());
+        let gate = Gate::new(keys, state.clock.clone(), is_loopback, state.public_url.as_deref());
+        Self {
+            app: Arc::new(state),
+            gate: Arc::new(gate),
+            hub: Hub::new(token),
+        }
+    }
+}
+
+/// Everything that is served.
+pub(crate) fn router(server: Server) -> Router {
+    let gate = server.gate.clone();
+    let api = endpoints()
+        .into_iter()
+        .fold(Router::new(), |router, endpoint| router.route(endpoint.path, guarded(endpoint)))
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn_with_state(gate.clone(), auth::identify))
+        // What the API says holds for this moment and this caller.
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-store"),
+        ));
+    api.fallback(unrouted)
+        .layer(CompressionLayer::new())
+        .layer(SetResponseHeaderLayer::overriding(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
+        .layer(middleware::from_fn_with_state(gate, auth::check_host))
+        .with_state(server)
+}
+
+fn guarded(endpoint: Endpoint) -> axum::routing::MethodRouter<Server> {
+    let access = endpoint.access;
+    endpoint
+        .handler
+        .clone()
+        .layer(DefaultBodyLimit::max(endpoint.body_limit()))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            auth::require(access, request, next)
+        }))
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::with_status(
+        axum::http::StatusCode::METHOD_NOT_ALLOWED,
+        format!("This path has other methods: see {}.", openapi::PATH),
+    )
+}
+
+/// What no endpoint has: a page, unless it looks like the API.
+async fn unrouted(request: Request) -> Response {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let is_api = ["/api/", "/v1/", "/ofrep/", "/es/"]
+        .iter()
+        .any(|prefix| uri.path().starts_with(prefix));
+    if is_api {
+        return Problem::not_found(format!("There is no such endpoint; {} lists them.", openapi::PATH)).into_response();
+    }
+    assets::serve(method, uri).await
+}
