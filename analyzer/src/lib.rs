@@ -1,5 +1,28 @@
 //! Windows, profiles, statistics, signals, control replays and the gate.
+//!
+//! The flow: the drain marks minutes as dirty; [`run`] computes their buckets and profiles in ClickHouse
+//! ([`upkeep`]), compares windows of profiles with what applies to the version ([`reference`], [`drift`],
+//! [`stats`]), and emits signals ([`detect`]) into ClickHouse and to alerting. [`control`] replays control
+//! examples and judges versions by them. All statistics are pure functions of counts. Deliberately absent:
+//! thresholds and alerts, which are alerting's, and SQL, which is the store's.
 
+mod context;
 pub mod control;
+mod detect;
+pub mod drift;
+mod error;
 pub mod models;
+pub mod profile;
+pub mod reference;
+mod report;
+mod run;
+mod seed;
 pub mod stats;
+mod upkeep;
+pub mod window;
+
+pub use context::AnalyzerConfig;
+pub use error::AnalyzerError;
+pub use reference::References;
+pub use report::{DriftReport, DriftRequest, FeatureReport, drift_between};
+pub use run::run;

@@ -138,7 +138,8 @@ CREATE TABLE IF NOT EXISTS reference_profiles
     bucket_keys    Array(Int32),
     bucket_counts  Array(UInt64),
     values         Array(String),
-    value_counts   Array(UInt64)
+    value_counts   Array(UInt64),
+    dispersion     Map(UInt32, Float64)           -- inflation of the variance by length of the window in seconds
 )
 ENGINE = ReplacingMergeTree(generation)
 ORDER BY (model, reference, feature, generation);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row};
 
+use super::dirty::DirtyConsumer;
 use super::{State, StateError, column};
 use crate::clock::UnixNanos;
 
@@ -166,6 +167,23 @@ impl State {
             .await?)
     }
 
+    /// Whether anything of a model between two instants still has to be computed again for a consumer.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn is_dirty_between(&self, consumer: DirtyConsumer, model: &str, from: UnixNanos, to: UnixNanos) -> Result<bool, StateError> {
+        let found: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM (SELECT 1 FROM dirty_minutes WHERE consumer = ? AND model = ? AND minute < ? AND minute + seconds > ? LIMIT 1) AS found",
+        )
+        .bind(consumer.name())
+        .bind(model)
+        .bind(to.seconds())
+        .bind(from.seconds())
+        .fetch_one(self.pool())
+        .await?;
+        Ok(found > 0)
+    }
+
     /// The training reference that the newest deployment of a version named, if any did.
     ///
     /// # Errors
@@ -224,5 +242,29 @@ mod tests {
         assert_eq!(state.references("m").await.unwrap(), [expected]);
         assert_eq!(state.reference("m", "other").await.unwrap(), None);
         assert_eq!(state.training_reference("m", "1.0", "production").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_stretch_is_dirty_while_a_minute_of_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state.db")).await.unwrap();
+        let at = UnixNanos::from_seconds;
+        state
+            .mark_dirty(&[DirtyConsumer::Profiles], &[("m".to_owned(), at(130))])
+            .await
+            .unwrap();
+        for (consumer, model, from, to, expected) in [
+            (DirtyConsumer::Profiles, "m", 120, 180, true),
+            (DirtyConsumer::Profiles, "m", 60, 120, false),
+            (DirtyConsumer::Profiles, "m", 180, 240, false),
+            (DirtyConsumer::Profiles, "n", 120, 180, false),
+            (DirtyConsumer::Buckets, "m", 120, 180, false),
+        ] {
+            assert_eq!(
+                state.is_dirty_between(consumer, model, at(from), at(to)).await.unwrap(),
+                expected,
+                "{model} {from} {to}"
+            );
+        }
     }
 }

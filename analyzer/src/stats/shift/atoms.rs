@@ -67,7 +67,8 @@ impl<'a> Atoms<'a> {
 /// Rows of a CSV do not say whether `16` is a number or a name, so their profile holds both readings; the
 /// comparison takes the one that the window has.
 pub(crate) fn is_twofold(counts: &FeatureCounts) -> bool {
-    counts.numbers() > 0 && counts.numbers() + counts.categories() > counts.present()
+    let seen = counts.numbers() + counts.categories() + counts.nan + counts.positive_infinity + counts.negative_infinity;
+    counts.numbers() > 0 && counts.categories() > 0 && seen > counts.present()
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -1,10 +1,8 @@
 //! Bins: which atoms are compared as one. They follow from the counts that are given and from nothing
 //! else, so that bins made from one half say nothing of the other.
 
-use driftlead_store::bucket;
-use serde::Serialize;
-
 use super::atoms::Atom;
+use driftlead_store::bucket;
 
 /// A numeric feature with at most this many distinct values in the reference is compared value by value.
 pub(crate) const MAX_SINGLE_VALUES: usize = 50;
@@ -15,37 +13,22 @@ pub(crate) const BINS: usize = 20;
 pub(crate) const MIN_EXPECTED: f64 = 5.0;
 
 /// What a bin holds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum BinLabel {
-    /// Numbers with `from <= x < to`; `None`: open.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum BinLabel {
+    /// Numbers with `from <= x < to`.
     Range {
-        /// Inclusive lower end.
-        from: Option<f64>,
-        /// Exclusive upper end.
-        to: Option<f64>,
+        from: f64,
+        to: f64,
     },
-    /// One number.
-    Number {
-        /// The number.
-        value: f64,
-    },
-    /// One category.
-    Category {
-        /// The category.
-        value: String,
-    },
+    Number(f64),
+    Category(String),
     /// Every number that is too rare to be compared on its own.
     RareNumbers,
     /// Every category that is too rare to be compared on its own.
     RareCategories,
-    /// The feature was not sent.
     Absent,
-    /// NaN.
     Nan,
-    /// +∞.
     PositiveInfinity,
-    /// −∞.
     NegativeInfinity,
 }
 
@@ -188,13 +171,11 @@ fn label(atoms: &[Atom<'_>], numbers_are_ranges: bool) -> BinLabel {
     match atoms {
         [Atom::Bucket(key)] => single_number(*key),
         [Atom::Bucket(first), .., Atom::Bucket(last)] if numbers_are_ranges => BinLabel::Range {
-            from: Some(start(*first)),
-            to: Some(end(*last)),
+            from: start(*first),
+            to: end(*last),
         },
         [Atom::Bucket(_), ..] => BinLabel::RareNumbers,
-        [Atom::Value(value)] => BinLabel::Category {
-            value: (*value).to_owned(),
-        },
+        [Atom::Value(value)] => BinLabel::Category((*value).to_owned()),
         [Atom::Absent] => BinLabel::Absent,
         [Atom::Nan] => BinLabel::Nan,
         [Atom::PositiveInfinity] => BinLabel::PositiveInfinity,
@@ -207,11 +188,11 @@ fn label(atoms: &[Atom<'_>], numbers_are_ranges: bool) -> BinLabel {
 fn single_number(key: i32) -> BinLabel {
     let value = bucket::edge(key);
     if value.fract() == 0.0 && value.abs() <= 256.0 {
-        BinLabel::Number { value }
+        BinLabel::Number(value)
     } else {
         BinLabel::Range {
-            from: Some(start(key)),
-            to: Some(end(key)),
+            from: start(key),
+            to: end(key),
         }
     }
 }
@@ -255,8 +236,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                (BinLabel::Number { value: 0.0 }, 980, 400),
-                (BinLabel::Number { value: 1.0 }, 20, 600),
+                (BinLabel::Number(0.0), 980, 400),
+                (BinLabel::Number(1.0), 20, 600),
                 (BinLabel::Absent, 0, 3)
             ]
         );
@@ -273,8 +254,8 @@ mod tests {
         assert_eq!(
             found,
             [
-                (BinLabel::Category { value: "a".into() }, 990, 80),
-                (BinLabel::Category { value: "new".into() }, 0, 19),
+                (BinLabel::Category("a".into()), 990, 80),
+                (BinLabel::Category("new".into()), 0, 19),
                 (BinLabel::RareCategories, 10, 1)
             ]
         );
@@ -288,7 +269,7 @@ mod tests {
         counts.push((Atom::Nan, 4, 0));
         let found = bins_of(&counts);
         assert_eq!(found.len(), 21, "{found:?}");
-        assert!(found.contains(&(BinLabel::Number { value: 65.0 }, 800, 1)));
+        assert!(found.contains(&(BinLabel::Number(65.0), 800, 1)));
         let quantiles: Vec<u64> = found
             .iter()
             .filter(|b| matches!(b.0, BinLabel::Range { .. }))

@@ -15,12 +15,11 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-pub use bins::BinLabel;
-
 use super::{Undefined, normal};
 use atoms::Atoms;
 pub(super) use atoms::Atoms as ShiftAtoms;
-use bins::Bins;
+pub(crate) use atoms::is_twofold;
+use bins::{BinLabel, Bins};
 pub(super) use bound::measure;
 
 /// Observations on either side below which no decision is taken: the normal approximations, and the
@@ -30,6 +29,9 @@ pub const MIN_N_FOR_DECISIONS: u64 = 1_000;
 pub const DISPLAY_ERROR: f64 = 0.01;
 /// The error of all decisions over all features and looks together.
 pub const DECISION_ERROR: f64 = 0.01;
+
+/// Categories that are described one by one; those that moved least are described together beyond it.
+const MAX_DESCRIBED_CATEGORIES: usize = 50;
 
 /// How the bounds are taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,16 +44,37 @@ pub struct ShiftOptions {
     pub dispersion: f64,
 }
 
+/// What a bin holds that is neither a range nor one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Special {
+    /// The feature was not sent.
+    Absent,
+    /// NaN.
+    Nan,
+    /// +∞.
+    PositiveInfinity,
+    /// −∞.
+    NegativeInfinity,
+    /// Every value that is too rare to be compared on its own.
+    Other,
+}
+
 /// One bin of both distributions.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Bin {
-    /// What it holds.
-    #[serde(flatten)]
-    pub label: BinLabel,
-    /// Share of the reference.
-    pub reference: f64,
-    /// Share of the window.
-    pub current: f64,
+    /// Inclusive lower end of a range of numbers; `None` where it is open, and for what is no range.
+    pub from: Option<f64>,
+    /// Exclusive upper end, likewise.
+    pub to: Option<f64>,
+    /// A category, or a single number as text.
+    pub value: Option<String>,
+    /// What it holds otherwise.
+    pub special: Option<Special>,
+    /// Inferences of the reference.
+    pub reference: u64,
+    /// Inferences of the window.
+    pub current: u64,
 }
 
 /// The distance between a reference and a window.
@@ -114,14 +137,70 @@ pub fn shift(reference: &FeatureCounts, window: &FeatureCounts, options: ShiftOp
 }
 
 fn described(atoms: &Atoms<'_>, bins: &Bins, reference: &[u64], window: &[u64]) -> Vec<Bin> {
-    let (reference_n, n) = (atoms.reference_n() as f64, atoms.window_n() as f64);
     let labels = bins.labels(&atoms.kinds).into_iter();
-    labels
+    let all = labels
         .zip(reference.iter().zip(window))
-        .map(|(label, (&r, &w))| Bin {
-            label,
-            reference: r as f64 / reference_n,
-            current: w as f64 / n,
-        })
-        .collect()
+        .map(|(label, (&r, &w))| (is_category(&label), bin(label, r, w)));
+    let (mut categories, mut rest): (Vec<_>, Vec<_>) = all.partition(|(is_category, _)| *is_category);
+    let moved = |bin: &Bin| {
+        let share = |count: u64, n: u64| count as f64 / n.max(1) as f64;
+        (share(bin.reference, atoms.reference_n()) - share(bin.current, atoms.window_n())).abs()
+    };
+    categories.sort_by(|(_, a), (_, b)| moved(b).total_cmp(&moved(a)));
+    let still = categories.split_off(categories.len().min(MAX_DESCRIBED_CATEGORIES));
+    if !still.is_empty() && !rest.iter().any(|(_, bin)| bin.special == Some(Special::Other)) {
+        rest.push((
+            false,
+            Bin {
+                special: Some(Special::Other),
+                ..Bin::default()
+            },
+        ));
+    }
+    if let Some((_, other)) = rest.iter_mut().find(|(_, bin)| bin.special == Some(Special::Other)) {
+        for (_, bin) in &still {
+            other.reference += bin.reference;
+            other.current += bin.current;
+        }
+    }
+    // Numbers stay in their order, categories follow by how much they moved, what is special comes last.
+    let (numbers, special): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(_, bin)| bin.special.is_none());
+    numbers.into_iter().chain(categories).chain(special).map(|(_, bin)| bin).collect()
+}
+
+fn is_category(label: &BinLabel) -> bool {
+    matches!(label, BinLabel::Category(_))
+}
+
+fn bin(label: BinLabel, reference: u64, current: u64) -> Bin {
+    let counted = Bin {
+        reference,
+        current,
+        ..Bin::default()
+    };
+    let special = |special| Bin {
+        special: Some(special),
+        ..counted.clone()
+    };
+    let finite = |edge: f64| edge.is_finite().then_some(edge);
+    match label {
+        BinLabel::Range { from, to } => Bin {
+            from: finite(from),
+            to: finite(to),
+            ..counted
+        },
+        BinLabel::Number(number) => Bin {
+            value: Some(number.to_string()),
+            ..counted
+        },
+        BinLabel::Category(value) => Bin {
+            value: Some(value),
+            ..counted
+        },
+        BinLabel::RareNumbers | BinLabel::RareCategories => special(Special::Other),
+        BinLabel::Absent => special(Special::Absent),
+        BinLabel::Nan => special(Special::Nan),
+        BinLabel::PositiveInfinity => special(Special::PositiveInfinity),
+        BinLabel::NegativeInfinity => special(Special::NegativeInfinity),
+    }
 }

@@ -144,3 +144,13 @@ pub async fn window_generations(clickhouse: &ClickHouse, computed: Computed, fro
         .fetch_all()
         .await
 }
+
+/// The newest minute of a model that was profiled; `None` where there is none.
+///
+/// # Errors
+/// The query failed.
+pub async fn newest_profiled_minute(clickhouse: &ClickHouse, model: &str) -> Result<Option<UnixNanos>, Error> {
+    let sql = "SELECT toInt64(toUnixTimestamp(max(minute))) FROM minute_generations WHERE consumer = 'profiles' AND model = {model:String}";
+    let seconds: i64 = clickhouse.reader().query(sql).param("model", model).fetch_one().await?;
+    Ok((seconds > 0).then(|| UnixNanos::from_seconds(seconds)))
+}

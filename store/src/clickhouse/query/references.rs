@@ -25,6 +25,17 @@ struct ReferenceRow {
     bucket_counts: Vec<u64>,
     values: Vec<String>,
     value_counts: Vec<u64>,
+    dispersion: Vec<(u32, f64)>,
+}
+
+/// A profile that windows are compared with.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ReferenceProfile {
+    /// Counts by feature.
+    pub profile: Profile,
+    /// By feature and length of a window in seconds: how many times the variance of independent traffic the
+    /// reference's own windows have. Missing where the reference cannot say.
+    pub dispersion: BTreeMap<String, BTreeMap<u32, f64>>,
 }
 
 /// Writes the profile of a reference under a generation of its own; it counts once the state names that
@@ -37,11 +48,14 @@ pub async fn write_reference(
     model: &str,
     reference: &str,
     generation: u64,
-    profile: &Profile,
+    reference_profile: &ReferenceProfile,
 ) -> Result<(), Error> {
     let mut insert = clickhouse.writer().insert::<ReferenceRow>("reference_profiles").await?;
-    for (feature, counts) in &profile.features {
-        insert.write(&row(model, reference, generation, feature, counts)).await?;
+    for (feature, counts) in &reference_profile.profile.features {
+        let dispersion = reference_profile.dispersion.get(feature);
+        insert
+            .write(&row(model, reference, generation, feature, counts, dispersion))
+            .await?;
     }
     insert.end().await
 }
@@ -50,7 +64,7 @@ pub async fn write_reference(
 ///
 /// # Errors
 /// The query failed.
-pub async fn read_reference(clickhouse: &ClickHouse, model: &str, reference: &str, generation: u64) -> Result<Profile, Error> {
+pub async fn read_reference(clickhouse: &ClickHouse, model: &str, reference: &str, generation: u64) -> Result<ReferenceProfile, Error> {
     let sql = "SELECT ?fields FROM reference_profiles FINAL \
                WHERE model = {model:String} AND reference = {reference:String} AND generation = {generation:UInt64}";
     let rows: Vec<ReferenceRow> = clickhouse
@@ -61,12 +75,25 @@ pub async fn read_reference(clickhouse: &ClickHouse, model: &str, reference: &st
         .param("generation", generation)
         .fetch_all()
         .await?;
-    let inferences = rows.iter().map(|row| row.inferences).max().unwrap_or(0);
-    let features: BTreeMap<String, FeatureCounts> = rows.into_iter().map(counts).collect();
-    Ok(Profile { inferences, features })
+    let mut read = ReferenceProfile::default();
+    for row in rows {
+        read.profile.inferences = read.profile.inferences.max(row.inferences);
+        read.dispersion
+            .insert(row.feature.clone(), row.dispersion.iter().copied().collect());
+        let (feature, counts) = counts(row);
+        read.profile.features.insert(feature, counts);
+    }
+    Ok(read)
 }
 
-fn row(model: &str, reference: &str, generation: u64, feature: &str, counts: &FeatureCounts) -> ReferenceRow {
+fn row(
+    model: &str,
+    reference: &str,
+    generation: u64,
+    feature: &str,
+    counts: &FeatureCounts,
+    dispersion: Option<&BTreeMap<u32, f64>>,
+) -> ReferenceRow {
     let (mut values, mut value_counts): (Vec<String>, Vec<u64>) = counts.values.iter().map(|(value, &n)| (value.clone(), n)).unzip();
     if counts.other > 0 {
         values.push(OTHER_CATEGORIES.to_owned());
@@ -87,6 +114,11 @@ fn row(model: &str, reference: &str, generation: u64, feature: &str, counts: &Fe
         bucket_counts,
         values,
         value_counts,
+        dispersion: dispersion
+            .into_iter()
+            .flatten()
+            .map(|(&seconds, &factor)| (seconds, factor))
+            .collect(),
     }
 }
 
@@ -121,6 +153,6 @@ mod tests {
         original.add_absent();
         original.other = 3;
         original.inferences += 3;
-        assert_eq!(counts(row("m", "r", 1, "f", &original)), ("f".to_owned(), original));
+        assert_eq!(counts(row("m", "r", 1, "f", &original, None)), ("f".to_owned(), original));
     }
 }

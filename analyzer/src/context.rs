@@ -1,0 +1,80 @@
+//! What the analyzer's tasks share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use driftlead_store::clickhouse::ClickHouse;
+use driftlead_store::clickhouse::signals::insert_signals;
+use driftlead_store::clock::{Clock, UnixNanos};
+use driftlead_store::records::Signal;
+use driftlead_store::state::State;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::AnalyzerError;
+use crate::reference::References;
+use crate::upkeep::Activity;
+use crate::window::Days;
+
+/// How often quality is computed again for one window while labels keep coming.
+const DEFAULT_QUALITY_INTERVAL: Duration = Duration::from_secs(300);
+
+/// How the analyzer runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnalyzerConfig {
+    /// `[drift] evaluate_at`: when days end; midnight UTC where there are none.
+    pub evaluate_at: Vec<UnixNanos>,
+    /// Shortest time between two computations of a window's quality while labels keep coming.
+    pub quality_interval: Duration,
+}
+
+impl Default for AnalyzerConfig {
+    fn default() -> Self {
+        Self {
+            evaluate_at: Vec::new(),
+            quality_interval: DEFAULT_QUALITY_INTERVAL,
+        }
+    }
+}
+
+/// Shared by the tasks; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub clickhouse: ClickHouse,
+    pub state: State,
+    pub references: References,
+    pub activity: Arc<Activity>,
+    pub days: Arc<Days>,
+    pub quality_interval: Duration,
+    pub clock: Clock,
+    pub signals: mpsc::Sender<Vec<Signal>>,
+    pub stop: CancellationToken,
+}
+
+impl Context {
+    pub fn now(&self) -> UnixNanos {
+        self.clock.now()
+    }
+
+    /// Writes signals, and tells alerting of those whose window has ended: rules judge a window once.
+    pub async fn emit(&self, mut signals: Vec<Signal>) -> Result<(), AnalyzerError> {
+        if signals.is_empty() {
+            return Ok(());
+        }
+        let now = self.now();
+        insert_signals(&self.clickhouse, &signals, now).await?;
+        signals.retain(|signal| signal.window_end <= now);
+        if signals.is_empty() {
+            return Ok(());
+        }
+        tokio::select! {
+            sent = self.signals.send(signals) => {
+                if sent.is_err() {
+                    tracing::debug!("nobody takes signals: alerting has stopped");
+                }
+            }
+            () = self.stop.cancelled() => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,43 @@
+//! Signals: one file for each family, and the schedules that say when which window is computed.
+
+mod data_quality;
+mod drift;
+mod due;
+mod frame;
+mod late_labels;
+mod quality;
+mod service;
+mod windows;
+
+use driftlead_store::clickhouse::query::buckets::{BUCKET_SECONDS, service_windows};
+use driftlead_store::records::Signal;
+
+use crate::context::Context;
+use crate::error::AnalyzerError;
+
+pub(crate) use late_labels::LateLabels;
+pub(crate) use windows::DriftWindows;
+
+/// How far the service window stays behind the clock: exporters batch logs for up to this long.
+const SERVICE_DELAY_SECONDS: i64 = 5;
+/// How long a version without traffic is still told of, in seconds.
+const REMEMBERED_SECONDS: i64 = 3_600;
+
+/// Computes and emits the service signals of all models.
+///
+/// # Errors
+/// The telemetry cannot be read or written.
+pub(crate) async fn emit_service_signals(context: &Context) -> Result<(), AnalyzerError> {
+    let now = context.now();
+    let end = now.plus_seconds(-SERVICE_DELAY_SECONDS).floor_to(BUCKET_SECONDS);
+    let from = end.plus_seconds(-i64::from(service::WINDOW_SECONDS));
+    let seen = service_windows(&context.clickhouse, end.plus_seconds(-REMEMBERED_SECONDS), from, end).await?;
+    let mut signals: Vec<Signal> = seen.iter().flat_map(|seen| service::signals_of_version(seen, end)).collect();
+    let silences = context.activity.silences(now);
+    signals.extend(
+        silences
+            .iter()
+            .map(|s| service::silence(&s.model, &s.environment, s.seconds, s.last_seen, now)),
+    );
+    context.emit(signals).await
+}

@@ -1,0 +1,203 @@
+//! Quality of a window from labels that came late.
+
+use std::collections::BTreeMap;
+
+use driftlead_store::clickhouse::query::quality::{PredictedAndTrue, labelled_predictions};
+use driftlead_store::model_settings::ModelSettings;
+use driftlead_store::records::{Signal, names};
+use serde_json::{Value, json};
+
+use super::frame::{Estimate, Frame};
+use crate::context::Context;
+use crate::error::AnalyzerError;
+use crate::stats::Undefined;
+use crate::stats::classification::{Confusion, Measure};
+use crate::window::Window;
+
+/// Labelled inferences below which quality says nothing.
+const MIN_N: u64 = 30;
+/// One-sided 99 % bounds.
+const Z: f64 = 2.3263478740408408;
+/// Pairs of classes that the details hold, the most frequent first.
+const MAX_PAIRS: usize = 100;
+
+/// The signals of all versions and environments of a model in a window.
+pub(super) async fn signals_of_window(context: &Context, model: &str, window: Window) -> Result<Vec<Signal>, AnalyzerError> {
+    let settings = context.references.settings(model);
+    let labelled = labelled_predictions(&context.clickhouse, model, window.start(), window.end).await?;
+    let are_labels_due = window
+        .end
+        .0
+        .saturating_add(i64::try_from(settings.label_delay.as_nanos()).unwrap_or(i64::MAX))
+        > context.now().0;
+    let by_version = by_version(&labelled);
+    let signals = by_version.iter().flat_map(|((environment, version), confusion)| {
+        let frame = Frame {
+            model,
+            version,
+            environment,
+            window,
+            provisional: are_labels_due,
+        };
+        signals_of(&frame, confusion, &settings)
+    });
+    Ok(signals.collect())
+}
+
+fn by_version(labelled: &[PredictedAndTrue]) -> BTreeMap<(String, String), Confusion> {
+    let mut by_version: BTreeMap<(String, String), Confusion> = BTreeMap::new();
+    for row in labelled {
+        let confusion = by_version.entry((row.environment.clone(), row.version.clone())).or_default();
+        confusion.add(&row.predicted, &row.truth, row.n);
+    }
+    by_version
+}
+
+fn signals_of(frame: &Frame<'_>, confusion: &Confusion, settings: &ModelSettings) -> Vec<Signal> {
+    let details = details(confusion, settings);
+    measures(confusion, settings)
+        .into_iter()
+        .map(|(name, measure)| match measure {
+            _ if confusion.n() < MIN_N => {
+                let reason = format!("{} labelled inferences, fewer than {MIN_N}", confusion.n());
+                frame.insufficient(name, "", confusion.n(), "insufficient", reason)
+            }
+            Ok(measure) => frame.signal(
+                name,
+                "",
+                Estimate::bounded(measure.value, measure.bounds),
+                confusion.n(),
+                details.clone(),
+            ),
+            Err(undefined) => {
+                let code = if settings.positive_class.is_none() {
+                    "not_declared"
+                } else {
+                    "insufficient"
+                };
+                frame.insufficient(name, "", confusion.n(), code, undefined.to_string())
+            }
+        })
+        .collect()
+}
+
+/// Binary with the declared positive class, else micro: with one label for each inference micro precision,
+/// recall and F1 are the accuracy.
+fn measures(confusion: &Confusion, settings: &ModelSettings) -> Vec<(&'static str, Result<Measure, Undefined>)> {
+    let accuracy = confusion.accuracy(Z);
+    match &settings.positive_class {
+        Some(class) => {
+            let counts = confusion.of_class(class);
+            vec![
+                (names::ACCURACY, accuracy),
+                (names::PRECISION, counts.precision(Z)),
+                (names::RECALL, counts.recall(Z)),
+                (names::F1, counts.f1(Z)),
+                (names::FALSE_POSITIVE_RATIO, counts.false_positive_ratio(Z)),
+            ]
+        }
+        None => vec![
+            (names::ACCURACY, accuracy.clone()),
+            (names::PRECISION, accuracy.clone()),
+            (names::RECALL, accuracy.clone()),
+            (names::F1, accuracy),
+            (
+                names::FALSE_POSITIVE_RATIO,
+                Err(Undefined::because("the model declares no positive_class")),
+            ),
+        ],
+    }
+}
+
+fn details(confusion: &Confusion, settings: &ModelSettings) -> Value {
+    let mut pairs: Vec<(&str, &str, u64)> = confusion.pairs().collect();
+    pairs.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| (a.0, a.1).cmp(&(b.0, b.1))));
+    let pairs: Vec<Value> = pairs
+        .into_iter()
+        .take(MAX_PAIRS)
+        .map(|(predicted, truth, n)| json!({ "predicted": predicted, "true": truth, "n": n }))
+        .collect();
+    let mut details = json!({
+        "average": if settings.positive_class.is_some() { "binary" } else { "micro" },
+        "positive_class": settings.positive_class,
+        "confusion": pairs,
+    });
+    match confusion.macro_f1() {
+        Ok(macro_f1) => details["macro_f1"] = json!(macro_f1),
+        Err(undefined) => details["macro_f1"] = json!({ "undefined": undefined.to_string() }),
+    }
+    details
+}
+
+#[cfg(test)]
+mod tests {
+    use driftlead_store::clock::UnixNanos;
+    use driftlead_store::records::SignalState;
+
+    use super::*;
+
+    const FRAME: Frame<'static> = Frame {
+        model: "m",
+        version: "1",
+        environment: "",
+        window: Window {
+            end: UnixNanos(0),
+            seconds: 3_600,
+        },
+        provisional: true,
+    };
+
+    fn confusion(counts: &[(&str, &str, u64)]) -> Confusion {
+        let mut confusion = Confusion::default();
+        counts.iter().for_each(|(predicted, truth, n)| confusion.add(predicted, truth, *n));
+        confusion
+    }
+
+    fn value(signals: &[Signal], name: &str) -> Option<f64> {
+        signals.iter().find(|signal| signal.name == name).unwrap().value
+    }
+
+    #[test]
+    fn a_declared_positive_class_makes_the_measures_binary() {
+        let settings = ModelSettings {
+            positive_class: Some("1".into()),
+            ..ModelSettings::undeclared("m")
+        };
+        let signals = signals_of(
+            &FRAME,
+            &confusion(&[("1", "1", 60), ("1", "0", 20), ("0", "1", 10), ("0", "0", 10)]),
+            &settings,
+        );
+        assert_eq!(value(&signals, names::ACCURACY), Some(0.7));
+        assert_eq!(value(&signals, names::PRECISION), Some(0.75));
+        assert_eq!(value(&signals, names::RECALL), Some(60.0 / 70.0));
+        assert_eq!(value(&signals, names::F1), Some(0.8));
+        assert_eq!(value(&signals, names::FALSE_POSITIVE_RATIO), Some(20.0 / 30.0));
+        assert!(signals.iter().all(|signal| signal.provisional && signal.n == 100));
+    }
+
+    #[test]
+    fn without_one_they_are_micro_and_what_needs_it_says_so() {
+        let signals = signals_of(
+            &FRAME,
+            &confusion(&[("a", "a", 30), ("b", "c", 10)]),
+            &ModelSettings::undeclared("m"),
+        );
+        assert_eq!(value(&signals, names::F1), Some(0.75));
+        let undefined = signals.iter().find(|signal| signal.name == names::FALSE_POSITIVE_RATIO).unwrap();
+        assert_eq!(
+            (undefined.state, &undefined.details["unknown"]),
+            (SignalState::Insufficient, &json!("not_declared"))
+        );
+    }
+
+    #[test]
+    fn a_handful_of_labels_is_insufficient() {
+        let signals = signals_of(&FRAME, &confusion(&[("a", "a", MIN_N - 1)]), &ModelSettings::undeclared("m"));
+        assert!(
+            signals
+                .iter()
+                .all(|signal| signal.state == SignalState::Insufficient && signal.value.is_none())
+        );
+    }
+}

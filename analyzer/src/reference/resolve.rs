@@ -1,0 +1,182 @@
+//! Which reference applies to a version.
+
+use std::sync::Arc;
+
+use driftlead_store::clickhouse::query::references::read_reference;
+use driftlead_store::clock::UnixNanos;
+use driftlead_store::model_settings::ReferenceSettings;
+use driftlead_store::state::references::{ReferenceKind, ReferenceSet, ReferenceState};
+
+use super::telemetry::Stretch;
+use super::{CacheKey, NoReference, Reference, ReferenceInfo, References};
+use crate::error::AnalyzerError;
+use crate::stats::shift::MIN_N_FOR_DECISIONS;
+use crate::window::{DAY_SECONDS, HOUR_SECONDS};
+
+/// Days before a window that it is compared with unless the settings say otherwise.
+const TRAILING_DAYS: u32 = 28;
+
+/// What a window is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Comparison<'a> {
+    /// The model.
+    pub model: &'a str,
+    /// The version; empty where senders state none.
+    pub version: &'a str,
+    /// The environment.
+    pub environment: &'a str,
+    /// Start of the window: a reference of the days before ends there.
+    pub window_start: UnixNanos,
+    /// Now.
+    pub now: UnixNanos,
+}
+
+type Found = Result<Result<Arc<Reference>, NoReference>, AnalyzerError>;
+
+impl References {
+    /// The reference that applies to a window.
+    ///
+    /// # Errors
+    /// Telemetry or state cannot be read. That there is no reference is no error: the inner result says why.
+    pub async fn applying_to(&self, of: Comparison<'_>) -> Found {
+        if let Some(name) = self.state.training_reference(of.model, of.version, of.environment).await? {
+            return self.named(of, &name).await;
+        }
+        match self.settings(of.model).reference {
+            Some(ReferenceSettings::Pinned(from, to)) => match (UnixNanos::parse(&from), UnixNanos::parse(&to)) {
+                (Ok(from), Ok(to)) if from < to => {
+                    self.pinned(of, &format!("@pinned/{}", of.environment), Stretch::new(from, to, None))
+                        .await
+                }
+                _ => Ok(Err(NoReference::NoReference(format!(
+                    "the pinned reference from {from:?} to {to:?} is no stretch of time"
+                )))),
+            },
+            Some(ReferenceSettings::Uploaded(name)) => self.named(of, &name).await,
+            Some(ReferenceSettings::Trailing(days)) => self.trailing(of, days).await,
+            Some(ReferenceSettings::PreviousVersion) | None => self.previous_or_trailing(of).await,
+        }
+    }
+
+    /// The reference of this name: an uploaded or pinned one, `trailing` or `previous_version`.
+    ///
+    /// # Errors
+    /// As [`References::applying_to`].
+    pub async fn named(&self, of: Comparison<'_>, name: &str) -> Found {
+        match self.state.reference(of.model, name).await? {
+            Some(set) => match (set.kind, set.from, set.to) {
+                (ReferenceKind::Pinned, Some(from), Some(to)) => self.named_stretch(of, set, from, to).await,
+                _ => self.kept(of, &set).await,
+            },
+            None if name == ReferenceKind::Trailing.as_str() => self.trailing(of, TRAILING_DAYS).await,
+            None if name == ReferenceKind::PreviousVersion.as_str() => self.previous_or_trailing(of).await,
+            None => Ok(Err(NoReference::NoReference(format!(
+                "there is no reference {name:?} of this model: upload it with PUT …/references/{name}"
+            )))),
+        }
+    }
+
+    /// A stretch that somebody named: every environment has its own profile of it.
+    async fn named_stretch(&self, of: Comparison<'_>, set: ReferenceSet, from: UnixNanos, to: UnixNanos) -> Found {
+        let kept_as = format!("@stretch/{}/{}", set.name, of.environment);
+        let found = self.pinned(of, &kept_as, Stretch::new(from, to, None)).await?;
+        if let Ok(reference) = &found
+            && set.state == ReferenceState::Waiting
+        {
+            let profiled = ReferenceSet {
+                state: ReferenceState::Profiled,
+                reason: None,
+                rows: reference.info.rows,
+                profiled_at: Some(of.now),
+                ..set
+            };
+            self.state.put_reference(&profiled).await?;
+        }
+        Ok(found)
+    }
+
+    /// What the version before did in the days before the release, else what all did before the window.
+    async fn previous_or_trailing(&self, of: Comparison<'_>) -> Found {
+        if let Some(release) = self.state.release_of(of.model, of.version, of.environment).await?
+            && let Some(baseline) = release.baseline_version
+        {
+            let from = release.at.plus_seconds(-i64::from(TRAILING_DAYS) * i64::from(DAY_SECONDS));
+            let name = format!("@previous/{}/{}", of.version, of.environment);
+            let found = self.pinned(of, &name, Stretch::new(from, release.at, Some(baseline))).await?;
+            if found.as_ref().is_ok_and(|reference| reference.info.rows >= MIN_N_FOR_DECISIONS) {
+                return Ok(found);
+            }
+        }
+        self.trailing(of, TRAILING_DAYS).await
+    }
+
+    /// The days before the window's day; where they hold too little, all that lies before the window.
+    async fn trailing(&self, of: Comparison<'_>, days: u32) -> Found {
+        let length = i64::from(days) * i64::from(DAY_SECONDS);
+        let mut last = Err(NoReference::NoReference(format!(
+            "there is no traffic in the {days} days before the window"
+        )));
+        for step in [DAY_SECONDS, HOUR_SECONDS, 60] {
+            let to = of.window_start.floor_to(i64::from(step));
+            let info = ReferenceInfo {
+                name: ReferenceKind::Trailing.as_str().to_owned(),
+                kind: ReferenceKind::Trailing,
+                version: None,
+                from: Some(to.plus_seconds(-length)),
+                to: Some(to),
+                rows: 0,
+            };
+            if let Some(reference) = self.of_telemetry(of, info).await? {
+                let is_enough = reference.info.rows >= MIN_N_FOR_DECISIONS;
+                last = Ok(reference);
+                if is_enough {
+                    break;
+                }
+            }
+        }
+        Ok(last)
+    }
+
+    /// A stretch of telemetry that does not move: as it was profiled once, profiled now if it is complete
+    /// and was not, or again if late data came for it.
+    async fn pinned(&self, of: Comparison<'_>, name: &str, stretch: Stretch) -> Found {
+        let known = self.state.reference(of.model, name).await?.filter(|set| stretch.is_that_of(set));
+        let profiled = known.filter(|set| set.state == ReferenceState::Profiled);
+        let newest = self.newest_generation(of.model, stretch.from, stretch.to).await?;
+        match (profiled, self.why_waiting(of, &stretch, newest).await?) {
+            (Some(set), None) if newest.is_some_and(|newest| newest > set.generation) && stretch.is_retained(of.now) => {
+                self.profile_and_keep(of, name, stretch, newest.unwrap_or(0)).await
+            }
+            // What was profiled before stays in use until what changed it is complete.
+            (Some(set), _) => self.kept(of, &set).await,
+            (None, None) => self.profile_and_keep(of, name, stretch, newest.unwrap_or(0)).await,
+            (None, Some(waiting)) => Ok(Err(waiting)),
+        }
+    }
+
+    /// A reference whose profile is kept in `reference_profiles`.
+    async fn kept(&self, of: Comparison<'_>, set: &ReferenceSet) -> Found {
+        match set.state {
+            ReferenceState::Profiled => {}
+            ReferenceState::Waiting => {
+                let reason = set
+                    .reason
+                    .clone()
+                    .unwrap_or_else(|| format!("the reference {:?} is not profiled yet", set.name));
+                return Ok(Err(NoReference::ReferenceWaiting(reason)));
+            }
+            ReferenceState::Failed => {
+                let reason = set.reason.clone().unwrap_or_default();
+                return Ok(Err(NoReference::NoReference(format!(
+                    "the reference {:?} could not be profiled: {reason}",
+                    set.name
+                ))));
+            }
+        }
+        if let Some(reference) = self.cached(&CacheKey::of_set(set)) {
+            return Ok(Ok(reference));
+        }
+        let data = read_reference(&self.clickhouse, of.model, &set.name, set.generation).await?;
+        Ok(Ok(self.of_set(set, data)))
+    }
+}

@@ -1,0 +1,150 @@
+//! Profiling stretches of telemetry.
+
+use std::sync::Arc;
+
+use driftlead_store::clickhouse::query::generations::profile_generation_between;
+use driftlead_store::clickhouse::query::profiles::{ProfileQuery, read_profile};
+use driftlead_store::clickhouse::query::references::{ReferenceProfile, write_reference};
+use driftlead_store::clock::UnixNanos;
+use driftlead_store::state::dirty::DirtyConsumer;
+use driftlead_store::state::references::{ReferenceKind, ReferenceSet, ReferenceState};
+
+use super::resolve::Comparison;
+use super::{CacheKey, NoReference, Reference, ReferenceInfo, References, blocks};
+use crate::error::AnalyzerError;
+
+/// Age at which minutes may have been deleted: what is older is not profiled again.
+const MINUTES_RETAINED_SECONDS: i64 = 13 * 86_400;
+
+/// A stretch of telemetry that does not move, in whole minutes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stretch {
+    pub from: UnixNanos,
+    pub to: UnixNanos,
+    pub version: Option<String>,
+}
+
+impl Stretch {
+    pub fn new(from: UnixNanos, to: UnixNanos, version: Option<String>) -> Self {
+        Self {
+            from: from.floor_to(60),
+            to: to.floor_to(60),
+            version,
+        }
+    }
+
+    pub fn is_that_of(&self, set: &ReferenceSet) -> bool {
+        set.from == Some(self.from) && set.to == Some(self.to) && set.version == self.version
+    }
+
+    pub fn is_retained(&self, now: UnixNanos) -> bool {
+        self.from.plus_seconds(MINUTES_RETAINED_SECONDS) > now
+    }
+}
+
+impl References {
+    pub(super) async fn newest_generation(&self, model: &str, from: UnixNanos, to: UnixNanos) -> Result<Option<u64>, AnalyzerError> {
+        Ok(profile_generation_between(&self.clickhouse, model, from, to).await?)
+    }
+
+    /// The profile of a moving stretch of telemetry; `None` where there is no traffic in it.
+    pub(super) async fn of_telemetry(&self, of: Comparison<'_>, info: ReferenceInfo) -> Result<Option<Arc<Reference>>, AnalyzerError> {
+        let (Some(from), Some(to)) = (info.from, info.to) else {
+            return Ok(None);
+        };
+        let Some(generation) = self.newest_generation(of.model, from, to).await? else {
+            return Ok(None);
+        };
+        let key = CacheKey {
+            model: of.model.to_owned(),
+            name: info.name.clone(),
+            environment: of.environment.to_owned(),
+            from: info.from,
+            to: info.to,
+            generation,
+        };
+        if let Some(reference) = self.cached(&key) {
+            return Ok((reference.info.rows > 0).then_some(reference));
+        }
+        let data = self.profile(of, from, to, info.version.as_deref()).await?;
+        let info = ReferenceInfo {
+            rows: data.profile.inferences,
+            ..info
+        };
+        let reference = self.remember(key, Reference { info, data });
+        Ok((reference.info.rows > 0).then_some(reference))
+    }
+
+    /// Why a stretch cannot be profiled yet.
+    pub(super) async fn why_waiting(
+        &self,
+        of: Comparison<'_>,
+        stretch: &Stretch,
+        newest: Option<u64>,
+    ) -> Result<Option<NoReference>, AnalyzerError> {
+        let Stretch { from, to, .. } = *stretch;
+        let waiting = |reason: String| Ok(Some(NoReference::ReferenceWaiting(reason)));
+        if newest.is_none() {
+            return waiting(format!("there is no telemetry from {from} to {to} yet"));
+        }
+        if to > of.now {
+            return waiting(format!("the reference lasts until {to}"));
+        }
+        if self.state.is_dirty_between(DirtyConsumer::Profiles, of.model, from, to).await? {
+            return waiting(format!("telemetry from {from} to {to} is still being profiled"));
+        }
+        Ok(None)
+    }
+
+    /// Profiles a stretch that does not move, and keeps it.
+    pub(super) async fn profile_and_keep(
+        &self,
+        of: Comparison<'_>,
+        name: &str,
+        stretch: Stretch,
+        generation: u64,
+    ) -> Result<Result<Arc<Reference>, NoReference>, AnalyzerError> {
+        let data = self.profile(of, stretch.from, stretch.to, stretch.version.as_deref()).await?;
+        write_reference(&self.clickhouse, of.model, name, generation, &data).await?;
+        let set = ReferenceSet {
+            model: of.model.to_owned(),
+            name: name.to_owned(),
+            kind: if stretch.version.is_some() {
+                ReferenceKind::PreviousVersion
+            } else {
+                ReferenceKind::Pinned
+            },
+            from: Some(stretch.from),
+            to: Some(stretch.to),
+            version: stretch.version,
+            rows: data.profile.inferences,
+            state: ReferenceState::Profiled,
+            reason: None,
+            generation,
+            created_at: of.now,
+            profiled_at: Some(of.now),
+        };
+        self.state.put_reference(&set).await?;
+        Ok(Ok(self.of_set(&set, data)))
+    }
+
+    async fn profile(
+        &self,
+        of: Comparison<'_>,
+        from: UnixNanos,
+        to: UnixNanos,
+        version: Option<&str>,
+    ) -> Result<ReferenceProfile, AnalyzerError> {
+        let query = ProfileQuery {
+            model: of.model,
+            environment: of.environment,
+            version,
+            from,
+            until: to,
+            block_seconds: None,
+        };
+        let profile = read_profile(&self.clickhouse, query).await?;
+        let dispersion = blocks::dispersions(&self.clickhouse, query).await?;
+        Ok(ReferenceProfile { profile, dispersion })
+    }
+}

@@ -1,0 +1,278 @@
+//! Drift on demand, for the API: `GET /api/v1/models/{model}/drift`.
+
+use std::collections::BTreeSet;
+
+use driftlead_store::clickhouse::query::generations::newest_profiled_minute;
+use driftlead_store::clickhouse::query::profiles::{Profile, ProfileQuery, environments_between, known_features, read_profiles};
+use driftlead_store::clock::UnixNanos;
+use serde::Serialize;
+
+use crate::drift::{Compared, FeatureDrift, Role, ValueKind, compare};
+use crate::error::AnalyzerError;
+use crate::reference::{Comparison, NoReference, Reference, ReferenceInfo, References};
+use crate::stats::shift::{Bin, MIN_N_FOR_DECISIONS};
+use crate::window::{DAY_SECONDS, HOUR_SECONDS, Window};
+
+/// How far back a feature must have been sent to be compared: the retention of minutes.
+const KNOWN_SECONDS: i64 = 14 * 86_400;
+
+/// What is asked for; what is not said is chosen.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DriftRequest {
+    /// The model.
+    pub model: String,
+    /// The environment; unsaid: the one with the most traffic in the window.
+    pub environment: Option<String>,
+    /// The version; unsaid: the one with the most traffic in the window.
+    pub version: Option<String>,
+    /// A reference by its name; unsaid: the one that applies to the version.
+    pub reference: Option<String>,
+    /// Start of the window; unsaid: the latest full hour with enough records, else the latest day.
+    pub from: Option<UnixNanos>,
+    /// Exclusive end of the window.
+    pub to: Option<UnixNanos>,
+}
+
+/// How far a version moved from its reference.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DriftReport {
+    /// The model.
+    pub model: String,
+    /// The environment.
+    pub environment: String,
+    /// The version; empty where senders state none, or nothing came.
+    pub version: String,
+    /// Start of the window.
+    pub from: UnixNanos,
+    /// Exclusive end of the window.
+    pub to: UnixNanos,
+    /// What it was compared with.
+    pub reference: Option<ReferenceInfo>,
+    /// Why there is nothing to show: `no_data`, `no_reference` or `reference_waiting`.
+    pub unknown: Option<&'static str>,
+    /// The same in words.
+    pub reason: Option<String>,
+    /// Inferences in the window.
+    pub n: u64,
+    /// Inferences or rows of the reference.
+    pub reference_n: u64,
+    /// By feature, the one that moved most first.
+    pub features: Vec<FeatureReport>,
+}
+
+/// How far one feature moved.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FeatureReport {
+    /// Its name.
+    pub feature: String,
+    /// Input or answer.
+    pub role: Role,
+    /// Numbers or categories.
+    pub kind: ValueKind,
+    /// The distance; every part `None` where it is unknown.
+    pub shift: ShiftReport,
+    /// Why it is unknown, or not fit for a decision.
+    pub unknown: Option<&'static str>,
+    /// The same in words.
+    pub reason: Option<String>,
+    /// p-value of "nothing moved", adjusted for all features.
+    pub p_adjusted: Option<f64>,
+    /// Inferences in the window.
+    pub n: u64,
+    /// Inferences or rows of the reference.
+    pub reference_n: u64,
+    /// Both distributions.
+    pub bins: Vec<Bin>,
+}
+
+/// The distance with its bounds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct ShiftReport {
+    /// The share of the traffic that moved.
+    pub value: Option<f64>,
+    /// Lower bound for display.
+    pub lower: Option<f64>,
+    /// Upper bound for display.
+    pub upper: Option<f64>,
+    /// The bound that rules compare; `None` with too few records.
+    pub decision_lower: Option<f64>,
+}
+
+/// Compares a window of a model with a reference.
+///
+/// # Errors
+/// Telemetry or state cannot be read, or `from` does not lie before `to`.
+pub async fn drift_between(references: &References, request: &DriftRequest, now: UnixNanos) -> Result<DriftReport, AnalyzerError> {
+    let window = window_of(references, request, now).await?;
+    let (environment, version, profile) = traffic_of(references, request, window).await?;
+    let mut report = DriftReport {
+        model: request.model.clone(),
+        environment: environment.clone(),
+        version: version.clone(),
+        from: window.start(),
+        to: window.end,
+        reference: None,
+        unknown: None,
+        reason: None,
+        n: profile.inferences,
+        reference_n: 0,
+        features: Vec::new(),
+    };
+    if profile.inferences == 0 {
+        report.unknown = Some("no_data");
+        report.reason = Some("no inferences of this version are profiled in the window".to_owned());
+        return Ok(report);
+    }
+    let comparison = Comparison {
+        model: &request.model,
+        version: &version,
+        environment: &environment,
+        window_start: window.start(),
+        now,
+    };
+    let reference = match &request.reference {
+        Some(name) => references.named(comparison, name).await?,
+        None => references.applying_to(comparison).await?,
+    };
+    match reference {
+        Ok(reference) => fill(references, &mut report, &reference, &profile, window).await?,
+        Err(why) => {
+            report.unknown = Some(match why {
+                NoReference::NoReference(_) => "no_reference",
+                NoReference::ReferenceWaiting(_) => "reference_waiting",
+            });
+            report.reason = Some(why.to_string());
+        }
+    }
+    Ok(report)
+}
+
+async fn fill(
+    references: &References,
+    report: &mut DriftReport,
+    reference: &Reference,
+    profile: &Profile,
+    window: Window,
+) -> Result<(), AnalyzerError> {
+    let since = window.start().plus_seconds(-KNOWN_SECONDS);
+    let known = known_features(references.clickhouse(), &report.model, &report.environment, since).await?;
+    let known: BTreeSet<String> = known.into_iter().collect();
+    // Somebody looks once: what rules decide is in the signals.
+    let compared = Compared {
+        model: &report.model,
+        version: &report.version,
+        window,
+        looks: 1,
+    };
+    let mut features: Vec<FeatureReport> = compare(compared, reference, profile, &known)
+        .into_iter()
+        .map(feature_report)
+        .collect();
+    features.sort_by(|a, b| {
+        b.shift
+            .value
+            .unwrap_or(-1.0)
+            .total_cmp(&a.shift.value.unwrap_or(-1.0))
+            .then_with(|| a.feature.cmp(&b.feature))
+    });
+    report.reference = Some(reference.info.clone());
+    report.reference_n = reference.info.rows;
+    report.features = features;
+    Ok(())
+}
+
+fn feature_report(drift: FeatureDrift) -> FeatureReport {
+    let mut report = FeatureReport {
+        feature: drift.feature,
+        role: drift.role,
+        kind: drift.kind,
+        shift: ShiftReport::default(),
+        unknown: None,
+        reason: None,
+        p_adjusted: drift.p_adjusted,
+        n: 0,
+        reference_n: 0,
+        bins: Vec::new(),
+    };
+    match drift.shift {
+        Ok(shift) => {
+            if shift.decision_lower.is_none() {
+                report.unknown = Some("insufficient");
+                report.reason = Some(format!("a decision takes {MIN_N_FOR_DECISIONS} inferences on either side"));
+            }
+            report.shift = ShiftReport {
+                value: Some(shift.value),
+                lower: Some(shift.lower),
+                upper: Some(shift.upper),
+                decision_lower: shift.decision_lower,
+            };
+            (report.n, report.reference_n, report.bins) = (shift.n, shift.reference_n, shift.bins);
+        }
+        Err(undefined) => {
+            report.unknown = Some("insufficient");
+            report.reason = Some(undefined.to_string());
+        }
+    }
+    report
+}
+
+async fn window_of(references: &References, request: &DriftRequest, now: UnixNanos) -> Result<Window, AnalyzerError> {
+    if let (Some(from), Some(to)) = (request.from, request.to) {
+        let (from, to) = (from.floor_to(60), to.floor_to(60));
+        let seconds = u32::try_from(to.seconds() - from.seconds()).ok().filter(|&seconds| seconds > 0);
+        let wrong = || AnalyzerError::Reference(format!("from {from} to {to} there is no minute: `from` has to lie before `to`"));
+        return Ok(Window {
+            end: to,
+            seconds: seconds.ok_or_else(wrong)?,
+        });
+    }
+    let newest = newest_profiled_minute(references.clickhouse(), &request.model).await?;
+    let until = request.to.unwrap_or_else(|| newest.map_or(now, |minute| minute.plus_seconds(60)));
+    if let Some(from) = request.from {
+        let seconds = u32::try_from(until.seconds() - from.seconds()).unwrap_or(DAY_SECONDS).max(60);
+        return Ok(Window { end: until, seconds });
+    }
+    let hour = Window {
+        end: until.floor_to(i64::from(HOUR_SECONDS)),
+        seconds: HOUR_SECONDS,
+    };
+    let (_, _, profile) = traffic_of(references, request, hour).await?;
+    let is_enough = profile.inferences >= MIN_N_FOR_DECISIONS;
+    Ok(if is_enough {
+        hour
+    } else {
+        Window {
+            end: until,
+            seconds: DAY_SECONDS,
+        }
+    })
+}
+
+/// The environment and version that are asked for, or those with the most traffic, and their profile.
+async fn traffic_of(references: &References, request: &DriftRequest, window: Window) -> Result<(String, String, Profile), AnalyzerError> {
+    let environments = match &request.environment {
+        Some(environment) => vec![environment.clone()],
+        None => environments_between(references.clickhouse(), &request.model, window.start(), window.end).await?,
+    };
+    let mut best = (
+        request.environment.clone().unwrap_or_default(),
+        request.version.clone().unwrap_or_default(),
+        Profile::default(),
+    );
+    for environment in environments {
+        let query = ProfileQuery {
+            model: &request.model,
+            environment: &environment,
+            version: request.version.as_deref(),
+            from: window.start(),
+            until: window.end,
+            block_seconds: None,
+        };
+        for ((_, version), profile) in read_profiles(references.clickhouse(), query).await? {
+            if profile.inferences > best.2.inferences {
+                best = (environment.clone(), version, profile);
+            }
+        }
+    }
+    Ok(best)
+}

@@ -1,0 +1,165 @@
+//! The analyzer's tasks: one keeps buckets and service signals, one profiles and drift, one quality. Each
+//! repeats its step until it is stopped; a step that fails is taken again, because all that it works from is
+//! durable.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use driftlead_store::clickhouse::ClickHouse;
+use driftlead_store::clock::Clock;
+use driftlead_store::model_settings::ModelSettings;
+use driftlead_store::records::Signal;
+use driftlead_store::state::State;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::{AnalyzerConfig, Context};
+use crate::detect::{self, DriftWindows, LateLabels};
+use crate::error::AnalyzerError;
+use crate::reference::References;
+use crate::upkeep::{self, Activity, Generations};
+use crate::window::Days;
+
+/// How often dirty minutes are looked for.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// How often service signals are computed.
+const SERVICE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often late labels are looked for.
+const QUALITY_INTERVAL: Duration = Duration::from_secs(2);
+/// First wait after a failure; it doubles up to [`MAX_BACK_OFF`].
+const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
+/// Longest wait after a failure: an engine that restarts is back within seconds.
+const MAX_BACK_OFF: Duration = Duration::from_secs(15);
+
+/// Runs until it is stopped: keeps buckets and profiles, and emits signals into ClickHouse and the channel.
+///
+/// # Errors
+/// None at present: what fails is logged and taken again.
+pub async fn run(
+    config: AnalyzerConfig,
+    clickhouse: ClickHouse,
+    state: State,
+    settings: Vec<ModelSettings>,
+    clock: Clock,
+    signals: mpsc::Sender<Vec<Signal>>,
+    stop: CancellationToken,
+) -> Result<(), AnalyzerError> {
+    let context = Context {
+        references: References::new(clickhouse.clone(), state.clone(), settings),
+        activity: Arc::new(Activity::new(clock.now())),
+        days: Arc::new(Days::new(&config.evaluate_at)),
+        quality_interval: config.quality_interval,
+        clickhouse,
+        state,
+        clock,
+        signals,
+        stop,
+    };
+    let Some(generations) = loaded(&context, "load", || upkeep::load(&context)).await else {
+        return Ok(());
+    };
+    tokio::join!(
+        serve(&context, &generations),
+        watch_drift(&context, &generations),
+        watch_quality(&context)
+    );
+    Ok(())
+}
+
+/// Buckets and service signals.
+async fn serve(context: &Context, generations: &Generations) {
+    let mut last_signals = None;
+    let mut back_off = BackOff::new("service signals");
+    while !context.stop.is_cancelled() {
+        let is_time = last_signals.is_none_or(|at: tokio::time::Instant| at.elapsed() >= SERVICE_INTERVAL);
+        let step = async {
+            upkeep::compute_buckets(context, generations).await?;
+            if is_time {
+                detect::emit_service_signals(context).await?;
+            }
+            Ok(())
+        };
+        let started = tokio::time::Instant::now();
+        let result = step.await;
+        if is_time && result.is_ok() {
+            last_signals = Some(started);
+        }
+        back_off.wait_after(result.map(|()| UPKEEP_INTERVAL), &context.stop).await;
+    }
+}
+
+/// Profiles and drift.
+async fn watch_drift(context: &Context, generations: &Generations) {
+    let Some(mut windows) = loaded(context, "drift windows", || DriftWindows::load(context)).await else {
+        return;
+    };
+    let mut back_off = BackOff::new("drift");
+    while !context.stop.is_cancelled() {
+        let step = async {
+            let profiled = upkeep::compute_profiles(context, generations).await?;
+            let more = windows.step(context).await?;
+            Ok(if profiled || more { Duration::ZERO } else { UPKEEP_INTERVAL })
+        };
+        let result = step.await;
+        back_off.wait_after(result, &context.stop).await;
+    }
+}
+
+/// Quality from late labels.
+async fn watch_quality(context: &Context) {
+    let mut labels = LateLabels::load(context);
+    let mut back_off = BackOff::new("quality");
+    while !context.stop.is_cancelled() {
+        let result = labels
+            .step(context)
+            .await
+            .map(|more| if more { Duration::ZERO } else { QUALITY_INTERVAL });
+        back_off.wait_after(result, &context.stop).await;
+    }
+}
+
+/// Takes a step until it succeeds; `None` when stopped before.
+async fn loaded<T, F: Future<Output = Result<T, AnalyzerError>>>(context: &Context, name: &'static str, step: impl Fn() -> F) -> Option<T> {
+    let mut back_off = BackOff::new(name);
+    while !context.stop.is_cancelled() {
+        match step().await {
+            Ok(value) => return Some(value),
+            Err(error) => back_off.wait_after(Err(error), &context.stop).await,
+        }
+    }
+    None
+}
+
+/// Waits between the steps of a task, longer after failures.
+struct BackOff {
+    name: &'static str,
+    wait: Duration,
+}
+
+impl BackOff {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            wait: FIRST_BACK_OFF,
+        }
+    }
+
+    async fn wait_after(&mut self, result: Result<Duration, AnalyzerError>, stop: &CancellationToken) {
+        let wait = match result {
+            Ok(wait) => {
+                self.wait = FIRST_BACK_OFF;
+                wait
+            }
+            Err(error) => {
+                tracing::warn!(task = self.name, %error, retry_in_ms = self.wait.as_millis() as u64, "a step of the analyzer failed and is taken again");
+                let wait = self.wait;
+                self.wait = (self.wait * 2).min(MAX_BACK_OFF);
+                wait
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+}
