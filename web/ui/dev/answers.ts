@@ -207,8 +207,8 @@ export function hit(id: string, now: number): SearchHit | null {
   return Number.isInteger(i) && i < 640 ? hitAt(i, now) : null;
 }
 
-export function search(q: string, from: number, to: number, cursor: string | null, limit: number, now: number): SearchResponse {
-  const all = Array.from({ length: 640 }, (_, i) => hitAt(i, now));
+export function search(q: string, from: number, to: number, cursor: string | null, limit: number, now: number, environment: string | null): SearchResponse {
+  const all = Array.from({ length: 640 }, (_, i) => hitAt(i, now)).filter((one) => !environment || one.environment === environment);
   const wanted = q.match(/-?[\w.]+:(?:"[^"]*"|\S+)|"[^"]*"|\S+/g) ?? [];
   const words = wanted.filter((one) => !/^-?[\w.]+:/.test(one)).map((word) => word.replaceAll('"', "").toLowerCase());
   const fields = wanted.filter((one) => /^-?[\w.]+:/.test(one)).map((one) => {

@@ -88,7 +88,7 @@ function route(method: string, url: URL, sent: Record<string, string>): object |
   }
   if (first === "deployments") return { deployments: answers.deployments(now) };
   if (first === "search" && second === "hits") return answers.hit(third ?? "", now);
-  if (first === "search") return answers.search(query.get("q") ?? "", from, to, query.get("cursor"), limit, now);
+  if (first === "search") return answers.search(query.get("q") ?? "", from, to, query.get("cursor"), limit, now, environment);
   return null;
 }
 

@@ -11,12 +11,16 @@ import type { Topic } from "./types";
 /** What was read last for a subject, so that Back paints at once. */
 const remembered = new Map<string, unknown>();
 const REMEMBERED_ANSWERS = 60;
+/** What a person follows by eye changes no faster. */
+const DEFAULT_EVERY_S = 1;
 
 export interface Options {
   /** Ticks on these read again. */
   topics?: () => Topic[];
   /** False: ticks are ignored, such as in a range that stands still. */
   live?: () => boolean;
+  /** Ticks read again at most this often: what is dear to compute and changes slowly says more. */
+  every_s?: number;
   /** What the answer is about; another subject never shows the old one's answer. Default: the path. */
   subject?: () => string;
 }
@@ -30,6 +34,8 @@ export class Resource<T> {
   #options: Options;
   #abort: AbortController | null = null;
   #again = false;
+  #last_ms = 0;
+  #later: ReturnType<typeof setTimeout> | undefined;
   #subject = "";
 
   constructor(address: (now_s: number) => string | null, options: Options) {
@@ -47,11 +53,18 @@ export class Resource<T> {
   /** A tick came: read again, or after the request that is under way. */
   refresh = (): void => {
     if (this.#options.live && !this.#options.live()) return;
-    if (this.#abort) this.#again = true;
-    else void this.#fetch(false);
+    if (this.#abort) {
+      this.#again = true;
+      return;
+    }
+    const wait_ms = this.#last_ms + (this.#options.every_s ?? DEFAULT_EVERY_S) * 1000 - Date.now();
+    clearTimeout(this.#later);
+    if (wait_ms <= 0) void this.#fetch(false);
+    else this.#later = setTimeout(this.refresh, wait_ms);
   };
 
   stop(): void {
+    clearTimeout(this.#later);
     this.#abort?.abort();
     this.#abort = null;
   }
@@ -80,8 +93,9 @@ export class Resource<T> {
       this.error = failure instanceof ApiError ? failure : new ApiError(0, String(failure), null);
     }
     if (this.#abort === abort) this.#abort = null;
+    this.#last_ms = Date.now();
     this.loading = false;
-    if (this.#again) void this.#fetch(false);
+    if (this.#again) this.refresh();
   }
 }
 

@@ -42,7 +42,7 @@ export interface Events {
 }
 
 /** Room beside the plot, the same in all charts of a page, so that their times stand above each other. */
-export const LEFT_PX = 56;
+export const LEFT_PX = 64;
 export const RIGHT_PX = 48;
 const SHORTEST_BRUSH_PX = 6;
 

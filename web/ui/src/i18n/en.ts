@@ -507,7 +507,7 @@ export const en = {
   errors: {
     search: "Search errors",
     example: "words, \"a phrase\", model:employment, -version:1.0",
-    syntax: "Words and \"phrases\" in message and stack; field:value; -field:value leaves out; AND, OR, ( ).",
+    syntax: "Words, wor* and \"phrases\" in message and stack; field:value, field:>5, field:[a TO b]; -field:value leaves out; AND, OR, ( ).",
     found: { one: "{n} error", other: "{n} errors" },
     took: "in {time}",
     hits: "Errors found",

@@ -9,7 +9,7 @@ class Catalog {
 
   /** To be called while the frame is set up. */
   start(): void {
-    this.#models = resource<ModelsResponse>(() => "/api/v1/models?spark=false", { topics: () => ["models"], subject: () => "catalog" });
+    this.#models = resource<ModelsResponse>(() => "/api/v1/models?spark=false", { topics: () => ["models"], subject: () => "catalog", every_s: 15 });
     this.#firing = resource<AlertsResponse>(() => "/api/v1/alerts?state=firing", { topics: () => ["alerts"], subject: () => "firing" });
   }
 
