@@ -179,6 +179,7 @@ export const en = {
   metric: {
     n: { one: "{n} record", other: "{n} records" },
     short_n: "n {n}",
+    share_of: "of {n}",
     reference_n: "against {n} of the reference",
     bounds: "between {lower} and {upper}",
     window: "{length} until {end}",
@@ -232,6 +233,8 @@ export const en = {
   first: {
     title: "Send a first inference",
     text: "Driftlead takes what OpenTelemetry sends. A model is there as soon as one inference names it; nothing has to be declared.",
+    three: "In a service that already sends OpenTelemetry: three lines",
+    whole: "From nothing: a whole program",
     language: "Language",
     copy: "Copy the code",
     copy_install: "Copy the install command",

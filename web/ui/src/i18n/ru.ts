@@ -181,6 +181,7 @@ export const ru: Messages = {
   metric: {
     n: { one: "{n} запись", few: "{n} записи", many: "{n} записей", other: "{n} записи" },
     short_n: "n {n}",
+    share_of: "из {n}",
     reference_n: "против {n} эталона",
     bounds: "от {lower} до {upper}",
     window: "{length} до {end}",
@@ -234,6 +235,8 @@ export const ru: Messages = {
   first: {
     title: "Пришлите первый ответ модели",
     text: "Driftlead принимает то, что шлёт OpenTelemetry. Модель появится, как только её назовёт первый же ответ; объявлять ничего не нужно.",
+    three: "Если сервис уже шлёт OpenTelemetry: три строки",
+    whole: "С нуля: вся программа",
     language: "Язык",
     copy: "Скопировать код",
     copy_install: "Скопировать команду установки",

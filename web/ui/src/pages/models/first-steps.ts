@@ -2,6 +2,8 @@
 
 export interface Step {
   language: string;
+  /** For a service whose OpenTelemetry SDK is set up already: where to send, and what to say. */
+  three: string[] | null;
   /** What has to be there, as a command; none for curl. */
   install: string | null;
   code: string;
@@ -10,9 +12,11 @@ export interface Step {
 /** `address` is where OTLP over HTTP is taken, such as "127.0.0.1:4318". */
 export function firstSteps(address: string, keyed: boolean): Step[] {
   const at = `http://${address}`;
+  const exported = keyed ? ' OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer <key>"' : "";
   return [
     {
       language: "Python",
+      three: [`export OTEL_EXPORTER_OTLP_ENDPOINT=${at} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf${exported}`, 'span.set_attribute("ml.model.name", "my-model")', 'span.set_attribute("ml.model.version", "1.0")'],
       install: "pip install opentelemetry-sdk opentelemetry-exporter-otlp-proto-http",
       code: [
         "from opentelemetry.sdk.trace import TracerProvider",
@@ -29,6 +33,7 @@ export function firstSteps(address: string, keyed: boolean): Step[] {
     },
     {
       language: "Node.js",
+      three: [`export OTEL_EXPORTER_OTLP_ENDPOINT=${at} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf${exported}`, 'span.setAttribute("ml.model.name", "my-model");', 'span.setAttribute("ml.model.version", "1.0");'],
       install: "npm install @opentelemetry/sdk-trace-node @opentelemetry/exporter-trace-otlp-proto",
       code: [
         'import { NodeTracerProvider, SimpleSpanProcessor } from "@opentelemetry/sdk-trace-node";',
@@ -43,6 +48,7 @@ export function firstSteps(address: string, keyed: boolean): Step[] {
     },
     {
       language: "curl",
+      three: null,
       install: null,
       code: [
         `curl ${at}/v1/logs -H 'content-type: application/json'${keyed ? " -H 'authorization: Bearer <key>'" : ""} -d '{"resourceLogs": [{"scopeLogs": [{"logRecords": [`,
