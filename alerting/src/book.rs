@@ -141,7 +141,10 @@ impl Change {
         alert.last_window_end = next.last_window_end.unwrap_or(UnixNanos(0));
         alert.memory.last_was_provisional = next.last_was_provisional;
         alert.memory.holds_since = next.holds_since;
-        alert.memory.reason = judgement.reason.to_string();
+        // No data that changes nothing leaves the words for what was seen last.
+        if judgement.judged || from != next.state {
+            alert.memory.reason = judgement.reason.to_string();
+        }
         if from == next.state {
             self.dirty |= is_active(alert) && now.seconds_since(alert.updated_at) >= REFRESH_SECONDS;
             return;

@@ -150,6 +150,11 @@ impl Commands {
         })
     }
 
+    #[cfg(test)]
+    pub(crate) fn sharing(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
     /// The rules in use.
     pub fn rules(&self) -> Arc<Rules> {
         self.shared.rules.current()

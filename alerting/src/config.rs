@@ -250,7 +250,8 @@ impl AlertingConfig {
             receivers,
             smtp,
             public_url: settings.public_url.trim_end_matches('/').to_owned(),
-            evaluate_at: settings.evaluate_at.clone(),
+            // Profiles know minutes, so that is where windows end.
+            evaluate_at: settings.evaluate_at.iter().map(|instant| instant.floor_to(60)).collect(),
             repeat_interval: settings.repeat_interval.unwrap_or(DEFAULT_REPEAT_INTERVAL),
         })
     }

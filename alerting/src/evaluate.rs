@@ -125,6 +125,8 @@ pub enum Skip {
     History,
     /// Its window ends between two looks: it is for display.
     BetweenLooks,
+    /// Its window has not ended: it is for display.
+    StillRuns,
 }
 
 /// What a judgement depends on beside rule, signal and alert.
@@ -222,8 +224,13 @@ fn refuse(rule: &Rule, previous: &Standing, signal: &Signal, circumstances: &Cir
     {
         return Err(Skip::JudgedBefore);
     }
-    if rule.signal.windows == Windows::HourOrDay && !is_look(end, signal.window_seconds, circumstances.evaluate_at) {
-        return Err(Skip::BetweenLooks);
+    if rule.signal.windows == Windows::HourOrDay {
+        if end > circumstances.now {
+            return Err(Skip::StillRuns);
+        }
+        if !is_look(end, signal.window_seconds, circumstances.evaluate_at) {
+            return Err(Skip::BetweenLooks);
+        }
     }
     if is_history(rule, end, circumstances) {
         return Err(Skip::History);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use driftlead_store::clock::UnixNanos;
-use driftlead_store::records::Signal;
+use driftlead_store::records::{Signal, names};
 use driftlead_store::state::StateError;
 use driftlead_store::state::alerts::{self, Alert, AlertState, Series, Told};
 use driftlead_store::state::silences::Silence;
@@ -21,6 +21,10 @@ use crate::route::{self, Mute, Telling};
 use crate::rule::{NoData, Rule};
 use crate::shared::{Said, Shared, StateTransaction};
 
+/// How often an alert that fires asks again for its actions: what was refused may be allowed by then, and
+/// finding out costs queries.
+const ASK_AGAIN_SECONDS: f64 = 2.0;
+
 /// Messages that an alert remembers, the latest ones.
 const REMEMBERED_MESSAGES: usize = 20;
 
@@ -31,13 +35,18 @@ pub(crate) type Changes = BTreeMap<(String, Series), Change>;
 pub(crate) struct Evaluator {
     pub shared: Arc<Shared>,
     pub book: Book,
+    asked_at: UnixNanos,
 }
 
 impl Evaluator {
     /// With what the state holds.
     pub async fn load(shared: Arc<Shared>) -> Result<Self, StateError> {
         let book = Book::new(shared.state.all_alerts().await?);
-        Ok(Self { shared, book })
+        Ok(Self {
+            shared,
+            book,
+            asked_at: UnixNanos(0),
+        })
     }
 
     /// Judges signals by all rules that cover them.
@@ -87,31 +96,42 @@ impl Evaluator {
 
     /// Adds what is due by time: alerts whose receivers have to be told though nothing changed, and alerts
     /// whose actions are still wanted.
-    pub fn add_due(&self, silences: &[Silence], now: UnixNanos, changes: &mut Changes) {
+    pub fn add_due(&mut self, silences: &[Silence], now: UnixNanos, changes: &mut Changes) {
+        let asks = now.seconds_since(self.asked_at) >= ASK_AGAIN_SECONDS;
+        if asks {
+            self.asked_at = now;
+        }
+        let rules = self.shared.rules.current();
+        let silent = self.silent(changes);
+        let mut due = Vec::new();
         for alert in self.book.iter() {
             let key = (alert.rule.clone(), alert.series.clone());
             if changes.contains_key(&key) {
                 continue;
             }
-            let telling = self.telling(alert, silences, now);
-            let wants = alert.state == AlertState::Firing && !matches!(telling, Telling::Muted(_));
-            let acts = wants
-                && self
-                    .shared
-                    .rules
-                    .current()
-                    .get(&alert.rule)
-                    .is_some_and(|rule| !rule.actions.is_empty());
+            let telling = self.telling(alert, silences, &silent, now);
+            let wants = asks && alert.state == AlertState::Firing && !matches!(telling, Telling::Muted(_));
+            let acts = wants && rules.get(&alert.rule).is_some_and(|rule| !rule.actions.is_empty());
             if telling.news().is_some() || telling.quiet_because() != alert.memory.quiet_because || acts {
-                changes.insert(key, Change::of(alert.clone()));
+                due.push((key, Change::of(alert.clone())));
             }
         }
+        changes.extend(due);
     }
 
-    fn telling(&self, alert: &Alert, silences: &[Silence], now: UnixNanos) -> Telling {
+    /// Alerts that say that their model is silent, as they stand after these changes.
+    fn silent<'a>(&'a self, changes: &'a Changes) -> Vec<&'a Alert> {
+        let says_silent = |alert: &&Alert| alert.signal == names::SILENCE_S && alert.state == AlertState::Firing;
+        let unchanged = self.book.iter().filter(says_silent);
+        let unchanged = unchanged.filter(|alert| !changes.contains_key(&(alert.rule.clone(), alert.series.clone())));
+        let changed = changes.values().map(|change| &change.alert).filter(says_silent);
+        unchanged.chain(changed).collect()
+    }
+
+    fn telling(&self, alert: &Alert, silences: &[Silence], silent: &[&Alert], now: UnixNanos) -> Telling {
         let silenced = silenced_until(alert, silences).map(|until| Mute::Silenced { until });
         let inhibited = || {
-            let by = route::inhibited_by(alert, self.book.iter())?;
+            let by = route::inhibited_by(alert, silent)?;
             Some(Mute::Inhibited { by: by.id.clone() })
         };
         route::decide(alert, silenced.or_else(inhibited), self.shared.config.repeat_interval, now)
@@ -123,9 +143,10 @@ impl Evaluator {
         if changes.is_empty() {
             return Ok(());
         }
+        let silent = self.silent(&changes);
         let tellings: BTreeMap<_, _> = changes
             .iter()
-            .map(|(key, change)| (key.clone(), self.telling(&change.alert, silences, now)))
+            .map(|(key, change)| (key.clone(), self.telling(&change.alert, silences, &silent, now)))
             .collect();
         let rules = self.shared.rules.current();
         let mut pursued = pursue(&self.shared, wanted(&self.shared, &rules, &changes, &tellings), now).await?;
@@ -256,3 +277,6 @@ impl Evaluator {
         self.book.iter().filter(|alert| is_active(alert)).cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

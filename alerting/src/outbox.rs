@@ -37,8 +37,7 @@ const MAX_IN_FLIGHT_PER_DESTINATION: usize = 4;
 const LEASE_SECONDS: i64 = ATTEMPT_TIMEOUT.as_secs() as i64 + 10;
 
 /// Delivers until it is cancelled, then waits for what is on its way.
-pub(crate) async fn run(shared: Arc<Shared>, token: &CancellationToken) -> Result<(), reqwest::Error> {
-    let client = webhook::client()?;
+pub(crate) async fn run(shared: Arc<Shared>, client: reqwest::Client, token: &CancellationToken) {
     let mut on_the_way = OnTheWay::default();
     let mut ticks = tokio::time::interval(POLL_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -54,7 +53,6 @@ pub(crate) async fn run(shared: Arc<Shared>, token: &CancellationToken) -> Resul
         }
     }
     while on_the_way.landed().await.is_some() {}
-    Ok(())
 }
 
 /// Messages that are being sent, by destination.
@@ -260,3 +258,6 @@ async fn failed(
     let note = format!("the request could not be delivered in {} attempts: {error}", message.attempts);
     advance(shared, transaction, &mut action, ActionState::Failed, &note, now).await
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::action::worker;
 use crate::config::{AlertingConfig, resolve_models};
 use crate::evaluator::Evaluator;
+use crate::notify::webhook;
 use crate::outbox;
 use crate::pack::{RuleChanges, RuleSet};
 use crate::problem::Problems;
@@ -65,6 +66,7 @@ pub async fn run(
     signals: mpsc::Receiver<Vec<Signal>>,
     token: CancellationToken,
 ) -> Result<(), AlertingError> {
+    let client = webhook::client()?;
     let changes = rules.changes();
     let shared = Arc::new(Shared {
         config,
@@ -75,13 +77,12 @@ pub async fn run(
         clock,
     });
     let evaluator = Evaluator::load(shared.clone()).await?;
-    let (judged, (), delivered) = tokio::join!(
+    tokio::join!(
         judge(evaluator, signals, changes, &token),
         worker::run(&shared, &token),
-        outbox::run(shared.clone(), &token)
+        outbox::run(shared.clone(), client, &token)
     );
-    judged?;
-    Ok(delivered?)
+    Ok(())
 }
 
 async fn judge(
@@ -89,7 +90,7 @@ async fn judge(
     mut signals: mpsc::Receiver<Vec<Signal>>,
     mut rules_changed: RuleChanges,
     token: &CancellationToken,
-) -> Result<(), AlertingError> {
+) {
     let ticker = |interval| {
         let mut ticker = tokio::time::interval_at(Instant::now() + interval, interval);
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -99,7 +100,7 @@ async fn judge(
     loop {
         let mut look_at_versions = false;
         let batch = tokio::select! {
-            () = token.cancelled() => return Ok(()),
+            () = token.cancelled() => return,
             batch = receive(&mut signals) => batch,
             _ = upkeep.tick() => Vec::new(),
             () = rules_changed.changed() => Vec::new(),
@@ -118,7 +119,7 @@ async fn judge(
         while let Err(error) = evaluate(&mut evaluator, &batch, look_at_versions).await {
             tracing::warn!(%error, signals = batch.len(), "an evaluation could not be written; trying again");
             if token.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
-                return Ok(());
+                return;
             }
             wait = (wait * 2).min(MAX_RETRY_WAIT);
         }
@@ -139,7 +140,7 @@ async fn receive(signals: &mut mpsc::Receiver<Vec<Signal>>) -> Vec<Signal> {
 }
 
 /// One evaluation: what came, and what is due by time.
-async fn evaluate(evaluator: &mut Evaluator, batch: &[Signal], look_at_versions: bool) -> Result<(), StateError> {
+pub(crate) async fn evaluate(evaluator: &mut Evaluator, batch: &[Signal], look_at_versions: bool) -> Result<(), StateError> {
     let shared = evaluator.shared.clone();
     let now = shared.clock.now();
     let rules = shared.rules.current();

@@ -128,12 +128,18 @@ async fn rollback_facts(shared: &Shared, asked: &Asked, now: UnixNanos) -> Resul
     Ok(facts)
 }
 
-/// When the version that serves was trained: the last retraining that is still in force was asked for, else
-/// its release took effect.
-async fn last_training(shared: &Shared, asked: &Asked, now: UnixNanos) -> Result<Option<UnixNanos>, LiveError> {
-    let live = live_version(&shared.clickhouse, &shared.state, &asked.model, &asked.environment, None, now).await?;
-    let Some(live) = live else { return Ok(None) };
-    let release = shared.state.release_of(&asked.model, &live.version, &asked.environment).await?;
+/// Since when examples are new to the version that serves: its release took effect then. By what was
+/// announced, else by what was seen last; telemetry is not needed to train.
+async fn last_training(shared: &Shared, asked: &Asked, now: UnixNanos) -> Result<Option<UnixNanos>, StateError> {
+    let (state, model, environment) = (&shared.state, asked.model.as_str(), asked.environment.as_str());
+    if let Some(announced) = state.latest_live_deployment(model, environment, None, now).await? {
+        return Ok(Some(announced.at));
+    }
+    let seen = state.seen_versions(Some(model)).await?;
+    let Some(seen) = seen.iter().find(|seen| seen.environment == environment) else {
+        return Ok(None);
+    };
+    let release = state.release_of(model, &seen.version, environment).await?;
     Ok(release.map(|release| release.at))
 }
 

@@ -183,6 +183,18 @@ fn rules_look_at_full_hours_and_where_they_were_asked_to() {
 }
 
 #[test]
+fn a_window_that_still_runs_is_not_judged() {
+    let rule = rule(names::FEATURE_SHIFT, Side::Above, 0, NoData::Keep);
+    let running = Signal {
+        provisional: true,
+        ..signal(&rule, START, Some(0.9))
+    };
+    let judged = |now| judge(&rule, &Standing::new(now), &running, &at(now)).err();
+    assert_eq!(judged(START.plus_seconds(-1)), Some(Skip::StillRuns));
+    assert_eq!(judged(START), None);
+}
+
+#[test]
 fn a_series_that_is_not_reported_any_more_is_no_data() {
     let check = |no_data, expected| {
         let rule = rule(names::ERROR_RATIO, Side::Above, 0, no_data);

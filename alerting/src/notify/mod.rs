@@ -41,3 +41,6 @@ pub enum Delivery {
 
 /// One attempt takes at most this long. A claim's lease is longer, so that no message is sent by two at once.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests;
