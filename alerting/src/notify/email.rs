@@ -123,9 +123,12 @@ pub fn about_action(action: &Action, note: &str, public_url: &str) -> Mail {
             text.push_str(&format!("  - {reason}\n"));
         }
     }
+    let asked_by = match &action.rule {
+        Some(rule) => format!("the rule {rule}"),
+        None => action.requested_by.clone(),
+    };
     text.push_str(&format!(
-        "\nAsked for by {} at {}.\n\n{}\n",
-        action.requested_by,
+        "\nAsked for by {asked_by} at {}.\n\n{}\n",
         action.requested_at,
         page(public_url, &action.model, &action.environment)
     ));

@@ -56,13 +56,39 @@ fn pretty(json: &str) -> String {
 #[test]
 fn the_body_of_a_rollback_request() {
     let body = notice::rollback_requested(&action(ActionKind::Rollback, ActionState::Requested), URL).to_json();
-    assert_snapshot!(pretty(&body), @r#""#);
+    assert_snapshot!(pretty(&body), @r#"
+    {"type":"rollback.requested",
+    "timestamp":"2026-11-23T10:00:07Z",
+    "data":{
+    "action":"act_1",
+    "model":"employment",
+    "environment":"production",
+    "from":"1.1",
+    "to":"1.0",
+    "to_commit":"4f2a",
+    "to_artifact":null,
+    "because":["control_f1 0.61 (0.52–0.7) below 0.75"],
+    "deadline":"2026-11-23T10:15:07Z",
+    "page":"http://127.0.0.1:8080/models/employment?env=production"}}
+    "#);
 }
 
 #[test]
 fn the_body_of_a_retraining_request() {
     let body = notice::retrain_requested(&action(ActionKind::Retrain, ActionState::Requested), URL).to_json();
-    assert_snapshot!(pretty(&body), @r#""#);
+    assert_snapshot!(pretty(&body), @r#"
+    {"type":"retrain.requested",
+    "timestamp":"2026-11-23T10:00:07Z",
+    "data":{
+    "action":"act_1",
+    "retrain_id":"rtr_1",
+    "model":"employment",
+    "environment":"production",
+    "because":["control_f1 0.61 (0.52–0.7) below 0.75"],
+    "since":"2026-10-01T00:00:00Z",
+    "examples":"http://127.0.0.1:8080/api/v1/models/employment/inferences?from=2026-10-01T00%3A00%3A00Z",
+    "page":"http://127.0.0.1:8080/models/employment?env=production"}}
+    "#);
 }
 
 #[test]
@@ -75,7 +101,29 @@ fn the_body_of_an_alert() {
         reason: None,
     }];
     let said = [AlertSaid { alert: &alert, actions }];
-    assert_snapshot!(pretty(&notice::about_alerts(AlertNews::Firing, &said, URL, now()).to_json()), @r#""#);
+    assert_snapshot!(pretty(&notice::about_alerts(AlertNews::Firing, &said, URL, now()).to_json()), @r#"
+    {"type":"alert.firing",
+    "timestamp":"2026-11-23T10:00:07Z",
+    "data":{
+    "alert":"alr_control_f1",
+    "rule":"control_f1-rule",
+    "severity":"critical",
+    "model":"employment",
+    "version":"1.1",
+    "environment":"production",
+    "signal":"control_f1",
+    "subject":"",
+    "value":0.61,
+    "lower":0.52,
+    "upper":0.7,
+    "threshold":0.75,
+    "since":"2026-11-23T10:00:00Z",
+    "why":"The rule's own words.",
+    "actions":[{"kind":"rollback",
+    "action":"act_1",
+    "state":"requested"}],
+    "page":"http://127.0.0.1:8080/models/employment?env=production"}}
+    "#);
 }
 
 #[test]
@@ -101,7 +149,23 @@ fn several_alerts_are_one_body_with_the_most_severe_in_front() {
 #[test]
 fn the_body_of_news_about_an_action() {
     let body = notice::about_action(&action(ActionKind::Rollback, ActionState::Confirmed), "all of 400 are 1.0's", URL).to_json();
-    assert_snapshot!(pretty(&body), @r#""#);
+    assert_snapshot!(pretty(&body), @r#"
+    {"type":"rollback.confirmed",
+    "timestamp":"2026-11-23T10:00:07Z",
+    "data":{
+    "action":"act_1",
+    "kind":"rollback",
+    "state":"confirmed",
+    "model":"employment",
+    "environment":"production",
+    "from":"1.1",
+    "to":"1.0",
+    "retrain_id":null,
+    "because":["control_f1 0.61 (0.52–0.7) below 0.75"],
+    "note":"all of 400 are 1.0's",
+    "requested_by":"rule",
+    "page":"http://127.0.0.1:8080/models/employment?env=production"}}
+    "#);
 }
 
 #[test]
@@ -115,13 +179,34 @@ fn the_mail_about_alerts() {
     }];
     let said = [AlertSaid { alert: &alert, actions }];
     let Mail { subject, text } = email::about_alerts(AlertNews::Firing, &said, URL);
-    assert_snapshot!(format!("{subject}\n\n{text}"), @r#""#);
+    assert_snapshot!(format!("{subject}\n\n{text}"), @r#"
+    [critical] employment 1.1 (production): control_f1-rule
+
+    control_f1-rule fires since 2026-11-23T10:00:00Z
+      control_f1 0.61 (0.52–0.7) below 0.75
+      The rule's own words.
+      no rollback: 1.0 failed the gate: it is never rolled back to
+
+    http://127.0.0.1:8080/models/employment?env=production
+    "#);
 }
 
 #[test]
 fn the_mail_about_an_action() {
     let Mail { subject, text } = email::about_action(&action(ActionKind::Rollback, ActionState::Overdue), "12 of 4,000 are 1.0's", URL);
-    assert_snapshot!(format!("{subject}\n\n{text}"), @r#""#);
+    assert_snapshot!(format!("{subject}\n\n{text}"), @r#"
+    [overdue] rollback of employment (production) from 1.1 to 1.0
+
+    The rollback of employment (production) from 1.1 to 1.0 (act_1) is overdue.
+      12 of 4,000 are 1.0's
+
+    Asked for because:
+      - control_f1 0.61 (0.52–0.7) below 0.75
+
+    Asked for by the rule gate-failed at 2026-11-23T10:00:07Z.
+
+    http://127.0.0.1:8080/models/employment?env=production
+    "#);
 }
 
 #[test]
