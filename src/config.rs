@@ -8,8 +8,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use driftlead_alerting::config::{ReceiverConfig, SmtpConfig};
-use driftlead_store::model_settings::ModelSettings;
+use anyhow::Context;
+use driftlead_alerting::config::{AlertingSettings, ReceiverConfig, SmtpConfig};
+use driftlead_analyzer::AnalyzerConfig;
+use driftlead_store::clickhouse::migrate::Retention;
+use driftlead_store::clock::UnixNanos;
+use driftlead_store::model_settings::{ModelSettings, duration};
 
 /// Prefix of the environment variables that override the file.
 const ENVIRONMENT_PREFIX: &str = "DRIFTLEAD_";
@@ -36,6 +40,8 @@ pub struct Config {
     pub quality: QualityConfig,
     /// Where rules come from.
     pub rules: RulesConfig,
+    /// How often people are told.
+    pub alerts: AlertsConfig,
     /// Who is told.
     pub receivers: Vec<ReceiverConfig>,
     /// The mail server.
@@ -176,6 +182,14 @@ pub struct RulesConfig {
     pub paths: Vec<PathBuf>,
 }
 
+/// `[alerts]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AlertsConfig {
+    /// How often receivers are told again of what still fires, such as `4h`.
+    pub repeat_interval: Option<String>,
+}
+
 /// What is wrong with a configuration; each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -224,6 +238,50 @@ impl Config {
             }
         }
         Ok(config)
+    }
+}
+
+impl Config {
+    /// What alerting is told; pages are linked at `public_url`, else at the address that is listened on.
+    ///
+    /// # Errors
+    /// An instant of `[drift] evaluate_at` is none.
+    pub fn alerting_settings(&self, web: &str) -> anyhow::Result<AlertingSettings> {
+        Ok(AlertingSettings {
+            receivers: self.receivers.clone(),
+            smtp: self.smtp.clone(),
+            rule_paths: self.rules.paths.clone(),
+            public_url: self.public_url.clone().unwrap_or_else(|| format!("http://{web}")),
+            evaluate_at: self.evaluate_at()?,
+            repeat_interval: self.alerts.repeat_interval.as_deref().map(duration::parse).transpose().map_err(anyhow::Error::msg)?,
+        })
+    }
+
+    /// What the analyzer is told.
+    ///
+    /// # Errors
+    /// As [`Config::alerting_settings`].
+    pub fn analyzer(&self) -> anyhow::Result<AnalyzerConfig> {
+        Ok(AnalyzerConfig {
+            evaluate_at: self.evaluate_at()?,
+            quality_recompute_interval: self.quality.recompute_interval,
+            ..AnalyzerConfig::default()
+        })
+    }
+
+    /// How long tables keep their rows.
+    pub fn retention(&self) -> Retention {
+        Retention {
+            raw_days: self.retention.raw_days,
+            inferences_days: self.retention.inferences_days,
+            minute_profiles_days: self.retention.minute_profiles_days,
+            signals_days: self.retention.signals_days,
+        }
+    }
+
+    fn evaluate_at(&self) -> anyhow::Result<Vec<UnixNanos>> {
+        let read = |text: &String| UnixNanos::parse(text).with_context(|| format!("[drift] evaluate_at: {text:?} is not an instant: write RFC 3339, such as 2026-10-05T00:00:00Z"));
+        self.drift.evaluate_at.iter().map(read).collect()
     }
 }
 

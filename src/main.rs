@@ -1,16 +1,40 @@
 //! Driftlead: watches machine-learning models in production and acts when they fail.
 
+mod app;
 mod cli;
+mod commands;
+mod config;
+mod demo;
 mod engine;
+mod shutdown;
+mod telemetry;
+
+use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
 
+/// Exit code of errors; 1 and 3 are answers of `gate` and `demo`.
+const ERROR: u8 = 2;
+
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
-        Command::Engine(arguments) => engine::run(arguments).await,
-        other => anyhow::bail!("{other:?} is not part of this build"),
+async fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("driftlead: a provider of TLS was installed already");
     }
+    telemetry::start();
+    let outcome = match command {
+        Command::Serve(arguments) => app::serve(arguments).await.map(|()| ExitCode::SUCCESS),
+        Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Gate(arguments) => commands::gate::run(arguments).await,
+        Command::CheckConfig { config } => commands::check_config::run(&config).map(|()| ExitCode::SUCCESS),
+        Command::Key(command) => commands::key::run(command).await.map(|()| ExitCode::SUCCESS),
+        Command::Engine(arguments) => engine::run(arguments).await.map(|()| ExitCode::SUCCESS),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("driftlead: {error:#}");
+        ExitCode::from(ERROR)
+    })
 }

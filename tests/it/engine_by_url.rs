@@ -20,9 +20,9 @@ impl StandaloneEngine {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_driftlead"))
-            .arg("engine")
-            .env("DRIFTLEAD_ENGINE_DIRECTORY", folder.path())
-            .env("DRIFTLEAD_ENGINE_PASSWORD", PASSWORD)
+            .args(["engine", "--standalone", "--directory"])
+            .arg(folder.path())
+            .env("DRIFTLEAD_ENGINE__PASSWORD", PASSWORD)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,0 +1,5 @@
+//! Commands beside the server and the demo.
+
+pub mod check_config;
+pub mod gate;
+pub mod key;
