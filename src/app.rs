@@ -60,8 +60,15 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     let rules = RuleSet::load(&config.rules.paths, &alerting)?;
     let (log, index) = open_logs(&config, &folder, &clock).await?;
     let database = Database::start(&config, &folder, started_at)?;
-    let clickhouse = database.clickhouse().clone();
-    let commands = Commands::new(alerting.clone(), rules.clone(), clickhouse.clone(), state.clone(), &config.models, clock.clone())?;
+    let clickhouse = database.clickhouse();
+    let commands = Commands::new(
+        alerting.clone(),
+        rules.clone(),
+        clickhouse.clone(),
+        state.clone(),
+        &config.models,
+        clock.clone(),
+    )?;
 
     let collector = CollectorStatus::default();
     let drain = DrainConfig::new(folder.file("drain"));
@@ -95,10 +102,16 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     let mut workers = JoinSet::new();
     let addresses = listeners.addresses();
     let collector_config = CollectorConfig {
-        redact: RedactConfig { attributes: config.privacy.redact.clone(), keep_text: config.privacy.keep_text },
+        redact: RedactConfig {
+            attributes: config.privacy.redact.clone(),
+            keep_text: config.privacy.keep_text,
+        },
         allowed_origins: Vec::new(),
     };
-    let otlp = Listeners { grpc: listeners.otlp_grpc, http: listeners.otlp_http };
+    let otlp = Listeners {
+        grpc: listeners.otlp_grpc,
+        http: listeners.otlp_http,
+    };
     let (key_checker, token) = (Arc::new(Keys::new(keys)), shutdown.receivers.clone());
     let (receiver_log, receiver_clock) = (log.clone(), clock.clone());
     receivers.spawn(async move {
@@ -110,14 +123,34 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     receivers.spawn(async move { driftlead_web::serve(listeners.web, web, token).await.context("the API") });
 
     let (index_log, index_decoder, index_clock, token) = (log.clone(), decoder.clone(), clock.clone(), shutdown.workers.clone());
-    workers.spawn(async move { index::run(index, index_log, index_decoder, index_clock, token).await.context("the error index") });
-    let tables = Tables { config, drain, decoder, log: log.clone(), clickhouse, state, rules, alerting, clock, shutdown: shutdown.clone() };
+    workers.spawn(async move {
+        index::run(index, index_log, index_decoder, index_clock, token)
+            .await
+            .context("the error index")
+    });
+    let tables = Tables {
+        config,
+        drain,
+        decoder,
+        log: log.clone(),
+        clickhouse,
+        state,
+        rules,
+        alerting,
+        clock,
+        shutdown: shutdown.clone(),
+    };
     workers.spawn(tables.run());
 
     if let Some(path) = &arguments.ready_file {
         write_ready_file(path, &addresses)?;
     }
-    tracing::info!(web = addresses.web, otlp_grpc = addresses.otlp_grpc, otlp_http = addresses.otlp_http, "requests are accepted");
+    tracing::info!(
+        web = addresses.web,
+        otlp_grpc = addresses.otlp_grpc,
+        otlp_http = addresses.otlp_http,
+        "requests are accepted"
+    );
     let outcome = tokio::select! {
         () = shutdown::requested() => Ok(()),
         outcome = first_end(&mut receivers) => outcome,
@@ -158,12 +191,21 @@ impl Tables {
         let mut parts = JoinSet::new();
         {
             let (clickhouse, state, clock, token) = (self.clickhouse.clone(), self.state.clone(), self.clock.clone(), token.clone());
-            parts.spawn(async move { drain::run(self.drain, self.log, self.decoder, clickhouse, state, clock, token).await.context("the drain") });
+            parts.spawn(async move {
+                drain::run(self.drain, self.log, self.decoder, clickhouse, state, clock, token)
+                    .await
+                    .context("the drain")
+            });
         }
+        #[cfg(any())]
         {
             let (clickhouse, state, clock, token) = (self.clickhouse.clone(), self.state.clone(), self.clock.clone(), token.clone());
             let (config, models, sender) = (self.config.analyzer()?, models.clone(), sender.clone());
-            parts.spawn(async move { driftlead_analyzer::run(config, clickhouse, state, models, clock, sender, token).await.context("the analyzer") });
+            parts.spawn(async move {
+                driftlead_analyzer::run(config, clickhouse, state, models, clock, sender, token)
+                    .await
+                    .context("the analyzer")
+            });
         }
         {
             let (clickhouse, state, clock, token) = (self.clickhouse.clone(), self.state.clone(), self.clock.clone(), token.clone());
@@ -177,7 +219,9 @@ impl Tables {
         parts.spawn(reload_on_hangup(self.rules.clone(), token.clone()));
         let (alerting, rules, clickhouse, state, clock) = (self.alerting, self.rules, self.clickhouse, self.state, self.clock);
         parts.spawn(async move {
-            driftlead_alerting::run(alerting, rules, clickhouse, state, models, clock, signals, token).await.context("alerting")
+            driftlead_alerting::run(alerting, rules, clickhouse, state, models, clock, signals, token)
+                .await
+                .context("alerting")
         });
         let outcome = first_end(&mut parts).await;
         self.shutdown.workers.cancel();
@@ -236,7 +280,10 @@ async fn open_logs(config: &Config, folder: &Folder, clock: &Clock) -> anyhow::R
         segment_bytes: config.log.segment_bytes.unwrap_or(defaults.segment_bytes),
         ..defaults
     };
-    let index_config = IndexConfig { retention_days: config.retention.errors_days, ..IndexConfig::at(folder.file("index")) };
+    let index_config = IndexConfig {
+        retention_days: config.retention.errors_days,
+        ..IndexConfig::at(folder.file("index"))
+    };
     let clock = clock.clone();
     tokio::task::spawn_blocking(move || Ok((Log::open(log_config, clock.clone())?, ErrorIndex::open(&index_config, &clock)?))).await?
 }
@@ -251,13 +298,21 @@ struct Bound {
 impl Bound {
     async fn bind(config: &Config, open: bool) -> anyhow::Result<Self> {
         let listen = &config.listen;
-        for (name, address) in [("web", listen.web), ("otlp_grpc", listen.otlp_grpc), ("otlp_http", listen.otlp_http)] {
+        for (name, address) in [
+            ("web", listen.web),
+            ("otlp_grpc", listen.otlp_grpc),
+            ("otlp_http", listen.otlp_http),
+        ] {
             if open && !address.ip().is_loopback() {
-                bail!("listen.{name} = {address} is open to others and there are no keys: make one with `driftlead key new --scope admin`, or listen on 127.0.0.1");
+                bail!(
+                    "listen.{name} = {address} is open to others and there are no keys: make one with `driftlead key new --scope admin`, or listen on 127.0.0.1"
+                );
             }
         }
         let bind = async |name: &str, address: SocketAddr| {
-            TcpListener::bind(address).await.with_context(|| format!("listen.{name} = {address} cannot be listened on; port 0 takes a free one"))
+            TcpListener::bind(address)
+                .await
+                .with_context(|| format!("listen.{name} = {address} cannot be listened on; port 0 takes a free one"))
         };
         Ok(Self {
             web: bind("web", listen.web).await?,

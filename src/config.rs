@@ -10,7 +10,6 @@ use serde::Deserialize;
 
 use anyhow::Context;
 use driftlead_alerting::config::{AlertingSettings, ReceiverConfig, SmtpConfig};
-use driftlead_analyzer::AnalyzerConfig;
 use driftlead_store::clickhouse::migrate::Retention;
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::model_settings::{ModelSettings, duration};
@@ -147,7 +146,13 @@ pub struct RetentionConfig {
 
 impl Default for RetentionConfig {
     fn default() -> Self {
-        Self { raw_days: 30, inferences_days: 90, minute_profiles_days: 14, signals_days: 400, errors_days: 30 }
+        Self {
+            raw_days: 30,
+            inferences_days: 90,
+            minute_profiles_days: 14,
+            signals_days: 400,
+            errors_days: 30,
+        }
     }
 }
 
@@ -170,7 +175,9 @@ pub struct QualityConfig {
 
 impl Default for QualityConfig {
     fn default() -> Self {
-        Self { recompute_interval: std::time::Duration::from_secs(300) }
+        Self {
+            recompute_interval: std::time::Duration::from_secs(300),
+        }
     }
 }
 
@@ -220,10 +227,16 @@ impl Config {
         let (mut table, origin) = match path {
             None => (toml::Table::new(), "from the environment".to_owned()),
             Some(path) => {
-                let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+                let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+                    path: path.to_owned(),
+                    source,
+                })?;
                 // Deserialised once from the text as well, because only then errors name line and column.
                 toml::from_str::<Self>(&text).map_err(|error| invalid(path.display(), error))?;
-                (text.parse().map_err(|error| invalid(path.display(), error))?, path.display().to_string())
+                (
+                    text.parse().map_err(|error| invalid(path.display(), error))?,
+                    path.display().to_string(),
+                )
             }
         };
         for (name, value) in environment {
@@ -253,19 +266,13 @@ impl Config {
             rule_paths: self.rules.paths.clone(),
             public_url: self.public_url.clone().unwrap_or_else(|| format!("http://{web}")),
             evaluate_at: self.evaluate_at()?,
-            repeat_interval: self.alerts.repeat_interval.as_deref().map(duration::parse).transpose().map_err(anyhow::Error::msg)?,
-        })
-    }
-
-    /// What the analyzer is told.
-    ///
-    /// # Errors
-    /// As [`Config::alerting_settings`].
-    pub fn analyzer(&self) -> anyhow::Result<AnalyzerConfig> {
-        Ok(AnalyzerConfig {
-            evaluate_at: self.evaluate_at()?,
-            quality_recompute_interval: self.quality.recompute_interval,
-            ..AnalyzerConfig::default()
+            repeat_interval: self
+                .alerts
+                .repeat_interval
+                .as_deref()
+                .map(duration::parse)
+                .transpose()
+                .map_err(anyhow::Error::msg)?,
         })
     }
 
@@ -280,22 +287,33 @@ impl Config {
     }
 
     fn evaluate_at(&self) -> anyhow::Result<Vec<UnixNanos>> {
-        let read = |text: &String| UnixNanos::parse(text).with_context(|| format!("[drift] evaluate_at: {text:?} is not an instant: write RFC 3339, such as 2026-10-05T00:00:00Z"));
+        let read = |text: &String| {
+            UnixNanos::parse(text)
+                .with_context(|| format!("[drift] evaluate_at: {text:?} is not an instant: write RFC 3339, such as 2026-10-05T00:00:00Z"))
+        };
         self.drift.evaluate_at.iter().map(read).collect()
     }
 }
 
 fn invalid(origin: impl std::fmt::Display, error: toml::de::Error) -> ConfigError {
-    ConfigError::Invalid { origin: origin.to_string(), message: error.to_string().trim_end().to_owned() }
+    ConfigError::Invalid {
+        origin: origin.to_string(),
+        message: error.to_string().trim_end().to_owned(),
+    }
 }
 
 /// `LISTEN__WEB` sets `listen.web`. A value that reads as TOML is taken as that, anything else as text. Names
 /// without `__` are not keys (`DRIFTLEAD_URL` and the like belong to tools).
 fn override_key(table: &mut toml::Table, key: &str, value: &str) {
     let Some((section, key)) = key.split_once("__") else { return };
-    let parsed = format!("value = {value}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
+    let parsed = format!("value = {value}")
+        .parse::<toml::Table>()
+        .ok()
+        .and_then(|mut table| table.remove("value"));
     let value = parsed.unwrap_or_else(|| toml::Value::String(value.to_owned()));
-    let section = table.entry(section.to_ascii_lowercase()).or_insert_with(|| toml::Table::new().into());
+    let section = table
+        .entry(section.to_ascii_lowercase())
+        .or_insert_with(|| toml::Table::new().into());
     if let Some(section) = section.as_table_mut() {
         section.insert(key.to_ascii_lowercase(), value);
     }
@@ -309,7 +327,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("driftlead.toml");
         std::fs::write(&path, text).unwrap();
-        Config::load(Some(&path), environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+        Config::load(
+            Some(&path),
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+        )
     }
 
     #[test]
@@ -321,7 +342,10 @@ mod tests {
 
     #[test]
     fn the_environment_wins() {
-        let config = load("[listen]\nweb = \"127.0.0.1:1\"", &[("DRIFTLEAD_LISTEN__WEB", "127.0.0.1:0"), ("DRIFTLEAD_PRIVACY__KEEP_TEXT", "true")]);
+        let config = load(
+            "[listen]\nweb = \"127.0.0.1:1\"",
+            &[("DRIFTLEAD_LISTEN__WEB", "127.0.0.1:0"), ("DRIFTLEAD_PRIVACY__KEEP_TEXT", "true")],
+        );
         let config = config.unwrap();
         assert_eq!(config.listen.web.port(), 0);
         assert!(config.privacy.keep_text);

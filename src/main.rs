@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
     let outcome = match command {
         Command::Serve(arguments) => app::serve(arguments).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(arguments) => demo::run(arguments).await,
-        Command::Gate(arguments) => commands::gate::run(arguments).await,
+        Command::Gate(arguments) => Ok(commands::gate::gate_command(&arguments).await),
         Command::CheckConfig { config } => commands::check_config::run(&config).map(|()| ExitCode::SUCCESS),
         Command::Key(command) => commands::key::run(command).await.map(|()| ExitCode::SUCCESS),
         Command::Engine(arguments) => engine::run(arguments).await.map(|()| ExitCode::SUCCESS),

@@ -22,7 +22,10 @@ impl Keys {
         };
         let key = self.ring.check(secret).await.map_err(|_| KeyRefusal::Unavailable)?;
         match key {
-            Some(key) if key.allows(Scope::Ingest) => Ok(KeyGrant { key_id: key.id.clone(), environments: key.environments.clone() }),
+            Some(key) if key.allows(Scope::Ingest) => Ok(KeyGrant {
+                key_id: key.id.clone(),
+                environments: key.environments.clone(),
+            }),
             Some(_) => Err(KeyRefusal::Scope),
             // Without any keys everybody may send; a key that a client still has does no harm.
             None if self.ring.is_open().await.map_err(|_| KeyRefusal::Unavailable)? => Ok(KeyGrant::default()),

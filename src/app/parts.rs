@@ -36,7 +36,13 @@ impl Database {
     /// # Errors
     /// The engine's library is missing.
     pub fn start(config: &Config, folder: &Folder, now: UnixNanos) -> anyhow::Result<Self> {
-        let first = |kind| EnginePart { kind, state: EngineState::Starting, since: now, restarts: 0, message: None };
+        let first = |kind| EnginePart {
+            kind,
+            state: EngineState::Starting,
+            since: now,
+            restarts: 0,
+            message: None,
+        };
         if let Some(server) = &config.clickhouse {
             let clickhouse = ClickHouse::connect(&ClickHouseConfig {
                 url: server.url.clone(),
@@ -54,15 +60,15 @@ impl Database {
             ..EngineConfig::new(folder.file("engine"), std::env::current_exe()?)
         })?;
         let (sender, status) = watch::channel(first(EngineKind::Embedded));
-        tokio::spawn(watch_engine(supervisor.status(), sender));
+        tokio::spawn(watch_engine(supervisor.watch(), sender));
         Ok(Self::Embedded { supervisor, status })
     }
 
     /// The handle.
-    pub fn clickhouse(&self) -> &ClickHouse {
+    pub fn clickhouse(&self) -> ClickHouse {
         match self {
             Self::Embedded { supervisor, .. } => supervisor.clickhouse(),
-            Self::Server { clickhouse, .. } => clickhouse,
+            Self::Server { clickhouse, .. } => clickhouse.clone(),
         }
     }
 
@@ -150,9 +156,19 @@ impl Sources {
         let drained = self.drain.get();
         let collected = self.collector.counts();
         let backlog = self.log.status().backlog_bytes;
-        let records = collected.services.values().map(|service| service.records()).sum();
-        let refused = collected.requests_refused.iter().map(|(reason, count)| Refused { reason: (*reason).to_owned(), count: *count });
-        let cut = drained.cut.iter().map(|(reason, count)| Refused { reason: (*reason).to_owned(), count: *count });
+        let records = collected
+            .services
+            .values()
+            .map(|service| service.log_records + service.spans + service.data_points)
+            .sum();
+        let refused = collected.requests_refused.iter().map(|(reason, count)| Refused {
+            reason: (*reason).to_owned(),
+            count: *count,
+        });
+        let cut = drained.cut.iter().map(|(reason, count)| Refused {
+            reason: (*reason).to_owned(),
+            count: *count,
+        });
         Parts {
             started_at: self.started_at,
             listen: self.listen.clone(),
@@ -163,7 +179,11 @@ impl Sources {
                 rows: drained.rows.values().sum(),
             },
             engine: self.database.borrow().clone(),
-            collector: CollectorPart { requests: collected.requests_accepted, records, refused: refused.chain(cut).collect() },
+            collector: CollectorPart {
+                requests: collected.requests_accepted,
+                records,
+                refused: refused.chain(cut).collect(),
+            },
         }
     }
 }

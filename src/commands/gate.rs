@@ -157,7 +157,9 @@ impl Server {
         let mut failed_polls = 0;
         loop {
             let state = match self.ask::<Replay>(self.client.get(address.clone())).await {
-                Ok(Replay { verdict: Some(verdict), .. }) => return Ok(verdict),
+                Ok(Replay {
+                    verdict: Some(verdict), ..
+                }) => return Ok(verdict),
                 Ok(replay) if replay.state == "skipped" => {
                     bail!("the replay was skipped: {}", replay.reason.unwrap_or_default())
                 }
@@ -208,7 +210,11 @@ fn problem(status: StatusCode, body: &[u8]) -> String {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => " (give a key with the scope operate by --key or DRIFTLEAD_KEY)",
         _ => "",
     };
-    format!("the server answered {status}{hint}{}{}", if detail.is_some() { ": " } else { "" }, detail.unwrap_or_default())
+    format!(
+        "the server answered {status}{hint}{}{}",
+        if detail.is_some() { ": " } else { "" },
+        detail.unwrap_or_default()
+    )
 }
 
 #[cfg(test)]
@@ -236,7 +242,10 @@ mod tests {
             async move { (StatusCode::from_u16(status).unwrap(), Json(body)) }
         };
         let app = Router::new()
-            .route("/api/v1/models/m%2F1/replays", post(|| async { (StatusCode::ACCEPTED, Json(json!({"replay": "rpl_1"}))) }))
+            .route(
+                "/api/v1/models/m%2F1/replays",
+                post(|| async { (StatusCode::ACCEPTED, Json(json!({"replay": "rpl_1"}))) }),
+            )
             .route("/api/v1/models/m%2F1/replays/rpl_1", get(poll));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -263,7 +272,11 @@ mod tests {
             let queued = (200, json!({"state": "queued", "reason": null, "verdict": null}));
             let restarting = (503, json!({"detail": "restarting"}));
             let done = (200, json!({"state": "done", "reason": null, "verdict": verdict(outcome)}));
-            let asked = Server::new(&arguments(server(vec![queued, restarting, done]).await)).unwrap().verdict().await.unwrap();
+            let asked = Server::new(&arguments(server(vec![queued, restarting, done]).await))
+                .unwrap()
+                .verdict()
+                .await
+                .unwrap();
             assert_eq!(asked.verdict.exit_code(), code);
         }
     }
@@ -274,8 +287,14 @@ mod tests {
         let skipped = json!({"state": "skipped", "reason": "the model declares no runner", "verdict": null});
         let queued = json!({"state": "queued", "reason": null, "verdict": null});
         for (address, reason) in [
-            (server(vec![(200, skipped)]).await, "the replay was skipped: the model declares no runner"),
-            (server(vec![(200, queued)]).await, "there is no verdict after 1 s: the state of replay rpl_1 is queued"),
+            (
+                server(vec![(200, skipped)]).await,
+                "the replay was skipped: the model declares no runner",
+            ),
+            (
+                server(vec![(200, queued)]).await,
+                "there is no verdict after 1 s: the state of replay rpl_1 is queued",
+            ),
             ("http://127.0.0.1:9".to_owned(), "the server at http://127.0.0.1:9 does not answer"),
             ("nowhere".to_owned(), "\"nowhere\" is not an address"),
         ] {
@@ -301,9 +320,19 @@ mod tests {
             "fail: m 1.1 against 1.0, 100 examples\n  - why\n1 example lost, 0 gained\n  lost   e<1>: expected 1, was 1, is 0\n"
         );
         let junit = report::junit(&verdict);
-        assert!(junit.contains(r#"<testsuite name="driftlead gate m 1.1" tests="2" failures="2" errors="0">"#), "{junit}");
-        assert!(junit.contains(r#"<testcase classname="m 1.1" name="example e&lt;1&gt;"><failure message="expected 1, was 1, is 0"/>"#), "{junit}");
-        let unsure = Verdict { verdict: Outcome::Inconclusive, flips: Vec::new(), ..verdict };
+        assert!(
+            junit.contains(r#"<testsuite name="driftlead gate m 1.1" tests="2" failures="2" errors="0">"#),
+            "{junit}"
+        );
+        assert!(
+            junit.contains(r#"<testcase classname="m 1.1" name="example e&lt;1&gt;"><failure message="expected 1, was 1, is 0"/>"#),
+            "{junit}"
+        );
+        let unsure = Verdict {
+            verdict: Outcome::Inconclusive,
+            flips: Vec::new(),
+            ..verdict
+        };
         let junit = report::junit(&unsure);
         assert!(junit.contains(r#"tests="1" failures="0" errors="1""#), "{junit}");
         assert!(junit.contains(r#"<error type="inconclusive" message="why"/>"#), "{junit}");

@@ -52,7 +52,10 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
     let folder = Folder::new(arguments.data.clone())?;
     let census = arguments.census.clone().map_or_else(census_folder, Ok)?;
     let seed = arguments.seed;
-    let people = Arc::new(People::cast(tokio::task::spawn_blocking(move || census::read(&census)).await??, seed));
+    let people = Arc::new(People::cast(
+        tokio::task::spawn_blocking(move || census::read(&census)).await??,
+        seed,
+    ));
     let registry = Registry::new(folder.path().join("models").join(telemetry::MODEL));
     announce_plan(terminal, &people, seed, folder.path());
 
@@ -91,7 +94,10 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
     let outcome = match played {
         Ok(summary) => conclude(&story, &summary, &mail, arguments.summary.as_deref())?,
         Err(error) => {
-            terminal.line(format!("\nThe loop did not close: {error:#}. The server's own words are in {}/server.log.", folder.path().display()));
+            terminal.line(format!(
+                "\nThe loop did not close: {error:#}. The server's own words are in {}/server.log.",
+                folder.path().display()
+            ));
             folder.keep();
             ExitCode::FAILURE
         }
@@ -110,9 +116,17 @@ async fn play(story: &mut Story) -> anyhow::Result<Summary> {
     let terminal = story.terminal;
     story.announce_first_version().await?;
     story.backfill().await?;
-    let milestones = Milestones { backfilled_at: Clock::System.now() };
+    let milestones = Milestones {
+        backfilled_at: Clock::System.now(),
+    };
     let live = story.go_live()?;
-    terminal.step("service", format!("is live at {} requests a second; 2018 is drawn again under new ids", service::LIVE_REQUESTS_PER_SECOND));
+    terminal.step(
+        "service",
+        format!(
+            "is live at {} requests a second; 2018 is drawn again under new ids",
+            service::LIVE_REQUESTS_PER_SECOND
+        ),
+    );
 
     let request = story.retraining_requested().await?;
     story.ship_bad_version(&request).await?;
@@ -124,7 +138,9 @@ async fn play(story: &mut Story) -> anyhow::Result<Summary> {
 
     let mut summary = readback::summarise(story, &milestones).await?;
     for (version, drift) in [("1.2", good), ("1.0", first)] {
-        summary.largest_shift.extend(readback::largest_shift(&drift).map(|shift| (version.to_owned(), shift)));
+        summary
+            .largest_shift
+            .extend(readback::largest_shift(&drift).map(|shift| (version.to_owned(), shift)));
     }
     summary.wall_seconds = terminal.seconds();
     Ok(summary)
@@ -156,11 +172,27 @@ fn conclude(story: &Story, summary: &Summary, mail: &smtp_sink::SmtpSink, path: 
         summary.records_doubled
     ));
     terminal.line(format!("drifted: {}", summary.drifted_features.join(", ")));
-    terminal.line(format!("largest shift: {}", readback::by_version(&summary.largest_shift, |shift| format!("{} {:.4} (n {})", shift.feature, shift.value, shift.n))));
-    terminal.line(format!("F1 by labels: {}", readback::by_version(&summary.f1, |f1| f1.map_or("–".to_owned(), |f1| format!("{f1:.3}")))));
-    terminal.line(format!("F1 held out: {}", readback::by_version(&summary.heldout_f1, |f1| format!("{f1:.3}"))));
+    terminal.line(format!(
+        "largest shift: {}",
+        readback::by_version(&summary.largest_shift, |shift| format!(
+            "{} {:.4} (n {})",
+            shift.feature, shift.value, shift.n
+        ))
+    ));
+    terminal.line(format!(
+        "F1 by labels: {}",
+        readback::by_version(&summary.f1, |f1| f1.map_or("–".to_owned(), |f1| format!("{f1:.3}")))
+    ));
+    terminal.line(format!(
+        "F1 held out: {}",
+        readback::by_version(&summary.heldout_f1, |f1| format!("{f1:.3}"))
+    ));
     terminal.line(format!("gate: {}", readback::by_version(&summary.gate, Clone::clone)));
-    terminal.line(format!("alerts received: {} by webhook, {} by mail", story.systems.alerts().len(), mail.mails().len()));
+    terminal.line(format!(
+        "alerts received: {} by webhook, {} by mail",
+        story.systems.alerts().len(),
+        mail.mails().len()
+    ));
     if let Some(path) = path {
         std::fs::write(path, serde_json::to_vec_pretty(summary)?).with_context(|| format!("cannot write {}", path.display()))?;
     }
@@ -184,7 +216,10 @@ impl Folder {
         let temporary = given.is_none();
         let path = given.unwrap_or_else(|| std::env::temp_dir().join(format!("driftlead-demo-{}", uuid::Uuid::now_v7().simple())));
         std::fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
-        Ok(Self { path: path.canonicalize()?, temporary: temporary.into() })
+        Ok(Self {
+            path: path.canonicalize()?,
+            temporary: temporary.into(),
+        })
     }
 
     fn path(&self) -> &Path {
@@ -207,14 +242,21 @@ impl Drop for Folder {
 
 fn census_folder() -> anyhow::Result<PathBuf> {
     let executable = std::env::current_exe()?;
-    let target = executable.parent().and_then(Path::parent).context("the executable lies in no folder")?;
+    let target = executable
+        .parent()
+        .and_then(Path::parent)
+        .context("the executable lies in no folder")?;
     Ok(target.join(CENSUS_FOLDER))
 }
 
 /// The usual port where it is free, else any.
 fn free_address(port: u16) -> SocketAddr {
     let address = SocketAddr::from(([127, 0, 0, 1], port));
-    if TcpListener::bind(address).is_ok() { address } else { free_port_address() }
+    if TcpListener::bind(address).is_ok() {
+        address
+    } else {
+        free_port_address()
+    }
 }
 
 fn free_port_address() -> SocketAddr {

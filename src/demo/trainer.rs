@@ -210,7 +210,11 @@ impl Network {
         device: &Device,
     ) -> Result<(), TrainError> {
         let width = self.config.inputs();
-        let variables = self.layers.iter().flat_map(|(weight, bias)| [weight.clone(), bias.clone()]).collect();
+        let variables = self
+            .layers
+            .iter()
+            .flat_map(|(weight, bias)| [weight.clone(), bias.clone()])
+            .collect();
         let parameters = ParamsAdamW {
             lr: schedule.learning_rate,
             weight_decay: WEIGHT_DECAY,
@@ -223,7 +227,11 @@ impl Network {
         for _ in 0..schedule.epochs {
             order.shuffle(random);
             for rows in order.chunks(BATCH_ROWS) {
-                let batch: Vec<f32> = rows.iter().flat_map(|&row| &inputs[row * width..(row + 1) * width]).copied().collect();
+                let batch: Vec<f32> = rows
+                    .iter()
+                    .flat_map(|&row| &inputs[row * width..(row + 1) * width])
+                    .copied()
+                    .collect();
                 let truth: Vec<u32> = rows.iter().map(|&row| classes[row]).collect();
                 let batch = Tensor::from_vec(batch, (rows.len(), width), device)?;
                 let truth = Tensor::from_vec(truth, rows.len(), device)?;

@@ -9,7 +9,10 @@ const MAX_NAMED_FLIPS: usize = 20;
 
 /// For a terminal.
 pub(super) fn text(verdict: &Verdict) -> String {
-    let against = verdict.baseline_version.as_ref().map_or_else(String::new, |baseline| format!(" against {baseline}"));
+    let against = verdict
+        .baseline_version
+        .as_ref()
+        .map_or_else(String::new, |baseline| format!(" against {baseline}"));
     let examples = verdict.details["measured"]["examples"].as_u64().unwrap_or_default();
     let mut text = format!(
         "{}: {} {}{against}, {examples} examples\n",

@@ -52,6 +52,14 @@ impl ClickHouse {
             .await
     }
 
+    /// Asks whether the database answers.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn ping(&self) -> Result<(), TelemetryError> {
+        self.unscoped.query("SELECT 1").fetch_one::<u8>().await.map(|_| ())
+    }
+
     /// The database that holds everything.
     pub fn database(&self) -> &str {
         &self.database
