@@ -15,12 +15,13 @@ use anyhow::{Context, bail};
 use driftlead_alerting::RuleSet;
 use driftlead_alerting::commands::Commands;
 use driftlead_alerting::config::AlertingConfig;
+use driftlead_analyzer::References;
 use driftlead_analyzer::control::ControlConfig;
 use driftlead_collector::{CollectorConfig, CollectorStatus, Decoder, DecoderConfig, Listeners, RedactConfig};
 use driftlead_store::clickhouse::engine::{EngineConfig, Supervisor};
 use driftlead_store::clickhouse::migrate::{self, MigrateError, Retention};
 use driftlead_store::clickhouse::{ClickHouse, ClickHouseConfig};
-use driftlead_store::clock::{Clock, UnixNanos};
+use driftlead_store::clock::Clock;
 use driftlead_store::drain::{self, Decode, DrainConfig};
 use driftlead_store::index::{self, ErrorIndex, IndexConfig};
 use driftlead_store::state::State;
@@ -89,6 +90,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         log: log.clone(),
         clickhouse: clickhouse.clone(),
         index: index.clone(),
+        references: References::new(clickhouse.clone(), state.clone(), config.models.clone()),
         state: state.clone(),
         commands,
         models: Arc::new(config.models.clone()),
@@ -197,7 +199,6 @@ impl Tables {
                     .context("the drain")
             });
         }
-        #[cfg(any())]
         {
             let (clickhouse, state, clock, token) = (self.clickhouse.clone(), self.state.clone(), self.clock.clone(), token.clone());
             let (config, models, sender) = (self.config.analyzer()?, models.clone(), sender.clone());

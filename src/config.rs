@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use anyhow::Context;
 use driftlead_alerting::config::{AlertingSettings, ReceiverConfig, SmtpConfig};
+use driftlead_analyzer::AnalyzerConfig;
 use driftlead_store::clickhouse::migrate::Retention;
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::model_settings::{ModelSettings, duration};
@@ -273,6 +274,18 @@ impl Config {
                 .map(duration::parse)
                 .transpose()
                 .map_err(anyhow::Error::msg)?,
+        })
+    }
+
+    /// What the analyzer is told.
+    ///
+    /// # Errors
+    /// As [`Config::alerting_settings`].
+    pub fn analyzer(&self) -> anyhow::Result<AnalyzerConfig> {
+        Ok(AnalyzerConfig {
+            evaluate_at: self.evaluate_at()?,
+            quality_interval: self.quality.recompute_interval,
+            ..AnalyzerConfig::default()
         })
     }
 

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use driftlead_store::clock::{Clock, UnixNanos};
+use driftlead_store::clock::Clock;
 
 use crate::cli::DemoArguments;
 use classifier::Registry;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use driftlead_alerting::commands::Commands;
+use driftlead_analyzer::References;
 use driftlead_store::clickhouse::ClickHouse;
 use driftlead_store::clock::Clock;
 use driftlead_store::index::ErrorIndex;
@@ -24,6 +25,8 @@ pub struct WebState {
     pub clickhouse: ClickHouse,
     /// Errors.
     pub index: ErrorIndex,
+    /// What windows are compared with.
+    pub references: References,
     /// What was decided.
     pub state: State,
     /// Alerts and actions.

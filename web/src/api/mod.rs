@@ -6,13 +6,16 @@ pub mod alerts;
 pub mod charts;
 pub mod control;
 pub mod deployments;
+pub mod drift;
 pub mod endpoint;
+pub mod inferences;
 pub mod live;
 pub mod metrics;
 pub mod models;
 pub mod openapi;
 pub mod outcomes;
 pub mod parameters;
+pub mod references;
 pub mod search;
 pub mod session;
 pub mod signals;
@@ -33,6 +36,9 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         signals::endpoints(),
         timeline::endpoints(),
         deployments::endpoints(),
+        references::endpoints(),
+        drift::endpoints(),
+        inferences::endpoints(),
         control::endpoints(),
         outcomes::endpoints(),
         alerts::endpoints(),
