@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS inferences
 ENGINE = CoalescingMergeTree
 PARTITION BY toDate(key_hour)
 ORDER BY (model, key_hour, request_id)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS outcomes
 (
@@ -65,7 +65,7 @@ CREATE TABLE IF NOT EXISTS outcomes
 )
 ENGINE = ReplacingMergeTree(received_time)
 ORDER BY (model, request_id, kind, id)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- A minute is computed as a whole: first its rows of buckets_10s or profiles_minute, then its row here.
 -- Readers take FINAL and count a row only where its generation is not below the one that this table holds

@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS version_sightings
 )
 ENGINE = AggregatingMergeTree
 ORDER BY (model, version, environment, arm)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS version_sightings_feed TO version_sightings AS
 SELECT

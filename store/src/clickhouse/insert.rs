@@ -87,7 +87,6 @@ async fn insert<Record: Sync, R: RowWrite>(
             .insert::<R>(table)
             .await?
             .with_setting("insert_deduplication_token", format!("{token}/{table}"))
-            .with_setting("fsync_after_insert", "1")
             .with_setting("max_insert_block_size", MAX_BLOCK_ROWS)
             .with_setting("min_insert_block_size_rows", MAX_BLOCK_ROWS)
             .with_setting("min_insert_block_size_bytes", "0");
