@@ -1,6 +1,8 @@
 //! Requests that no exporter should send, and those at the edges of what one may: each gets the class of
 //! answer that the specification names, and the collector goes on.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 mod support;
 
 use driftlead_collector::limits::{MAX_RECORDS_PER_REQUEST, MAX_REQUEST_BYTES};

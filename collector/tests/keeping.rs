@@ -1,5 +1,7 @@
 //! What is acknowledged is in the log, once, and as it should be.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 mod support;
 
 use std::time::Duration;

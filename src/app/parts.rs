@@ -44,6 +44,9 @@ impl Database {
             message: None,
         };
         if let Some(server) = &config.clickhouse {
+            if server.cluster.is_some() {
+                anyhow::bail!("[clickhouse] cluster: tables on a cluster are not made yet; leave it out to use one server");
+            }
             let clickhouse = ClickHouse::connect(&ClickHouseConfig {
                 url: server.url.clone(),
                 user: server.user.clone(),

@@ -346,7 +346,7 @@ impl Story {
 }
 
 fn example(person: &Person) -> Value {
-    json!({"id": format!("person-{}", person.id), "input": features(person), "expected": label(person.employed)})
+    json!({"id": format!("person-{}", person.id), "features": features(person), "label": label(person.employed)})
 }
 
 fn csv(people: &[Person]) -> String {

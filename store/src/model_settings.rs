@@ -157,7 +157,7 @@ pub mod duration {
     pub fn format(duration: Duration) -> String {
         let millis = duration.as_millis();
         for (unit, length) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-            if millis % length == 0 && (millis > 0 || unit == "s") {
+            if millis.is_multiple_of(length) && (millis > 0 || unit == "s") {
                 return format!("{}{unit}", millis / length);
             }
         }

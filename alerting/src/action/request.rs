@@ -264,12 +264,15 @@ fn refuse_repetition(
 ) -> Result<(), Refusal> {
     let Some(last) = past.first() else { return Ok(()) };
     let ended = last.finished_at.unwrap_or(last.updated_at);
-    let settled = match (kind, last.state) {
-        (_, ActionState::Dismissed) => true,
-        (ActionKind::Rollback, ActionState::Confirmed | ActionState::Unobserved | ActionState::Overdue) => true,
-        (ActionKind::Retrain, ActionState::Done) => true,
-        _ => false,
-    };
+    let settled = matches!(
+        (kind, last.state),
+        (_, ActionState::Dismissed)
+            | (
+                ActionKind::Rollback,
+                ActionState::Confirmed | ActionState::Unobserved | ActionState::Overdue
+            )
+            | (ActionKind::Retrain, ActionState::Done)
+    );
     if settled && ended >= firing_since {
         return Err(Refusal::AlreadyTried {
             action: last.id.clone(),

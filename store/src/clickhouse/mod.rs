@@ -52,6 +52,11 @@ impl ClickHouse {
             .await
     }
 
+    /// Name of the cluster, where one was given.
+    pub fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
+    }
+
     /// Asks whether the database answers.
     ///
     /// # Errors

@@ -18,8 +18,6 @@ pub mod code {
     pub const TOO_MANY_SIMULTANEOUS_QUERIES: u32 = 202;
     /// The body is larger than the bound.
     pub const QUERY_IS_TOO_LARGE: u32 = 167;
-    /// The answer is larger than the bound.
-    pub const TOO_MANY_BYTES: u32 = 307;
     /// The password is missing.
     pub const REQUIRED_PASSWORD: u32 = 194;
     /// The password is wrong.

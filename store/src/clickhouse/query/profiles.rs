@@ -156,7 +156,11 @@ struct CategoryRow {
 /// A query failed.
 pub async fn read_profiles(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> Result<BTreeMap<(i64, String), Profile>, Error> {
     let numbers: Vec<NumbersRow> = bind_query(clickhouse, &numbers_sql(), query).fetch_all().await?;
-    let categories: Vec<CategoryRow> = bind_query(clickhouse, &categories_sql(), query).fetch_all().await?;
+    let categories: Vec<CategoryRow> = bind_query(clickhouse, &categories_sql(), query)
+        .with_setting("max_rows_to_group_by", MAX_GROUPS.to_string())
+        .with_setting("group_by_overflow_mode", "any")
+        .fetch_all()
+        .await?;
     Ok(assemble(numbers, categories))
 }
 
@@ -247,8 +251,7 @@ fn categories_sql() -> String {
          FROM (SELECT block, version, feature, values, value_counts FROM {rows}) \
          ARRAY JOIN values AS value, value_counts AS value_n \
          GROUP BY block, version, feature, value \
-         ORDER BY block, version, feature, n DESC, value LIMIT {MAX_CATEGORIES} BY block, version, feature \
-         SETTINGS max_rows_to_group_by = {MAX_GROUPS}, group_by_overflow_mode = 'any'"
+         ORDER BY block, version, feature, n DESC, value LIMIT {MAX_CATEGORIES} BY block, version, feature"
     )
 }
 
