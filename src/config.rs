@@ -285,7 +285,6 @@ impl Config {
         Ok(AnalyzerConfig {
             evaluate_at: self.evaluate_at()?,
             quality_interval: self.quality.recompute_interval,
-            ..AnalyzerConfig::default()
         })
     }
 

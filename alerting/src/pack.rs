@@ -380,7 +380,7 @@ mod tests {
         check(&[empty.path().into()], "no .toml file");
         let path = empty.path().join("a.toml");
         std::fs::write(&path, "include = [\"other\"]").unwrap();
-        check(&[path.clone()], "no pack \"other\"");
+        check(std::slice::from_ref(&path), "no pack \"other\"");
         std::fs::write(&path, MINE).unwrap();
         std::fs::write(empty.path().join("b.toml"), MINE).unwrap();
         check(&[empty.path().into()], "another file has a rule of this name");

@@ -57,6 +57,7 @@ pub struct DriftReport {
     /// Inferences or rows of the reference.
     pub reference_n: u64,
     /// By feature, the one that moved most first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<FeatureReport>,
 }
 

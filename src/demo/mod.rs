@@ -188,11 +188,12 @@ fn conclude(story: &Story, summary: &Summary, mail: &smtp_sink::SmtpSink, path: 
         readback::by_version(&summary.heldout_f1, |f1| format!("{f1:.3}"))
     ));
     terminal.line(format!("gate: {}", readback::by_version(&summary.gate, Clone::clone)));
-    terminal.line(format!(
-        "alerts received: {} by webhook, {} by mail",
-        story.systems.alerts().len(),
-        mail.mails().len()
-    ));
+    for alert in story.systems.alerts() {
+        terminal.line(format!("webhook: {} {}", alert.kind, alert.rule));
+    }
+    for mail in mail.mails() {
+        terminal.line(format!("mail to {}: {}", mail.recipients.join(", "), mail.subject));
+    }
     if let Some(path) = path {
         std::fs::write(path, serde_json::to_vec_pretty(summary)?).with_context(|| format!("cannot write {}", path.display()))?;
     }

@@ -71,11 +71,6 @@ impl Server {
         Ok(Self { child, addresses })
     }
 
-    /// The server's process id.
-    pub fn process_id(&self) -> Option<u32> {
-        self.child.id()
-    }
-
     /// Asks the server to end, as Ctrl-C does, and waits for it.
     ///
     /// # Errors

@@ -91,6 +91,7 @@ pub fn backfill_year(
 ///
 /// # Errors
 /// A version cannot be loaded, or the collector does not take the reports.
+#[expect(clippy::too_many_arguments, reason = "what a service is wired to")]
 pub fn serve_live(
     voice: &Voice,
     registry: &Registry,

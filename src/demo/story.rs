@@ -322,10 +322,11 @@ impl Story {
         let path = format!("/models/{MODEL}/drift");
         let mut query = vec![("environment", ENVIRONMENT), ("version", version)];
         query.extend(reference.map(|reference| ("reference", reference)));
-        let (from, to) = (self.end.to_string(), self.end.plus_seconds(YEAR_SECONDS).to_string());
-        if reference.is_some() {
-            query.extend([("from", from.as_str()), ("to", to.as_str())]);
-        }
+        // A training reference is compared with what was served live, the pinned one with the last day of the back-fill.
+        let day = if reference.is_some() { 0 } else { -1 };
+        let from = self.end.plus_seconds(day * YEAR_SECONDS).to_string();
+        let to = self.end.plus_seconds((day + 1) * YEAR_SECONDS).to_string();
+        query.extend([("from", from.as_str()), ("to", to.as_str())]);
         self.eventually(&format!("the drift of {version} over {n} inferences"), async || {
             let drift: Value = self.api.get(&path, &query).await.ok()?;
             (drift["n"].as_u64()? >= n).then_some(drift)

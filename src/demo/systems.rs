@@ -31,8 +31,6 @@ pub struct ReceivedAlert {
     pub rule: String,
     /// `alert.firing` or `alert.resolved`.
     pub kind: String,
-    /// When it came.
-    pub at: std::time::Instant,
 }
 
 /// The running systems.
@@ -147,7 +145,6 @@ async fn receive_alert(State(shared): State<Arc<Shared>>, headers: HeaderMap, Js
         let alert = ReceivedAlert {
             rule: text(&message["data"]["rule"]),
             kind: text(&message["type"]),
-            at: std::time::Instant::now(),
         };
         shared.alerts.lock().unwrap_or_else(PoisonError::into_inner).push(alert);
     }

@@ -156,11 +156,6 @@ impl Product {
         self.folder.path().join("data")
     }
 
-    /// The folder that holds configuration, data and log.
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
     /// What the product has said so far.
     pub fn log_text(&self) -> String {
         std::fs::read_to_string(self.log_path()).unwrap_or_default()

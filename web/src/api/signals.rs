@@ -115,8 +115,11 @@ pub async fn list(
     }))
 }
 
+/// Name, window in seconds, environment, version, segment, subject.
+type SeriesKey = (String, u32, String, String, String, String);
+
 fn by_series(points: Vec<Signal>) -> Vec<Series> {
-    let mut series: BTreeMap<(String, u32, String, String, String, String), Vec<Point>> = BTreeMap::new();
+    let mut series: BTreeMap<SeriesKey, Vec<Point>> = BTreeMap::new();
     for signal in points {
         let point = Point {
             end: signal.window_end,
