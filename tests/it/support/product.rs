@@ -46,6 +46,8 @@ pub fn target_folder() -> PathBuf {
 impl Product {
     /// Starts with the defaults and what `configuration` (TOML) says beside `[listen]`.
     pub async fn start(configuration: &str) -> Self {
+        // Fails when a test before installed it, which is as good.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().expect("a temporary folder");
         let listen = "[listen]\nweb = \"127.0.0.1:0\"\notlp_grpc = \"127.0.0.1:0\"\notlp_http = \"127.0.0.1:0\"\n";
         std::fs::write(folder.path().join("driftlead.toml"), format!("{configuration}\n{listen}")).expect("the configuration is written");
