@@ -11,6 +11,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::Mutex;
 
+use crate::support::engine::StandaloneEngine;
 use crate::support::eventually;
 use crate::support::otlp::{inference, logs_request, now_ns, number, post_logs};
 use crate::support::product::{Product, engine_is_there, signal};
@@ -97,7 +98,7 @@ impl Load {
     }
 }
 
-async fn assert_stored_once(product: &Product, acknowledged: &HashSet<String>) {
+async fn assert_stored_once(mut product: Product, acknowledged: HashSet<String>) {
     eventually("everything acknowledged is stored", async || {
         let page = product.get(&format!("/models/{MODEL}/inferences?limit=1")).await?;
         (page["total"].as_u64()? >= acknowledged.len() as u64).then_some(())
@@ -111,6 +112,15 @@ async fn assert_stored_once(product: &Product, acknowledged: &HashSet<String>) {
         "lost {lost:?}, doubled {doubled:?} of {}",
         acknowledged.len()
     );
+    eventually("the log is drained", async || {
+        product.get("/status").await.filter(|status| status["drain"]["backlog_bytes"] == 0)
+    })
+    .await;
+    product.stop().await;
+    let engine = StandaloneEngine::start_on(&product.data().join("engine"));
+    let raw = "SELECT count(), uniqExact(LogAttributes['ml.request.id']) FROM otel_logs";
+    let (rows, ids): (u64, u64) = engine.connect().writer().query(raw).fetch_one().await.unwrap();
+    assert_eq!((rows, ids), (stored.len() as u64, stored.len() as u64), "raw log records and their ids");
     println!("{} acknowledged, {} stored, 0 lost, 0 doubled", acknowledged.len(), stored.len());
 }
 
@@ -129,7 +139,7 @@ async fn the_whole_product_is_killed_under_load() {
         load.moved_to(&product).await;
     }
     let acknowledged = load.stop().await;
-    assert_stored_once(&product, &acknowledged).await;
+    assert_stored_once(product, acknowledged).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -150,5 +160,5 @@ async fn the_engine_is_killed_under_load() {
         .await;
     }
     let acknowledged = load.stop().await;
-    assert_stored_once(&product, &acknowledged).await;
+    assert_stored_once(product, acknowledged).await;
 }

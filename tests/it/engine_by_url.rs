@@ -1,50 +1,9 @@
 //! The product against a ClickHouse that somebody else started: the same code path as with its own engine.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-
+use crate::support::engine::StandaloneEngine;
 use crate::support::eventually;
 use crate::support::otlp::{inference, logs_request, now_ns, post_logs};
 use crate::support::product::{Product, engine_is_there};
-
-/// An engine of its own, as an operator could run it.
-struct StandaloneEngine {
-    child: Child,
-    url: String,
-    _folder: tempfile::TempDir,
-}
-
-const PASSWORD: &str = "a password of the test";
-
-impl StandaloneEngine {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_driftlead"))
-            .args(["engine", "--standalone", "--directory"])
-            .arg(folder.path())
-            .env("DRIFTLEAD_ENGINE__PASSWORD", PASSWORD)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let url = format!("http://{}", ready["address"].as_str().unwrap());
-        Self {
-            child,
-            url,
-            _folder: folder,
-        }
-    }
-}
-
-impl Drop for StandaloneEngine {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 #[tokio::test]
 async fn a_server_given_by_url_is_used_like_the_embedded_engine() {
@@ -52,7 +11,7 @@ async fn a_server_given_by_url_is_used_like_the_embedded_engine() {
         return;
     }
     let engine = StandaloneEngine::start();
-    let product = Product::start(&format!("[clickhouse]\nurl = \"{}\"\npassword = \"{PASSWORD}\"\n", engine.url)).await;
+    let product = Product::start(&engine.configuration()).await;
     let request = logs_request(
         (0..20)
             .map(|i| inference("elsewhere", "1", &format!("u{i}"), now_ns(), vec![]))

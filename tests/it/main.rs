@@ -3,6 +3,9 @@
 
 mod support;
 
+mod bad_input;
 mod chaos;
 mod engine_by_url;
+mod insert_again;
 mod pipeline;
+mod python_example;

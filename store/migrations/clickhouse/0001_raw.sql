@@ -1,5 +1,6 @@
 -- Raw telemetry, in the layout of the OpenTelemetry Collector's ClickHouse exporter, so that other tools read it unmodified.
--- Differences: metrics keep DateTime64(9), because seconds collapse points; a deduplication window, because inserts are repeated.
+-- Differences: metrics keep DateTime64(9), because seconds collapse points; a deduplication window, because inserts are repeated;
+-- DriftleadBatch, which tells whether a repeated insert is there.
 
 CREATE TABLE IF NOT EXISTS otel_logs
 (
@@ -19,6 +20,7 @@ CREATE TABLE IF NOT EXISTS otel_logs
     ScopeAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     LogAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     EventName String CODEC(ZSTD(1)),
+    DriftleadBatch UInt64 CODEC(ZSTD(1)),
     `__otel_materialized_k8s.cluster.name` LowCardinality(String) MATERIALIZED ResourceAttributes['k8s.cluster.name'] CODEC(ZSTD(1)),
     `__otel_materialized_k8s.container.name` LowCardinality(String) MATERIALIZED ResourceAttributes['k8s.container.name'] CODEC(ZSTD(1)),
     `__otel_materialized_k8s.deployment.name` LowCardinality(String) MATERIALIZED ResourceAttributes['k8s.deployment.name'] CODEC(ZSTD(1)),
@@ -59,6 +61,7 @@ CREATE TABLE IF NOT EXISTS otel_traces
     StatusMessage String CODEC(ZSTD(1)),
     Events Nested(Timestamp DateTime64(9), Name LowCardinality(String), Attributes Map(LowCardinality(String), String)) CODEC(ZSTD(1)),
     Links Nested(TraceId String, SpanId String, TraceState String, Attributes Map(LowCardinality(String), String)) CODEC(ZSTD(1)),
+    DriftleadBatch UInt64 CODEC(ZSTD(1)),
     INDEX idx_trace_id TraceId TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX idx_res_attr_key mapKeys(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
     INDEX idx_res_attr_value mapValues(ResourceAttributes) TYPE bloom_filter(0.01) GRANULARITY 1,
@@ -106,6 +109,7 @@ CREATE TABLE IF NOT EXISTS otel_metrics_gauge
     StartTimeUnix DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     TimeUnix DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     Flags UInt32 CODEC(ZSTD(1)),
+    DriftleadBatch UInt64 CODEC(ZSTD(1)),
     Value Float64 CODEC(ZSTD(1)),
     Exemplars Nested(FilteredAttributes Map(LowCardinality(String), String), TimeUnix DateTime64(9), Value Float64, SpanId String, TraceId String) CODEC(ZSTD(1))
 )
@@ -131,6 +135,7 @@ CREATE TABLE IF NOT EXISTS otel_metrics_sum
     StartTimeUnix DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     TimeUnix DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     Flags UInt32 CODEC(ZSTD(1)),
+    DriftleadBatch UInt64 CODEC(ZSTD(1)),
     Value Float64 CODEC(ZSTD(1)),
     AggregationTemporality Int32 CODEC(ZSTD(1)),
     IsMonotonic Bool CODEC(Delta, ZSTD(1)),
@@ -158,6 +163,7 @@ CREATE TABLE IF NOT EXISTS otel_metrics_histogram
     StartTimeUnix DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     TimeUnix DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     Flags UInt32 CODEC(ZSTD(1)),
+    DriftleadBatch UInt64 CODEC(ZSTD(1)),
     Count UInt64 CODEC(Delta, ZSTD(1)),
     Sum Float64 CODEC(ZSTD(1)),
     BucketCounts Array(UInt64) CODEC(ZSTD(1)),
@@ -189,6 +195,7 @@ CREATE TABLE IF NOT EXISTS otel_metrics_exponential_histogram
     StartTimeUnix DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     TimeUnix DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     Flags UInt32 CODEC(ZSTD(1)),
+    DriftleadBatch UInt64 CODEC(ZSTD(1)),
     Count UInt64 CODEC(Delta, ZSTD(1)),
     Sum Float64 CODEC(ZSTD(1)),
     Scale Int32 CODEC(ZSTD(1)),
@@ -224,6 +231,7 @@ CREATE TABLE IF NOT EXISTS otel_metrics_summary
     StartTimeUnix DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     TimeUnix DateTime64(9) CODEC(Delta(8), ZSTD(1)),
     Flags UInt32 CODEC(ZSTD(1)),
+    DriftleadBatch UInt64 CODEC(ZSTD(1)),
     Count UInt64 CODEC(Delta, ZSTD(1)),
     Sum Float64 CODEC(ZSTD(1)),
     ValueAtQuantiles Nested(Quantile Float64, Value Float64) CODEC(ZSTD(1))

@@ -1,14 +1,23 @@
 //! Inserts of the drain: one block per table, recognised by its token when it comes again.
+//!
+//! A token alone does not make an insert exact. The engine notes it a moment before the block becomes visible, so
+//! an engine that is killed in between has a token without rows, and the same insert is then taken for done. Hence an
+//! insert that was tried before ([`Attempt::Again`]) is looked at afterwards: rows of raw telemetry carry their batch
+//! and are counted, and what is missing is inserted under another token; rows of `inferences` and `outcomes`, which
+//! merge with their equals, are simply inserted under a token of their own.
 
 use clickhouse::{Client, RowWrite};
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::rows::{ExponentialHistogramRow, GaugeRow, HistogramRow, InferenceRow, LogRow, OutcomeRow, SpanRow, SumRow, SummaryRow};
 use super::{ClickHouse, TableRows, TelemetryError};
+use crate::clock::UnixNanos;
+use crate::records::{LogRecord, MetricPoint, SpanRecord};
 
 /// Why an insert was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum InsertError {
-    /// It may work later, and may even have been done: the same insert with the same token is harmless.
+    /// It may work later, and may even have been done: the same insert, [`Attempt::Again`], is harmless.
     #[error("{table}: {source}")]
     Unavailable {
         /// The table.
@@ -26,6 +35,15 @@ pub enum InsertError {
     },
 }
 
+/// Whether the outcome of an earlier try is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// Nobody has tried.
+    First,
+    /// Somebody has, and perhaps with success.
+    Again,
+}
+
 /// Codes of ClickHouse that mean that these rows cannot be stored, whenever they are tried.
 const REFUSALS: [&str; 9] = [
     "Code: 6.",   // CANNOT_PARSE_TEXT
@@ -39,69 +57,173 @@ const REFUSALS: [&str; 9] = [
     "Code: 321.", // VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
 ];
 
+/// More rows than any batch has: an insert must stay one block, or its token covers only a part of it.
+const MAX_BLOCK_ROWS: &str = "10000000";
+/// Rows that are still not there after so many more inserts are taken as expired: a table drops what its TTL has
+/// passed whenever it merges. Each insert loses its rows only to a kill of the engine in one moment of it.
+const MAX_REPAIRS: u32 = 3;
+
 /// Inserts the rows, each table's as one block with the token `{token}/{table}`. Returns when they are fsynced.
 ///
 /// # Errors
 /// A table did not take its rows; the tables before it did, and take nothing twice.
-pub async fn insert_batch(clickhouse: &ClickHouse, rows: &TableRows, token: &str) -> Result<(), InsertError> {
-    let writer = clickhouse.writer();
-    let metrics = &rows.metrics;
-    insert::<_, LogRow<'static>>(writer, "otel_logs", token, &rows.logs, |log| Some(log.into())).await?;
-    insert::<_, SpanRow<'static>>(writer, "otel_traces", token, &rows.spans, |span| Some(span.into())).await?;
-    insert::<_, GaugeRow<'static>>(writer, "otel_metrics_gauge", token, &metrics.gauges, |point| Some(point.into())).await?;
-    insert::<_, SumRow<'static>>(writer, "otel_metrics_sum", token, &metrics.sums, |point| Some(point.into())).await?;
-    insert::<_, HistogramRow<'static>>(writer, "otel_metrics_histogram", token, &metrics.histograms, |point| {
-        Some(point.into())
-    })
-    .await?;
-    let exponential = &metrics.exponential_histograms;
-    insert::<_, ExponentialHistogramRow<'static>>(writer, "otel_metrics_exponential_histogram", token, exponential, |point| {
-        Some(point.into())
-    })
-    .await?;
-    insert::<_, SummaryRow<'static>>(writer, "otel_metrics_summary", token, &metrics.summaries, |point| {
-        Some(point.into())
-    })
-    .await?;
-    insert::<_, InferenceRow<'static>>(writer, "inferences", token, &rows.inferences, |inference| {
-        InferenceRow::new(inference)
-    })
-    .await?;
-    insert::<_, OutcomeRow<'static>>(writer, "outcomes", token, &rows.outcomes, |outcome| Some(outcome.into())).await
-}
-
-/// Inserts the rows of one table. Rows are made one at a time by a function pointer: an iterator of borrowing rows held
-/// across an await would not be `Send`.
-async fn insert<Record: Sync, R: RowWrite>(
-    client: &Client,
-    table: &'static str,
-    token: &str,
-    records: &[Record],
-    row_of: for<'a> fn(&'a Record) -> Option<R::Value<'a>>,
-) -> Result<(), InsertError> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    let attempt = async {
-        let mut insert = client
-            .insert::<R>(table)
-            .await?
-            .with_setting("insert_deduplication_token", format!("{token}/{table}"))
-            .with_setting("max_insert_block_size", MAX_BLOCK_ROWS)
-            .with_setting("min_insert_block_size_rows", MAX_BLOCK_ROWS)
-            .with_setting("min_insert_block_size_bytes", "0");
-        for record in records {
-            if let Some(row) = row_of(record) {
-                insert.write(&row).await?;
-            }
-        }
-        insert.end().await
+pub async fn insert_batch(clickhouse: &ClickHouse, rows: &TableRows, token: &str, attempt: Attempt) -> Result<(), InsertError> {
+    let inserting = Inserting {
+        client: clickhouse.writer(),
+        token,
+        attempt,
     };
-    attempt.await.map_err(|source| classify(table, source))
+    let metrics = &rows.metrics;
+    inserting.raw::<_, LogRow<'static>>("otel_logs", &rows.logs, |log, batch| LogRow::new(log, batch)).await?;
+    inserting
+        .raw::<_, SpanRow<'static>>("otel_traces", &rows.spans, |span, batch| SpanRow::new(span, batch))
+        .await?;
+    inserting
+        .raw::<_, GaugeRow<'static>>("otel_metrics_gauge", &metrics.gauges, |point, batch| GaugeRow::new(point, batch))
+        .await?;
+    inserting
+        .raw::<_, SumRow<'static>>("otel_metrics_sum", &metrics.sums, |point, batch| SumRow::new(point, batch))
+        .await?;
+    inserting
+        .raw::<_, HistogramRow<'static>>("otel_metrics_histogram", &metrics.histograms, |point, batch| HistogramRow::new(point, batch))
+        .await?;
+    let exponential = &metrics.exponential_histograms;
+    inserting
+        .raw::<_, ExponentialHistogramRow<'static>>("otel_metrics_exponential_histogram", exponential, |point, batch| ExponentialHistogramRow::new(point, batch))
+        .await?;
+    inserting
+        .raw::<_, SummaryRow<'static>>("otel_metrics_summary", &metrics.summaries, |point, batch| SummaryRow::new(point, batch))
+        .await?;
+    inserting
+        .merging::<_, InferenceRow<'static>>("inferences", &rows.inferences, |inference, _| InferenceRow::new(inference))
+        .await?;
+    inserting
+        .merging::<_, OutcomeRow<'static>>("outcomes", &rows.outcomes, |outcome, _| Some(outcome.into()))
+        .await
 }
 
-/// More rows than any batch has: an insert must stay one block, or its token covers only a part of it.
-const MAX_BLOCK_ROWS: &str = "10000000";
+/// A row of raw telemetry and the time by which its table is partitioned.
+trait Timed {
+    /// The table's column.
+    const TIME_COLUMN: &'static str;
+    fn time(&self) -> UnixNanos;
+}
+
+impl Timed for LogRecord {
+    const TIME_COLUMN: &'static str = "Timestamp";
+    fn time(&self) -> UnixNanos {
+        self.timestamp
+    }
+}
+
+impl Timed for SpanRecord {
+    const TIME_COLUMN: &'static str = "Timestamp";
+    fn time(&self) -> UnixNanos {
+        self.timestamp
+    }
+}
+
+impl<V> Timed for MetricPoint<V> {
+    const TIME_COLUMN: &'static str = "TimeUnix";
+    fn time(&self) -> UnixNanos {
+        self.time
+    }
+}
+
+/// Makes a row of a record; rows of raw telemetry name the batch. A function pointer: an iterator of borrowing rows
+/// held across an await would not be `Send`.
+type RowOf<Record, R> = for<'a> fn(&'a Record, u64) -> Option<<R as clickhouse::Row>::Value<'a>>;
+
+struct Inserting<'a> {
+    client: &'a Client,
+    token: &'a str,
+    attempt: Attempt,
+}
+
+impl Inserting<'_> {
+    /// Rows of a table that keeps every row that it is given.
+    async fn raw<Record: Timed + Sync, R: RowWrite>(
+        &self,
+        table: &'static str,
+        records: &[Record],
+        row_of: RowOf<Record, R>,
+    ) -> Result<(), InsertError> {
+        let token = format!("{}/{table}", self.token);
+        let batch = xxh3_64(token.as_bytes());
+        self.insert::<_, R>(table, &token, batch, records, row_of).await?;
+        if self.attempt == Attempt::First {
+            return Ok(());
+        }
+        for repair in 1..=MAX_REPAIRS {
+            if self.is_stored(table, batch, records).await? {
+                return Ok(());
+            }
+            tracing::warn!(table, rows = records.len(), repair, "a block was noted as inserted but is not there: it is inserted again");
+            self.insert::<_, R>(table, &format!("{token}/{repair}"), batch, records, row_of).await?;
+        }
+        Ok(())
+    }
+
+    /// Rows of a table that merges rows of one key: the same row twice is that row.
+    async fn merging<Record: Sync, R: RowWrite>(
+        &self,
+        table: &'static str,
+        records: &[Record],
+        row_of: RowOf<Record, R>,
+    ) -> Result<(), InsertError> {
+        let token = match self.attempt {
+            Attempt::First => format!("{}/{table}", self.token),
+            Attempt::Again => format!("{}/{table}/{:016x}", self.token, rand::random::<u64>()),
+        };
+        self.insert::<_, R>(table, &token, 0, records, row_of).await
+    }
+
+    async fn insert<Record: Sync, R: RowWrite>(
+        &self,
+        table: &'static str,
+        token: &str,
+        batch: u64,
+        records: &[Record],
+        row_of: RowOf<Record, R>,
+    ) -> Result<(), InsertError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let attempt = async {
+            let mut insert = self
+                .client
+                .insert::<R>(table)
+                .await?
+                .with_setting("insert_deduplication_token", token)
+                .with_setting("max_insert_block_size", MAX_BLOCK_ROWS)
+                .with_setting("min_insert_block_size_rows", MAX_BLOCK_ROWS)
+                .with_setting("min_insert_block_size_bytes", "0");
+            for record in records {
+                if let Some(row) = row_of(record, batch) {
+                    insert.write(&row).await?;
+                }
+            }
+            insert.end().await
+        };
+        attempt.await.map_err(|source| classify(table, source))
+    }
+
+    /// Whether the table has the block. A block is one part, so it has all of it or nothing.
+    async fn is_stored<Record: Timed>(&self, table: &'static str, batch: u64, records: &[Record]) -> Result<bool, InsertError> {
+        let times = || records.iter().map(Timed::time);
+        let (Some(first), Some(last)) = (times().min(), times().max()) else {
+            return Ok(true);
+        };
+        let time = Record::TIME_COLUMN;
+        let sql = format!(
+            "SELECT count() FROM {table} WHERE DriftleadBatch = {{batch:UInt64}} \
+             AND {time} BETWEEN fromUnixTimestamp64Nano({{first:Int64}}) AND fromUnixTimestamp64Nano({{last:Int64}})"
+        );
+        let query = self.client.query(&sql).param("batch", batch).param("first", first.0).param("last", last.0);
+        let stored: u64 = query.fetch_one().await.map_err(|source| InsertError::Unavailable { table, source })?;
+        Ok(stored >= records.len() as u64)
+    }
+}
 
 fn classify(table: &'static str, source: TelemetryError) -> InsertError {
     let refused = match &source {

@@ -15,6 +15,7 @@ use super::retry::{Retry, Stopped};
 use super::rows;
 use super::sink::{Sink, SinkError};
 use super::units::{Unit, UnitKey};
+use crate::clickhouse::insert::Attempt;
 use crate::clock::Clock;
 use crate::wal::Consumer;
 
@@ -97,7 +98,7 @@ impl<S: Sink> Inserter<S> {
                 },
             };
             let token = format!("{}/{}", batch.record.token_prefix(), part.path);
-            match self.insert(&unit, &token).await? {
+            match self.insert(&unit, &token, batch.attempt).await? {
                 Ok(()) => *batch.tally.rows.entry(key.table.name()).or_default() += unit.count,
                 Err(reason) if part.frames.len() <= 1 => self.set_aside(batch, part, key, reason).await?,
                 Err(_) => {
@@ -112,14 +113,15 @@ impl<S: Sink> Inserter<S> {
     }
 
     /// Inserts until it is done or refused, and then says why.
-    async fn insert(&self, unit: &Unit, token: &str) -> Result<Result<(), String>, Stopped> {
+    async fn insert(&self, unit: &Unit, token: &str, mut attempt: Attempt) -> Result<Result<(), String>, Stopped> {
         let mut pauses = self.retry.pauses();
         loop {
-            match self.sink.insert(&unit.rows, token).await {
+            match self.sink.insert(&unit.rows, token, attempt).await {
                 Ok(()) => return Ok(Ok(())),
                 Err(SinkError::Refused(reason)) => return Ok(Err(reason)),
                 Err(SinkError::Unavailable(error)) => pauses.after("insert into ClickHouse", error).await?,
             }
+            attempt = Attempt::Again;
         }
     }
 

@@ -16,6 +16,7 @@ use super::rows::{self, NewRows, Rows};
 use super::status::Tally;
 use super::units::Units;
 use super::{Bounds, Decode};
+use crate::clickhouse::insert::Attempt;
 use crate::clock::{Clock, UnixNanos};
 use crate::wal::{Consumer, Frame, Log, LogError, Position};
 
@@ -26,6 +27,8 @@ pub(super) struct Batch {
     pub units: Units,
     pub dirty: Dirty,
     pub tally: Tally,
+    /// Whether an earlier run may have inserted some of it.
+    pub attempt: Attempt,
 }
 
 /// The planner's task.
@@ -109,7 +112,7 @@ impl Planner {
             refused: Vec::new(),
         };
         self.write(&record).await?;
-        Ok(batch(record, frames, made.rows))
+        Ok(batch(record, frames, made.rows, Attempt::First))
     }
 
     async fn make(&mut self, frames: Vec<Frame>, now: UnixNanos) -> (Vec<Frame>, NewRows) {
@@ -168,7 +171,7 @@ impl Planner {
         let memory = mem::take(&mut self.memory);
         let making = tokio::task::spawn_blocking(move || {
             let rows = rows::make_again(&frames, &record.taken, decode.as_ref(), &memory);
-            (batch(record, frames, rows), memory)
+            (batch(record, frames, rows, Attempt::Again), memory)
         });
         let (batch, memory) = making.await.expect("decoding does not panic and is not aborted");
         self.memory = memory;
@@ -207,12 +210,13 @@ impl Planner {
     }
 }
 
-fn batch(record: BatchRecord, frames: Vec<Frame>, rows: Rows) -> Batch {
+fn batch(record: BatchRecord, frames: Vec<Frame>, rows: Rows, attempt: Attempt) -> Batch {
     Batch {
         record,
         frames: Arc::new(frames),
         units: rows.units,
         dirty: rows.dirty,
         tally: rows.tally,
+        attempt,
     }
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use super::dirty::Dirty;
-use crate::clickhouse::insert::{InsertError, insert_batch};
+use crate::clickhouse::insert::{Attempt, InsertError, insert_batch};
 use crate::clickhouse::{ClickHouse, TableRows};
 use crate::state::State;
 use crate::state::dirty::DirtyConsumer;
@@ -11,7 +11,7 @@ use crate::state::dirty::DirtyConsumer;
 /// Why a step was not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SinkError {
-    /// It may work later; it may even have been done. The same step with the same token is harmless.
+    /// It may work later; it may even have been done. The same step with the same token, [`Attempt::Again`], is harmless.
     Unavailable(String),
     /// These rows will never be taken, and nothing of them was. The reason names no content.
     Refused(String),
@@ -20,7 +20,7 @@ pub(super) enum SinkError {
 /// Takes units of rows, each exactly once per token, and marks.
 pub(super) trait Sink: Send + Sync {
     /// Stores rows of one table and one day.
-    fn insert(&self, rows: &TableRows, token: &str) -> impl Future<Output = Result<(), SinkError>> + Send;
+    fn insert(&self, rows: &TableRows, token: &str, attempt: Attempt) -> impl Future<Output = Result<(), SinkError>> + Send;
     /// Marks what has to be computed again.
     fn mark(&self, dirty: &Dirty) -> impl Future<Output = Result<(), SinkError>> + Send;
 }
@@ -32,8 +32,9 @@ pub(super) struct Stores {
 }
 
 impl Sink for Stores {
-    async fn insert(&self, rows: &TableRows, token: &str) -> Result<(), SinkError> {
-        insert_batch(&self.clickhouse, rows, token).await.map_err(|error| match error {
+    async fn insert(&self, rows: &TableRows, token: &str, attempt: Attempt) -> Result<(), SinkError> {
+        let inserted = insert_batch(&self.clickhouse, rows, token, attempt).await;
+        inserted.map_err(|error| match error {
             InsertError::Unavailable { .. } => SinkError::Unavailable(error.to_string()),
             InsertError::Refused { .. } => SinkError::Refused(error.to_string()),
         })

@@ -26,11 +26,13 @@ pub struct LogRow<'a> {
     scope_attributes: Map<'a>,
     log_attributes: Map<'a>,
     event_name: &'a str,
+    driftlead_batch: u64,
 }
 
-impl<'a> From<&'a LogRecord> for LogRow<'a> {
-    fn from(record: &'a LogRecord) -> Self {
-        Self {
+impl<'a> LogRow<'a> {
+    /// The row of a record that is inserted with this batch.
+    pub fn new(record: &'a LogRecord, batch: u64) -> Option<Self> {
+        Some(Self {
             timestamp: record.timestamp.0,
             trace_id: &record.trace_id,
             span_id: &record.span_id,
@@ -47,6 +49,7 @@ impl<'a> From<&'a LogRecord> for LogRow<'a> {
             scope_attributes: &record.scope.attributes,
             log_attributes: &record.attributes,
             event_name: &record.event_name,
-        }
+            driftlead_batch: batch,
+        })
     }
 }

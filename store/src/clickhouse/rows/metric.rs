@@ -48,12 +48,14 @@ macro_rules! metric_row {
             time_unix: i64,
             flags: u32,
             $($(#[$rename])? $column: $type,)*
+            driftlead_batch: u64,
         }
 
-        impl<'a> From<&'a MetricPoint<$value>> for $row<'a> {
-            fn from($point: &'a MetricPoint<$value>) -> Self {
+        impl<'a> $row<'a> {
+            /// The row of a point that is inserted with this batch.
+            pub fn new($point: &'a MetricPoint<$value>, batch: u64) -> Option<Self> {
                 let $v = &$point.value;
-                Self {
+                Some(Self {
                     resource_attributes: &$point.resource.attributes,
                     resource_schema_url: &$point.resource.schema_url,
                     scope_name: &$point.scope.name,
@@ -70,7 +72,8 @@ macro_rules! metric_row {
                     time_unix: $point.time.0,
                     flags: $point.flags,
                     $($column: $from,)*
-                }
+                    driftlead_batch: batch,
+                })
             }
         }
     };

@@ -39,11 +39,13 @@ pub struct SpanRow<'a> {
     link_trace_states: Vec<&'a str>,
     #[serde(rename = "Links.Attributes")]
     link_attributes: Vec<Map<'a>>,
+    driftlead_batch: u64,
 }
 
-impl<'a> From<&'a SpanRecord> for SpanRow<'a> {
-    fn from(span: &'a SpanRecord) -> Self {
-        Self {
+impl<'a> SpanRow<'a> {
+    /// The row of a span that is inserted with this batch.
+    pub fn new(span: &'a SpanRecord, batch: u64) -> Option<Self> {
+        Some(Self {
             timestamp: span.timestamp.0,
             trace_id: &span.trace_id,
             span_id: &span.span_id,
@@ -66,6 +68,7 @@ impl<'a> From<&'a SpanRecord> for SpanRow<'a> {
             link_span_ids: span.links.iter().map(|link| link.span_id.as_str()).collect(),
             link_trace_states: span.links.iter().map(|link| link.trace_state.as_str()).collect(),
             link_attributes: span.links.iter().map(|link| link.attributes.as_slice()).collect(),
-        }
+            driftlead_batch: batch,
+        })
     }
 }

@@ -132,6 +132,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let fault = prop_oneof![
         Just(Fault::Unavailable),
         Just(Fault::AnswerLost),
+        Just(Fault::RowsLost),
         Just(Fault::CrashBefore),
         Just(Fault::CrashAfter)
     ];

@@ -1,6 +1,6 @@
 //! ClickHouse and the dirty set as the drain sees them: tokens, refusals, and faults at each step.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::future::pending;
 use std::sync::Mutex;
 
@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use super::super::dirty::Dirty;
 use super::super::sink::{Sink, SinkError};
 use crate::clickhouse::TableRows;
+use crate::clickhouse::insert::Attempt;
 use crate::records::JoinedInference;
 
 /// What goes wrong at a step.
@@ -18,6 +19,8 @@ pub(super) enum Fault {
     Unavailable,
     /// It is done, but the answer is lost.
     AnswerLost,
+    /// The token is noted, the rows are lost, and so is the answer: the engine was killed in between.
+    RowsLost,
     /// The process dies before it is done.
     CrashBefore,
     /// The process dies after it was done.
@@ -27,6 +30,8 @@ pub(super) enum Fault {
 #[derive(Default)]
 struct Inner {
     by_token: HashMap<String, String>,
+    /// Tokens that were noted without their rows.
+    lost: HashSet<String>,
     logs: Vec<String>,
     inferences: Vec<JoinedInference>,
     outcomes: Vec<String>,
@@ -86,7 +91,7 @@ impl Model {
         self.inner.lock().unwrap().dirty.clone()
     }
 
-    async fn step(&self, effect: impl FnOnce(&mut Inner)) -> Result<(), SinkError> {
+    async fn step(&self, effect: impl FnOnce(&mut Inner, bool)) -> Result<(), SinkError> {
         let _held = self.held.read().await;
         let fault = {
             let mut inner = self.inner.lock().unwrap();
@@ -94,13 +99,13 @@ impl Model {
             inner.steps += 1;
             let fault = inner.faults.remove(&step);
             if !matches!(fault, Some(Fault::Unavailable | Fault::CrashBefore)) {
-                effect(&mut inner);
+                effect(&mut inner, fault == Some(Fault::RowsLost));
             }
             fault
         };
         match fault {
             None => Ok(()),
-            Some(Fault::Unavailable | Fault::AnswerLost) => Err(SinkError::Unavailable("away".to_owned())),
+            Some(Fault::Unavailable | Fault::AnswerLost | Fault::RowsLost) => Err(SinkError::Unavailable("away".to_owned())),
             Some(Fault::CrashBefore | Fault::CrashAfter) => {
                 self.crashed.notify_one();
                 pending().await
@@ -110,15 +115,21 @@ impl Model {
 }
 
 impl Sink for std::sync::Arc<Model> {
-    async fn insert(&self, rows: &TableRows, token: &str) -> Result<(), SinkError> {
+    async fn insert(&self, rows: &TableRows, token: &str, attempt: Attempt) -> Result<(), SinkError> {
         if rows.logs.iter().any(|log| log.body.starts_with("bad")) {
-            self.step(|_| {}).await?;
+            self.step(|_, _| {}).await?;
             return Err(SinkError::Refused("code 117".to_owned()));
         }
-        self.step(|inner| {
+        self.step(|inner, rows_are_lost| {
             let content = format!("{rows:?}");
             if let Some(first) = inner.by_token.insert(token.to_owned(), content.clone()) {
                 assert_eq!(first, content, "a token stands for one content");
+                // A first attempt that meets its token believes it; a later one looks for its rows.
+                if attempt == Attempt::First || !inner.lost.remove(token) {
+                    return;
+                }
+            } else if rows_are_lost {
+                inner.lost.insert(token.to_owned());
                 return;
             }
             inner.logs.extend(rows.logs.iter().map(|log| log.body.clone()));
@@ -131,7 +142,7 @@ impl Sink for std::sync::Arc<Model> {
     }
 
     async fn mark(&self, dirty: &Dirty) -> Result<(), SinkError> {
-        self.step(|inner| {
+        self.step(|inner, _| {
             inner
                 .dirty
                 .extend(dirty.inferences.iter().map(|(_, at)| ("inferences", at.seconds())));
