@@ -9,10 +9,11 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use opentelemetry::InstrumentationScope;
-use opentelemetry_otlp::{Compression, LogExporter, WithExportConfig, WithTonicConfig};
+use opentelemetry_otlp::{Compression, LogExporter, SpanExporter, WithExportConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::logs::{LogBatch, LogExporter as _, LogProcessor, SdkLogRecord, SdkLoggerProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::sync::{mpsc, oneshot};
 
 /// Records of one export request: large enough that a request's overhead does not count, far under any size limit.
@@ -68,6 +69,24 @@ pub fn logger_provider(otlp_grpc: &str, resource: Resource) -> anyhow::Result<Sd
     Ok(SdkLoggerProvider::builder()
         .with_resource(resource)
         .with_log_processor(processor)
+        .build())
+}
+
+/// A tracer provider whose spans go out by the SDK's own batches: a failure is also told by its log record, so nothing
+/// that is counted depends on a span.
+///
+/// # Errors
+/// The exporter cannot be built.
+pub fn tracer_provider(otlp_grpc: &str, resource: Resource) -> anyhow::Result<SdkTracerProvider> {
+    let exporter = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(format!("http://{otlp_grpc}"))
+        .with_timeout(Duration::from_secs(30))
+        .with_compression(Compression::Gzip)
+        .build()?;
+    Ok(SdkTracerProvider::builder()
+        .with_resource(resource)
+        .with_batch_exporter(exporter)
         .build())
 }
 

@@ -3,9 +3,11 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _, Severity};
+use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer as _, TracerProvider as _};
 use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::{SdkLogger, SdkLoggerProvider};
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 
 use super::exporter;
 
@@ -68,6 +70,8 @@ pub struct Failed {
 pub struct Voice {
     provider: SdkLoggerProvider,
     logger: SdkLogger,
+    spans: SdkTracerProvider,
+    tracer: SdkTracer,
 }
 
 impl Voice {
@@ -80,9 +84,16 @@ impl Voice {
             .with_service_name(SERVICE)
             .with_attribute(KeyValue::new("deployment.environment.name", ENVIRONMENT))
             .build();
+        let spans = exporter::tracer_provider(otlp_grpc, resource.clone())?;
+        let tracer = spans.tracer("demo");
         let provider = exporter::logger_provider(otlp_grpc, resource)?;
         let logger = provider.logger("demo");
-        Ok(Self { provider, logger })
+        Ok(Self {
+            provider,
+            logger,
+            spans,
+            tracer,
+        })
     }
 
     /// Reports an answered request.
@@ -107,8 +118,32 @@ impl Voice {
         self.logger.emit(record);
     }
 
-    /// Reports a failed request.
+    /// Reports a failed request: by a span with an exception, and by a log record that names the span.
     pub fn failed(&self, failed: &Failed) {
+        let began = time_of(failed.time_ns);
+        let mut span = self
+            .tracer
+            .span_builder("predict")
+            .with_kind(SpanKind::Server)
+            .with_start_time(began)
+            .with_attributes([
+                KeyValue::new("ml.model.name", MODEL),
+                KeyValue::new("ml.model.version", failed.version.clone()),
+                KeyValue::new("ml.request.id", failed.request_id.clone()),
+                KeyValue::new("error.type", failed.error_type.clone()),
+            ])
+            .start(&self.tracer);
+        span.add_event_with_timestamp(
+            "exception",
+            began,
+            vec![
+                KeyValue::new("exception.type", failed.error_type.clone()),
+                KeyValue::new("exception.message", failed.message.clone()),
+            ],
+        );
+        span.set_status(Status::error(failed.message.clone()));
+        let context = span.span_context().clone();
+        span.end_with_timestamp(began + Duration::from_secs_f64(failed.latency_ms / 1e3));
         let mut record = self.inference(
             &failed.request_id,
             failed.time_ns,
@@ -118,6 +153,7 @@ impl Voice {
         );
         record.set_body(AnyValue::from(failed.message.clone()));
         record.add_attribute("error.type", failed.error_type.clone());
+        record.set_trace_context(context.trace_id(), context.span_id(), Some(context.trace_flags()));
         self.logger.emit(record);
     }
 
@@ -126,7 +162,8 @@ impl Voice {
     /// # Errors
     /// The collector did not take it.
     pub fn flush(&self) -> anyhow::Result<()> {
-        Ok(self.provider.force_flush()?)
+        self.provider.force_flush()?;
+        Ok(self.spans.force_flush()?)
     }
 
     fn inference(
@@ -137,10 +174,9 @@ impl Voice {
         latency_ms: f64,
         severity: Severity,
     ) -> <SdkLogger as opentelemetry::logs::Logger>::LogRecord {
-        let time: SystemTime = UNIX_EPOCH + Duration::from_nanos(time_ns.unsigned_abs());
         let mut record = self.logger.create_log_record();
         record.set_event_name("ml.inference");
-        record.set_timestamp(time);
+        record.set_timestamp(time_of(time_ns));
         record.set_severity_number(severity);
         record.set_severity_text(severity.name());
         record.add_attribute("ml.model.name", MODEL);
@@ -149,4 +185,8 @@ impl Voice {
         record.add_attribute("ml.latency_ms", latency_ms);
         record
     }
+}
+
+fn time_of(time_ns: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_nanos(time_ns.unsigned_abs())
 }

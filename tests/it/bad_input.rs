@@ -245,7 +245,7 @@ fn a_rule_file_with_an_error_is_named() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(
         folder.path().join("rules.toml"),
-        "[[rules]]\nname = \"r\"\nsignal = \"no_such_signal\"\nabove = 1.0\n",
+        "[[rules]]\nname = \"r\"\nsignal = \"no_such_signal\"\nabove = 1.0\nseverity = \"warning\"\nwhy = \"because\"\n",
     )
     .unwrap();
     std::fs::write(folder.path().join("driftlead.toml"), "[rules]\npaths = [\"rules.toml\"]\n").unwrap();

@@ -74,7 +74,9 @@ pub async fn insert_batch(clickhouse: &ClickHouse, rows: &TableRows, token: &str
         attempt,
     };
     let metrics = &rows.metrics;
-    inserting.raw::<_, LogRow<'static>>("otel_logs", &rows.logs, |log, batch| LogRow::new(log, batch)).await?;
+    inserting
+        .raw::<_, LogRow<'static>>("otel_logs", &rows.logs, |log, batch| LogRow::new(log, batch))
+        .await?;
     inserting
         .raw::<_, SpanRow<'static>>("otel_traces", &rows.spans, |span, batch| SpanRow::new(span, batch))
         .await?;
@@ -85,14 +87,20 @@ pub async fn insert_batch(clickhouse: &ClickHouse, rows: &TableRows, token: &str
         .raw::<_, SumRow<'static>>("otel_metrics_sum", &metrics.sums, |point, batch| SumRow::new(point, batch))
         .await?;
     inserting
-        .raw::<_, HistogramRow<'static>>("otel_metrics_histogram", &metrics.histograms, |point, batch| HistogramRow::new(point, batch))
+        .raw::<_, HistogramRow<'static>>("otel_metrics_histogram", &metrics.histograms, |point, batch| {
+            HistogramRow::new(point, batch)
+        })
         .await?;
     let exponential = &metrics.exponential_histograms;
     inserting
-        .raw::<_, ExponentialHistogramRow<'static>>("otel_metrics_exponential_histogram", exponential, |point, batch| ExponentialHistogramRow::new(point, batch))
+        .raw::<_, ExponentialHistogramRow<'static>>("otel_metrics_exponential_histogram", exponential, |point, batch| {
+            ExponentialHistogramRow::new(point, batch)
+        })
         .await?;
     inserting
-        .raw::<_, SummaryRow<'static>>("otel_metrics_summary", &metrics.summaries, |point, batch| SummaryRow::new(point, batch))
+        .raw::<_, SummaryRow<'static>>("otel_metrics_summary", &metrics.summaries, |point, batch| {
+            SummaryRow::new(point, batch)
+        })
         .await?;
     inserting
         .merging::<_, InferenceRow<'static>>("inferences", &rows.inferences, |inference, _| InferenceRow::new(inference))
@@ -158,8 +166,14 @@ impl Inserting<'_> {
             if self.is_stored(table, batch, records).await? {
                 return Ok(());
             }
-            tracing::warn!(table, rows = records.len(), repair, "a block was noted as inserted but is not there: it is inserted again");
-            self.insert::<_, R>(table, &format!("{token}/{repair}"), batch, records, row_of).await?;
+            tracing::warn!(
+                table,
+                rows = records.len(),
+                repair,
+                "a block was noted as inserted but is not there: it is inserted again"
+            );
+            self.insert::<_, R>(table, &format!("{token}/{repair}"), batch, records, row_of)
+                .await?;
         }
         Ok(())
     }
@@ -219,8 +233,16 @@ impl Inserting<'_> {
             "SELECT count() FROM {table} WHERE DriftleadBatch = {{batch:UInt64}} \
              AND {time} BETWEEN fromUnixTimestamp64Nano({{first:Int64}}) AND fromUnixTimestamp64Nano({{last:Int64}})"
         );
-        let query = self.client.query(&sql).param("batch", batch).param("first", first.0).param("last", last.0);
-        let stored: u64 = query.fetch_one().await.map_err(|source| InsertError::Unavailable { table, source })?;
+        let query = self
+            .client
+            .query(&sql)
+            .param("batch", batch)
+            .param("first", first.0)
+            .param("last", last.0);
+        let stored: u64 = query
+            .fetch_one()
+            .await
+            .map_err(|source| InsertError::Unavailable { table, source })?;
         Ok(stored >= records.len() as u64)
     }
 }
