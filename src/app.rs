@@ -279,6 +279,7 @@ async fn open_logs(config: &Config, folder: &Folder, clock: &Clock) -> anyhow::R
     let log_config = LogConfig {
         max_bytes: config.log.max_bytes,
         segment_bytes: config.log.segment_bytes.unwrap_or(defaults.segment_bytes),
+        consumers: vec![drain::CONSUMER, index::CONSUMER],
         ..defaults
     };
     let index_config = IndexConfig {
