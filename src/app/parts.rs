@@ -52,7 +52,6 @@ impl Database {
                 user: server.user.clone(),
                 password: server.password.clone(),
                 database: server.database.clone(),
-                cluster: server.cluster.clone(),
             });
             let (sender, status) = watch::channel(first(EngineKind::Server));
             tokio::spawn(watch_server(clickhouse.clone(), sender));

@@ -28,7 +28,6 @@ pub struct ClickHouse {
     writer: Client,
     reader: Client,
     database: String,
-    cluster: Option<String>,
 }
 
 impl ClickHouse {
@@ -50,11 +49,6 @@ impl ClickHouse {
             .query(&format!("CREATE DATABASE IF NOT EXISTS `{name}`"))
             .execute()
             .await
-    }
-
-    /// Name of the cluster, where one was given.
-    pub fn cluster(&self) -> Option<&str> {
-        self.cluster.as_deref()
     }
 
     /// Asks whether the database answers.
