@@ -11,3 +11,4 @@ pub mod references;
 pub mod series;
 pub mod serving;
 pub mod signals;
+pub mod upkeep;
