@@ -26,6 +26,7 @@ use driftlead_store::drain::{self, Decode, DrainConfig};
 use driftlead_store::index::{self, ErrorIndex, IndexConfig};
 use driftlead_store::state::State;
 use driftlead_store::state::keys::KeyRing;
+use driftlead_store::upkeep;
 use driftlead_store::wal::{Log, LogConfig};
 use driftlead_web::WebState;
 use tokio::net::TcpListener;
@@ -130,6 +131,12 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
             .await
             .context("the error index")
     });
+    let (waiting_log, waiting_status, token) = (log.clone(), drain.status.clone(), shutdown.workers.clone());
+    workers.spawn(async move {
+        drain::watch_waiting(waiting_log, waiting_status, token)
+            .await
+            .context("the drain's lag")
+    });
     let tables = Tables {
         config,
         drain,
@@ -215,6 +222,13 @@ impl Tables {
                 driftlead_analyzer::control::run(ControlConfig::default(), clickhouse, state, models, clock, sender, token)
                     .await
                     .context("the control replays")
+            });
+        }
+        {
+            let (clickhouse, state, clock, token) = (self.clickhouse.clone(), self.state.clone(), self.clock.clone(), token.clone());
+            parts.spawn(async move {
+                upkeep::run(clickhouse, state, clock, token).await;
+                Ok(())
             });
         }
         parts.spawn(reload_on_hangup(self.rules.clone(), token.clone()));

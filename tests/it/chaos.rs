@@ -120,7 +120,11 @@ async fn assert_stored_once(mut product: Product, acknowledged: HashSet<String>)
     let engine = StandaloneEngine::start_on(&product.data().join("engine"));
     let raw = "SELECT count(), uniqExact(LogAttributes['ml.request.id']) FROM otel_logs";
     let (rows, ids): (u64, u64) = engine.connect().writer().query(raw).fetch_one().await.unwrap();
-    assert_eq!((rows, ids), (stored.len() as u64, stored.len() as u64), "raw log records and their ids");
+    assert_eq!(
+        (rows, ids),
+        (stored.len() as u64, stored.len() as u64),
+        "raw log records and their ids"
+    );
     println!("{} acknowledged, {} stored, 0 lost, 0 doubled", acknowledged.len(), stored.len());
 }
 

@@ -52,10 +52,14 @@ async fn a_token_without_rows_does_not_pass_for_an_insert() {
     // The rows go, the token stays: what a kill at the wrong moment leaves behind.
     let lose = "ALTER TABLE otel_logs DELETE WHERE 1 SETTINGS mutations_sync = 1";
     clickhouse.writer().query(lose).execute().await.unwrap();
-    insert_batch(&clickhouse, &rows, "1.0-1.9/logs/20717", Attempt::First).await.unwrap();
+    insert_batch(&clickhouse, &rows, "1.0-1.9/logs/20717", Attempt::First)
+        .await
+        .unwrap();
     assert_eq!(stored(&clickhouse).await, 0, "the engine believes the token");
     for _ in 0..2 {
-        insert_batch(&clickhouse, &rows, "1.0-1.9/logs/20717", Attempt::Again).await.unwrap();
+        insert_batch(&clickhouse, &rows, "1.0-1.9/logs/20717", Attempt::Again)
+            .await
+            .unwrap();
         assert_eq!(stored(&clickhouse).await, 10);
     }
 }

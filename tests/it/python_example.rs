@@ -63,5 +63,9 @@ async fn the_example_shows_up_over_http_and_over_grpc() {
         }
     }
     let models = product.get("/models").await.unwrap();
-    assert_eq!((&models["models"][0]["name"], &models["models"][0]["live"]["version"]), (&json!("credit"), &json!("1.0")), "{models}");
+    assert_eq!(
+        (&models["models"][0]["name"], &models["models"][0]["live"]["version"]),
+        (&json!("credit"), &json!("1.0")),
+        "{models}"
+    );
 }

@@ -37,7 +37,9 @@ impl StandaloneEngine {
             .expect("the engine starts");
         let mut line = String::new();
         let output = child.stdout.take().expect("its standard output is piped");
-        BufReader::new(output).read_line(&mut line).expect("the engine says where it listens");
+        BufReader::new(output)
+            .read_line(&mut line)
+            .expect("the engine says where it listens");
         let ready: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
         let url = format!("http://{}", ready["address"].as_str().expect("an address"));
         Self { child, url, _folder: None }
