@@ -26,6 +26,7 @@ use driftlead_store::drain::{self, Decode, DrainConfig};
 use driftlead_store::index::{self, ErrorIndex, IndexConfig};
 use driftlead_store::state::State;
 use driftlead_store::state::keys::KeyRing;
+use driftlead_store::upkeep;
 use driftlead_store::wal::{Log, LogConfig};
 use driftlead_web::WebState;
 use tokio::net::TcpListener;
@@ -130,6 +131,12 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
             .await
             .context("the error index")
     });
+    let (waiting_log, waiting_status, token) = (log.clone(), drain.status.clone(), shutdown.workers.clone());
+    workers.spawn(async move {
+        drain::watch_waiting(waiting_log, waiting_status, token)
+            .await
+            .context("the drain's lag")
+    });
     let tables = Tables {
         config,
         drain,
@@ -217,6 +224,13 @@ impl Tables {
                     .context("the control replays")
             });
         }
+        {
+            let (clickhouse, state, clock, token) = (self.clickhouse.clone(), self.state.clone(), self.clock.clone(), token.clone());
+            parts.spawn(async move {
+                upkeep::run(clickhouse, state, clock, token).await;
+                Ok(())
+            });
+        }
         parts.spawn(reload_on_hangup(self.rules.clone(), token.clone()));
         let (alerting, rules, clickhouse, state, clock) = (self.alerting, self.rules, self.clickhouse, self.state, self.clock);
         parts.spawn(async move {
@@ -279,6 +293,7 @@ async fn open_logs(config: &Config, folder: &Folder, clock: &Clock) -> anyhow::R
     let log_config = LogConfig {
         max_bytes: config.log.max_bytes,
         segment_bytes: config.log.segment_bytes.unwrap_or(defaults.segment_bytes),
+        consumers: vec![drain::CONSUMER, index::CONSUMER],
         ..defaults
     };
     let index_config = IndexConfig {

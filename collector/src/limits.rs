@@ -24,7 +24,7 @@ pub const MAX_FEATURES: usize = 1_000;
 /// Dimensions of an embedding; a longer one is left out whole, since a part of it means nothing.
 pub const MAX_EMBEDDING_DIMENSIONS: usize = 4_096;
 /// Bytes of the names of models, services, features and attributes.
-pub const MAX_NAME_BYTES: usize = 256;
+pub use driftlead_store::records::MAX_NAME_BYTES;
 
 /// How far ahead of the receiver's clock an event may lie, in seconds.
 pub const MAX_AHEAD_SECONDS: i64 = 600;

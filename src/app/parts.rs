@@ -52,7 +52,6 @@ impl Database {
                 user: server.user.clone(),
                 password: server.password.clone(),
                 database: server.database.clone(),
-                cluster: server.cluster.clone(),
             });
             let (sender, status) = watch::channel(first(EngineKind::Server));
             tokio::spawn(watch_server(clickhouse.clone(), sender));
@@ -179,7 +178,12 @@ impl Sources {
                 lag_s: drained.lag_seconds(self.clock.now()),
                 backlog_bytes: backlog.get(drain::CONSUMER).copied().unwrap_or(0),
                 set_aside: drained.set_aside.values().sum(),
+                retries: drained.retries,
+                quarantined: drained.quarantined,
+                missing_rows: drained.missing_rows,
+                partial_inferences: drained.partial_inferences,
                 rows: drained.rows.values().sum(),
+                last_error: drained.last_error,
             },
             engine: self.database.borrow().clone(),
             collector: CollectorPart {

@@ -20,4 +20,5 @@ pub mod index;
 pub mod model_settings;
 pub mod records;
 pub mod state;
+pub mod upkeep;
 pub mod wal;

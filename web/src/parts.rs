@@ -43,6 +43,16 @@ pub struct DrainPart {
     pub backlog_bytes: u64,
     /// Records that are part of no window because of their event time, since the start.
     pub set_aside: u64,
+    /// Why the last attempt to store something failed, until one succeeds.
+    pub last_error: Option<String>,
+    /// Attempts that failed and were made again, since the start.
+    pub retries: u64,
+    /// Requests that ClickHouse refused, set aside in the quarantine folder, since the start.
+    pub quarantined: u64,
+    /// Rows that ClickHouse took and does not have, since the start.
+    pub missing_rows: u64,
+    /// Halves of inferences that came too late to be counted, since the start.
+    pub partial_inferences: u64,
     /// Rows written since the start.
     #[serde(skip)]
     pub rows: u64,

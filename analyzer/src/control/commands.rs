@@ -2,6 +2,7 @@
 
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::model_settings::ModelSettings;
+use driftlead_store::records::MAX_NAME_BYTES;
 use driftlead_store::state::control::{ControlSet, StoredExample};
 use driftlead_store::state::deployments::{Deployment, DeploymentEvent, NewDeployment};
 use driftlead_store::state::replays::{MAX_QUEUED_REPLAYS, NewReplay, Replay, ReplayResult, ReplayState, RequestedBy};
@@ -11,8 +12,6 @@ use serde::{Deserialize, Serialize};
 
 use super::set::{ExampleSet, SetError, SetFormat};
 
-/// Longest model, version or environment, as everywhere in the product.
-const MAX_NAME_BYTES: usize = 256;
 /// Largest announcement that is kept, in bytes.
 const MAX_ANNOUNCEMENT_BYTES: usize = 64 << 10;
 /// How far ahead of the clock an announcement may take effect, in seconds: what clocks differ by.

@@ -2,14 +2,12 @@
 
 use driftlead_store::clickhouse::query::references::{ReferenceProfile, write_reference};
 use driftlead_store::clock::UnixNanos;
+use driftlead_store::records::MAX_NAME_BYTES;
 use driftlead_store::state::references::{ReferenceKind, ReferenceSet, ReferenceState};
 
 use super::References;
 use crate::error::AnalyzerError;
 use crate::profile;
-
-/// Longest name of a reference: that of models and services.
-const MAX_NAME_BYTES: usize = 256;
 
 /// How uploaded rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

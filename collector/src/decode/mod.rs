@@ -65,8 +65,6 @@ impl Decode for Decoder {
             FrameKind::Traces => work.read(payload, traces::decode),
             FrameKind::Metrics => work.read(payload, metrics::decode),
             FrameKind::Outcomes => work.outcome_lines(payload),
-            // Deletions act on stores; they hold no telemetry.
-            FrameKind::Deletions => {}
         }
         work.finish()
     }

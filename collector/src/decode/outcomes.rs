@@ -2,7 +2,7 @@
 //!
 //! `ml.outcome` names the model and the request as an inference does, and says what became known by
 //! `ml.outcome.label`, `ml.outcome.verdict` or `ml.outcome.value`; `ml.outcome.kind` decides when several
-//! are there, `ml.outcome.id` tells outcomes of one request apart. An evaluation is a verdict when its label
+//! are there, `ml.outcome.id`, or else the record's time, tells outcomes of one request apart. An evaluation is a verdict when its label
 //! says pass or fail, else its score is kept as a value, each under the evaluation's name.
 
 use driftlead_store::records::outcome_line::{label_of_number, verdict_of_text};
@@ -50,7 +50,11 @@ pub(super) fn decode(event_name: &str, told: &Told<'_>, work: &mut Work) {
             } else {
                 work.received_time
             };
-            let id = cut(id, MAX_NAME_BYTES, reasons::NAME_TOO_LONG, &mut work.cuts);
+            let id = if id.is_empty() && at != work.received_time {
+                Outcome::id_of_instant(at)
+            } else {
+                cut(id, MAX_NAME_BYTES, reasons::NAME_TOO_LONG, &mut work.cuts)
+            };
             work.decoded.outcomes.push(Outcome {
                 model,
                 request_id,

@@ -449,6 +449,28 @@ fn outcomes_come_as_log_events() {
 }
 
 #[test]
+fn outcomes_without_an_id_are_told_apart_by_their_time() {
+    let id_of = |time_unix_nano, pairs: Vec<(&'static str, Value)>| {
+        let mut all = vec![
+            ("ml.model.name", text("m")),
+            ("ml.request.id", text("r")),
+            ("ml.outcome.value", int(1)),
+        ];
+        all.extend(pairs);
+        let record = LogRecord {
+            time_unix_nano,
+            observed_time_unix_nano: 0,
+            ..event("ml.outcome", all)
+        };
+        decode_log(record).outcomes.remove(0).id
+    };
+    let at = event("ml.outcome", Vec::new()).time_unix_nano - 1;
+    assert_eq!(id_of(at, vec![]), format!("at:{at}"));
+    assert_eq!(id_of(at, vec![("ml.outcome.id", text("i"))]), "i");
+    assert_eq!(id_of(0, vec![]), "");
+}
+
+#[test]
 fn evaluations_are_verdicts_or_values() {
     let evaluation = |pairs: Vec<(&'static str, Value)>| {
         let mut all = vec![("gen_ai.request.model", text("g")), ("gen_ai.evaluation.name", text("Relevance"))];

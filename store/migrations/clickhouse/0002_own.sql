@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS inferences
 ENGINE = CoalescingMergeTree
 PARTITION BY toDate(key_hour)
 ORDER BY (model, key_hour, request_id)
-SETTINGS non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS outcomes
 (

@@ -1,11 +1,11 @@
 //! Connections to ClickHouse: a server by its URL, or the embedded engine by its present address.
 
 use std::future::{Ready, ready};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use clickhouse::Client;
+use clickhouse::{Client, Compression};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
@@ -34,8 +34,6 @@ pub struct ClickHouseConfig {
     pub password: String,
     /// The database that holds everything; made when it is not there.
     pub database: String,
-    /// Name of a cluster: tables are then made `ON CLUSTER`, Replicated and Distributed.
-    pub cluster: Option<String>,
 }
 
 impl Default for ClickHouseConfig {
@@ -45,7 +43,6 @@ impl Default for ClickHouseConfig {
             user: String::new(),
             password: String::new(),
             database: DEFAULT_DATABASE.to_owned(),
-            cluster: None,
         }
     }
 }
@@ -57,7 +54,7 @@ impl ClickHouse {
         if !config.user.is_empty() {
             client = client.with_user(&config.user);
         }
-        Self::with_client(client, &config.database, config.cluster.clone())
+        Self::with_client(client.with_compression(compression_to(&config.url)), &config.database)
     }
 
     /// Handles to the embedded engine, wherever it is now.
@@ -68,11 +65,10 @@ impl ClickHouse {
             .build(connector);
         // The host is only a name: the resolver gives address and port.
         let client = Client::with_http_client(http).with_url("http://engine").with_password(password);
-        Self::with_client(client, DEFAULT_DATABASE, None)
+        Self::with_client(client.with_compression(Compression::None), DEFAULT_DATABASE)
     }
 
-    fn with_client(client: Client, database: &str, cluster: Option<String>) -> Self {
-        let unscoped = client.with_compression(clickhouse::Compression::None);
+    fn with_client(unscoped: Client, database: &str) -> Self {
         let client = unscoped.clone().with_database(database);
         let writer = client
             .clone()
@@ -87,8 +83,18 @@ impl ClickHouse {
             writer,
             reader,
             database: database.to_owned(),
-            cluster,
         }
+    }
+}
+
+/// Over a network the bytes cost more than compressing them; within a machine it is the other way round.
+fn compression_to(url: &str) -> Compression {
+    let uri = url.parse::<axum::http::Uri>();
+    let host = uri.as_ref().ok().and_then(|uri| uri.host()).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    match host == "localhost" || address.is_ok_and(|address| address.is_loopback()) {
+        true => Compression::None,
+        false => Compression::Lz4,
     }
 }
 
@@ -111,5 +117,21 @@ impl tower::Service<Name> for EngineAddress {
             Some(address) => Ok(Some(address).into_iter()),
             None => Err(std::io::Error::new(std::io::ErrorKind::NotConnected, "the engine is not up")),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_leaves_the_machine_is_compressed() {
+        let check = |url: &str, compressed: bool| assert_eq!(compression_to(url) != Compression::None, compressed, "{url}");
+        check("http://127.0.0.1:8123", false);
+        check("http://[::1]:8123/", false);
+        check("http://localhost:8123", false);
+        check("https://clickhouse.example.com:8443", true);
+        check("http://10.0.0.7:8123", true);
+        check("http://localhost.example.com", true);
     }
 }

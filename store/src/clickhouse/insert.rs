@@ -6,6 +6,8 @@
 //! and are counted, and what is missing is inserted under another token; rows of `inferences` and `outcomes`, which
 //! merge with their equals, are simply inserted under a token of their own.
 
+use std::time::Duration;
+
 use clickhouse::{Client, RowWrite};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -59,55 +61,68 @@ const REFUSALS: [&str; 9] = [
 
 /// More rows than any batch has: an insert must stay one block, or its token covers only a part of it.
 const MAX_BLOCK_ROWS: &str = "10000000";
-/// Rows that are still not there after so many more inserts are taken as expired: a table drops what its TTL has
-/// passed whenever it merges. Each insert loses its rows only to a kill of the engine in one moment of it.
+/// Rows that are still not there after so many more inserts are reported and left: most likely they have expired, for a
+/// table drops what its TTL has passed whenever it merges. Each insert loses its rows only to a kill of the engine in one
+/// moment of it.
 const MAX_REPAIRS: u32 = 3;
+/// An insert whose answer was lost may still run, and show its rows a moment later.
+const REPAIR_PAUSE: Duration = Duration::from_secs(1);
+/// A piece of an insert that the socket does not take for so long: the other side hangs.
+pub(super) const SEND_PATIENCE: Duration = Duration::from_secs(30);
+/// An insert of the largest batch takes a second or two; one that is not answered after so long is tried again, for its
+/// token makes that harmless.
+pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(120);
 
-/// Inserts the rows, each table's as one block with the token `{token}/{table}`. Returns when they are fsynced.
+/// Inserts the rows, each table's as one block with the token `{token}/{table}`. Returns when they are fsynced: how many
+/// are not there although the database has said, each time, that it took them.
 ///
 /// # Errors
 /// A table did not take its rows; the tables before it did, and take nothing twice.
-pub async fn insert_batch(clickhouse: &ClickHouse, rows: &TableRows, token: &str, attempt: Attempt) -> Result<(), InsertError> {
+pub async fn insert_batch(clickhouse: &ClickHouse, rows: &TableRows, token: &str, attempt: Attempt) -> Result<u64, InsertError> {
     let inserting = Inserting {
         client: clickhouse.writer(),
         token,
         attempt,
     };
     let metrics = &rows.metrics;
-    inserting
-        .raw::<_, LogRow<'static>>("otel_logs", &rows.logs, |log, batch| LogRow::new(log, batch))
-        .await?;
-    inserting
-        .raw::<_, SpanRow<'static>>("otel_traces", &rows.spans, |span, batch| SpanRow::new(span, batch))
-        .await?;
-    inserting
-        .raw::<_, GaugeRow<'static>>("otel_metrics_gauge", &metrics.gauges, |point, batch| GaugeRow::new(point, batch))
-        .await?;
-    inserting
-        .raw::<_, SumRow<'static>>("otel_metrics_sum", &metrics.sums, |point, batch| SumRow::new(point, batch))
-        .await?;
-    inserting
-        .raw::<_, HistogramRow<'static>>("otel_metrics_histogram", &metrics.histograms, |point, batch| {
-            HistogramRow::new(point, batch)
-        })
-        .await?;
-    let exponential = &metrics.exponential_histograms;
-    inserting
-        .raw::<_, ExponentialHistogramRow<'static>>("otel_metrics_exponential_histogram", exponential, |point, batch| {
-            ExponentialHistogramRow::new(point, batch)
-        })
-        .await?;
-    inserting
-        .raw::<_, SummaryRow<'static>>("otel_metrics_summary", &metrics.summaries, |point, batch| {
-            SummaryRow::new(point, batch)
-        })
-        .await?;
+    let missing = [
+        inserting
+            .raw::<_, LogRow<'static>>("otel_logs", &rows.logs, |log, batch| LogRow::new(log, batch))
+            .await?,
+        inserting
+            .raw::<_, SpanRow<'static>>("otel_traces", &rows.spans, |span, batch| SpanRow::new(span, batch))
+            .await?,
+        inserting
+            .raw::<_, GaugeRow<'static>>("otel_metrics_gauge", &metrics.gauges, |point, batch| GaugeRow::new(point, batch))
+            .await?,
+        inserting
+            .raw::<_, SumRow<'static>>("otel_metrics_sum", &metrics.sums, |point, batch| SumRow::new(point, batch))
+            .await?,
+        inserting
+            .raw::<_, HistogramRow<'static>>("otel_metrics_histogram", &metrics.histograms, |point, batch| {
+                HistogramRow::new(point, batch)
+            })
+            .await?,
+        inserting
+            .raw::<_, ExponentialHistogramRow<'static>>(
+                "otel_metrics_exponential_histogram",
+                &metrics.exponential_histograms,
+                |point, batch| ExponentialHistogramRow::new(point, batch),
+            )
+            .await?,
+        inserting
+            .raw::<_, SummaryRow<'static>>("otel_metrics_summary", &metrics.summaries, |point, batch| {
+                SummaryRow::new(point, batch)
+            })
+            .await?,
+    ];
     inserting
         .merging::<_, InferenceRow<'static>>("inferences", &rows.inferences, |inference, _| InferenceRow::new(inference))
         .await?;
     inserting
         .merging::<_, OutcomeRow<'static>>("outcomes", &rows.outcomes, |outcome, _| Some(outcome.into()))
-        .await
+        .await?;
+    Ok(missing.iter().sum())
 }
 
 /// A row of raw telemetry and the time by which its table is partitioned.
@@ -149,22 +164,26 @@ struct Inserting<'a> {
 }
 
 impl Inserting<'_> {
-    /// Rows of a table that keeps every row that it is given.
+    /// Rows of a table that keeps every row that it is given; returns how many are missing in the end.
     async fn raw<Record: Timed + Sync, R: RowWrite>(
         &self,
         table: &'static str,
         records: &[Record],
         row_of: RowOf<Record, R>,
-    ) -> Result<(), InsertError> {
+    ) -> Result<u64, InsertError> {
         let token = format!("{}/{table}", self.token);
         let batch = xxh3_64(token.as_bytes());
         self.insert::<_, R>(table, &token, batch, records, row_of).await?;
-        if self.attempt == Attempt::First {
-            return Ok(());
+        if self.attempt == Attempt::First || records.is_empty() {
+            return Ok(0);
         }
         for repair in 1..=MAX_REPAIRS {
-            if self.is_stored(table, batch, records).await? {
-                return Ok(());
+            if self.missing(table, batch, records).await? == 0 {
+                return Ok(0);
+            }
+            tokio::time::sleep(REPAIR_PAUSE).await;
+            if self.missing(table, batch, records).await? == 0 {
+                return Ok(0);
             }
             tracing::warn!(
                 table,
@@ -175,7 +194,16 @@ impl Inserting<'_> {
             self.insert::<_, R>(table, &format!("{token}/{repair}"), batch, records, row_of)
                 .await?;
         }
-        Ok(())
+        let missing = self.missing(table, batch, records).await?;
+        if missing > 0 {
+            tracing::error!(
+                table,
+                rows = records.len(),
+                missing,
+                "rows are not there although every insert of them succeeded"
+            );
+        }
+        Ok(missing)
     }
 
     /// Rows of a table that merges rows of one key: the same row twice is that row.
@@ -208,6 +236,7 @@ impl Inserting<'_> {
                 .client
                 .insert::<R>(table)
                 .await?
+                .with_timeouts(Some(SEND_PATIENCE), Some(ANSWER_PATIENCE))
                 .with_setting("insert_deduplication_token", token)
                 .with_setting("max_insert_block_size", MAX_BLOCK_ROWS)
                 .with_setting("min_insert_block_size_rows", MAX_BLOCK_ROWS)
@@ -222,11 +251,11 @@ impl Inserting<'_> {
         attempt.await.map_err(|source| classify(table, source))
     }
 
-    /// Whether the table has the block. A block is one part, so it has all of it or nothing.
-    async fn is_stored<Record: Timed>(&self, table: &'static str, batch: u64, records: &[Record]) -> Result<bool, InsertError> {
+    /// How many rows of the block the table does not have. A block is one part, so that is all of them or none.
+    async fn missing<Record: Timed>(&self, table: &'static str, batch: u64, records: &[Record]) -> Result<u64, InsertError> {
         let times = || records.iter().map(Timed::time);
         let (Some(first), Some(last)) = (times().min(), times().max()) else {
-            return Ok(true);
+            return Ok(0);
         };
         let time = Record::TIME_COLUMN;
         let sql = format!(
@@ -239,11 +268,10 @@ impl Inserting<'_> {
             .param("batch", batch)
             .param("first", first.0)
             .param("last", last.0);
-        let stored: u64 = query
-            .fetch_one()
-            .await
-            .map_err(|source| InsertError::Unavailable { table, source })?;
-        Ok(stored >= records.len() as u64)
+        let counting = tokio::time::timeout(ANSWER_PATIENCE, query.fetch_one::<u64>());
+        let counted = counting.await.unwrap_or(Err(TelemetryError::TimedOut));
+        let stored = counted.map_err(|source| InsertError::Unavailable { table, source })?;
+        Ok((records.len() as u64).saturating_sub(stored))
     }
 }
 

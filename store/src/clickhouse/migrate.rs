@@ -19,6 +19,9 @@ const MIGRATIONS: [(&str, &str); 3] = [
 const APPLIED_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations \
     (name String, checksum UInt64, applied_at DateTime DEFAULT now()) ENGINE = ReplacingMergeTree(applied_at) ORDER BY name";
 
+const RETENTION_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_retention \
+    (table_name String, ttl String, applied_at DateTime64(6) DEFAULT now64(6)) ENGINE = ReplacingMergeTree(applied_at) ORDER BY table_name";
+
 /// Why the tables are not as this version needs them.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
@@ -55,6 +58,13 @@ pub struct Retention {
 struct Applied {
     name: String,
     checksum: u64,
+}
+
+/// The TTL of a table as it was applied.
+#[derive(Debug, PartialEq, Row, Serialize, Deserialize)]
+struct AppliedTtl {
+    table_name: String,
+    ttl: String,
 }
 
 /// Makes the database and its tables what this version needs. Does nothing where they are.
@@ -104,11 +114,37 @@ pub async fn migrate(clickhouse: &ClickHouse) -> Result<(), MigrateError> {
     Ok(())
 }
 
-/// Sets how long rows are kept.
+/// Sets how long rows are kept. Where that changed, the parts that are there are told too: each keeps the instant of its
+/// end as it was computed when it was written.
 ///
 /// # Errors
 /// A statement failed; calling again is harmless.
 pub async fn apply_retention(clickhouse: &ClickHouse, retention: Retention) -> Result<(), TelemetryError> {
+    let writer = clickhouse.writer();
+    writer.query(RETENTION_TABLE).execute().await?;
+    let applied = "SELECT table_name, argMax(ttl, applied_at) AS ttl FROM schema_retention GROUP BY table_name";
+    let applied: Vec<AppliedTtl> = writer.query(applied).fetch_all().await?;
+    for wanted in ttls(retention) {
+        let known = applied.iter().find(|applied| applied.table_name == wanted.table_name);
+        if known == Some(&wanted) {
+            continue;
+        }
+        let AppliedTtl { table_name: table, ttl } = &wanted;
+        let modify = format!("ALTER TABLE {table} MODIFY TTL {ttl} SETTINGS materialize_ttl_after_modify = 0");
+        writer.query(&modify).execute().await?;
+        if known.is_some() {
+            writer.query(&format!("ALTER TABLE {table} MATERIALIZE TTL")).execute().await?;
+            tracing::info!(table, ttl, "rows are kept for another time than before");
+        }
+        let mut insert = writer.insert::<AppliedTtl>("schema_retention").await?;
+        insert.write(&wanted).await?;
+        insert.end().await?;
+    }
+    Ok(())
+}
+
+/// Every table whose rows expire, and when.
+fn ttls(retention: Retention) -> Vec<AppliedTtl> {
     let raw = retention.raw_days;
     let tables = [
         ("otel_logs", "toDateTime(Timestamp)", raw),
@@ -125,12 +161,13 @@ pub async fn apply_retention(clickhouse: &ClickHouse, retention: Retention) -> R
         ("profiles_minute", "minute", retention.minute_profiles_days),
         ("minute_generations", "minute", retention.minute_profiles_days),
         ("signals", "toDateTime(window_end)", retention.signals_days),
+        ("version_sightings", "toDateTime(last_event_time)", retention.signals_days),
     ];
-    for (table, time, days) in tables {
-        let sql = format!("ALTER TABLE {table} MODIFY TTL {time} + toIntervalDay({days}) SETTINGS materialize_ttl_after_modify = 0");
-        clickhouse.writer().query(&sql).execute().await?;
-    }
-    Ok(())
+    let ttl = |(table, time, days): (&str, &str, u32)| AppliedTtl {
+        table_name: table.to_owned(),
+        ttl: format!("{time} + toIntervalDay({days})"),
+    };
+    tables.map(ttl).into()
 }
 
 /// The statements of a file, without comment lines.

@@ -13,11 +13,16 @@ mod rows;
 pub mod signals;
 mod table_rows;
 
+use std::time::Duration;
+
 use clickhouse::Client;
 pub use clickhouse::error::Error as TelemetryError;
 pub use table_rows::TableRows;
 
 pub use config::{ClickHouseConfig, DEFAULT_DATABASE};
+
+/// A server that takes longer for the least of queries is as good as down.
+const PING_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Handles to the database: one that writes, one that only reads (`readonly=1`), for whatever pages and
 /// the API ask.
@@ -28,7 +33,6 @@ pub struct ClickHouse {
     writer: Client,
     reader: Client,
     database: String,
-    cluster: Option<String>,
 }
 
 impl ClickHouse {
@@ -52,17 +56,13 @@ impl ClickHouse {
             .await
     }
 
-    /// Name of the cluster, where one was given.
-    pub fn cluster(&self) -> Option<&str> {
-        self.cluster.as_deref()
-    }
-
     /// Asks whether the database answers.
     ///
     /// # Errors
-    /// It does not.
+    /// It does not, or not in time.
     pub async fn ping(&self) -> Result<(), TelemetryError> {
-        self.unscoped.query("SELECT 1").fetch_one::<u8>().await.map(|_| ())
+        let asking = tokio::time::timeout(PING_PATIENCE, self.unscoped.query("SELECT 1").fetch_one::<u8>());
+        asking.await.unwrap_or(Err(TelemetryError::TimedOut)).map(|_| ())
     }
 
     /// The database that holds everything.

@@ -4,6 +4,7 @@
 use clickhouse::Row;
 use serde::Serialize;
 
+use super::insert::{ANSWER_PATIENCE, SEND_PATIENCE};
 use super::{ClickHouse, TelemetryError};
 use crate::clock::UnixNanos;
 use crate::records::{Signal, SignalState};
@@ -39,7 +40,8 @@ pub async fn insert_signals(clickhouse: &ClickHouse, signals: &[Signal], compute
     if signals.is_empty() {
         return Ok(());
     }
-    let mut insert = clickhouse.writer().insert::<SignalRow<'_>>("signals").await?;
+    let insert = clickhouse.writer().insert::<SignalRow<'_>>("signals").await?;
+    let mut insert = insert.with_timeouts(Some(SEND_PATIENCE), Some(ANSWER_PATIENCE));
     for signal in signals {
         insert.write(&row(signal, computed_at)).await?;
     }

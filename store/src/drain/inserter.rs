@@ -99,7 +99,10 @@ impl<S: Sink> Inserter<S> {
             };
             let token = format!("{}/{}", batch.record.token_prefix(), part.path);
             match self.insert(&unit, &token, batch.attempt).await? {
-                Ok(()) => *batch.tally.rows.entry(key.table.name()).or_default() += unit.count,
+                Ok(missing) => {
+                    *batch.tally.rows.entry(key.table.name()).or_default() += unit.count - missing.min(unit.count);
+                    batch.tally.missing_rows += missing;
+                }
                 Err(reason) if part.frames.len() <= 1 => self.set_aside(batch, part, key, reason).await?,
                 Err(_) => {
                     // Durable before the halves are tried: whole and halves must never both be stored.
@@ -112,12 +115,12 @@ impl<S: Sink> Inserter<S> {
         Ok(())
     }
 
-    /// Inserts until it is done or refused, and then says why.
-    async fn insert(&self, unit: &Unit, token: &str, mut attempt: Attempt) -> Result<Result<(), String>, Stopped> {
+    /// Inserts until it is done, and says how many rows are missing, or refused, and says why.
+    async fn insert(&self, unit: &Unit, token: &str, mut attempt: Attempt) -> Result<Result<u64, String>, Stopped> {
         let mut pauses = self.retry.pauses();
         loop {
             match self.sink.insert(&unit.rows, token, attempt).await {
-                Ok(()) => return Ok(Ok(())),
+                Ok(missing) => return Ok(Ok(missing)),
                 Err(SinkError::Refused(reason)) => return Ok(Err(reason)),
                 Err(SinkError::Unavailable(error)) => pauses.after("insert into ClickHouse", error).await?,
             }
@@ -126,9 +129,9 @@ impl<S: Sink> Inserter<S> {
     }
 
     async fn make(&self, batch: &Batch, part: &Part, key: UnitKey) -> Option<Unit> {
-        let (frames, taken) = (batch.frames.clone(), batch.record.taken.clone());
+        let (frames, taken, capped) = (batch.frames.clone(), batch.record.taken.clone(), batch.record.capped.clone());
         let (decode, part) = (self.decode.clone(), part.frames.clone());
-        let making = tokio::task::spawn_blocking(move || rows::make_part(&frames, part, &taken, key, decode.as_ref()));
+        let making = tokio::task::spawn_blocking(move || rows::make_part(&frames, part, &taken, &capped, key, decode.as_ref()));
         making.await.expect("decoding does not panic and is not aborted")
     }
 

@@ -10,6 +10,10 @@ use super::recent::{InferenceId, Known, Learnt, REMEMBERED_SECONDS, RecentIds, m
 use crate::clock::UnixNanos;
 use crate::records::{Decoded, Half, InferenceHalf, JoinedInference};
 
+/// How many hours of key after the hour of an event readers look for its inference. The earliest half of a
+/// batch gives the key, so only a half of a later batch can lie before it.
+const READ_AHEAD_HOURS: u32 = 1;
+
 /// The inferences of a batch in the order in which they first appear.
 #[derive(Debug, Default)]
 pub(super) struct Inferences {
@@ -84,11 +88,18 @@ pub(super) fn plan(inferences: &Inferences, decoded: &[Decoded], memory: &Recent
     logging.dedup();
     for (ordinal, seen) in (0..).zip(&inferences.appearances) {
         let own = Known {
-            key_hour: hours(seen.first_event_time),
+            key_hour: hours(seen.earliest_event_time),
             minute: minutes(seen.earliest_event_time),
         };
         let id = seen.id.short();
         match memory.lookup(id) {
+            // Under the key of the first half this one would make the inference begin where readers of its
+            // hour do not look, and it would count nowhere.
+            Some(known) if own.key_hour + READ_AHEAD_HOURS < known.key_hour => taken.push(Taken {
+                ordinal,
+                known: own,
+                partial: true,
+            }),
             Some(known) => {
                 taken.push(Taken {
                     ordinal,
@@ -150,7 +161,7 @@ pub(super) fn join(inferences: &Inferences, taken: &[Taken], decoded: &mut [Deco
         let kind = half.half;
         let (key_hour, partial) = match taken.get(&ordinal) {
             Some(taken) => (taken.known.key_hour, taken.partial),
-            None => (hours(inferences.appearances[ordinal as usize].first_event_time), false),
+            None => (hours(inferences.appearances[ordinal as usize].earliest_event_time), false),
         };
         let counterpart = row_of
             .get(&(ordinal, other(kind)))
@@ -265,6 +276,18 @@ mod tests {
             vec![frame([half(Half::Span, "a", HOUR + 1, 0)])],
         ];
         assert_eq!(rows_of(batches), [[(0, false, true, false)], [(0, false, false, true)]]);
+    }
+
+    #[test]
+    fn an_inference_that_takes_hours_lies_in_the_hour_in_which_it_begins() {
+        let (end, begin) = (half(Half::Log, "a", 3 * HOUR, 0), half(Half::Span, "a", 0, 3 * HOUR));
+        let together = vec![vec![frame([end.clone(), begin.clone()])]];
+        assert_eq!(rows_of(together), [[(0, false, true, true)]]);
+        // Once the end is stored, its hour is the key: what began long before it is kept beside it, uncounted.
+        let apart = vec![vec![frame([end.clone()])], vec![frame([begin.clone()])]];
+        assert_eq!(rows_of(apart), [[(3, false, true, false)], [(0, true, false, true)]]);
+        let begin_first = vec![vec![frame([begin])], vec![frame([end])]];
+        assert_eq!(rows_of(begin_first), [[(0, false, false, true)], [(0, false, true, false)]]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The journal of batches: one small file per batch, durable before its first insert. It says which frames
-//! the batch holds, what its rows take from earlier batches, and what the memory learnt from it.
+//! the batch holds, what its rows take from earlier batches, which of them the bounds change, and what the
+//! memory learnt from it.
 
 use std::collections::VecDeque;
 use std::fs::{self, File};
@@ -8,6 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::join::Taken;
+use super::labels::Capped;
 use super::recent::{FORGOTTEN_AFTER_SECONDS, Known, Learnt, MAX_REMEMBERED};
 use crate::clock::UnixNanos;
 use crate::durable_file;
@@ -32,6 +34,8 @@ pub(super) struct BatchRecord {
     pub learnt: Learnt,
     /// Parts that ClickHouse refused as a whole: they are inserted in halves, also after a restart.
     pub refused: Vec<String>,
+    /// Halves that the bounds on models and labels changed.
+    pub capped: Vec<Capped>,
 }
 
 impl BatchRecord {
@@ -66,6 +70,9 @@ impl BatchRecord {
         }
         out.list(&self.refused, |out, path| {
             out.list(path.as_bytes(), |out, byte| out.0.push(*byte));
+        });
+        out.list(&self.capped, |out, capped| {
+            out.u32(capped.half).u32(capped.what);
         });
         let crc = crc32c::crc32c(&out.0);
         out.u32(crc);
@@ -113,6 +120,12 @@ impl BatchRecord {
         let models_with_logs = input.list(Reader::u64)?;
         let early_outcomes = input.list(Reader::u64)?;
         let refused = input.list(|input| String::from_utf8(input.list(Reader::u8)?).ok())?;
+        let capped = input.list(|input| {
+            Some(Capped {
+                half: input.u32()?,
+                what: input.u32()?,
+            })
+        })?;
         let learnt = Learnt {
             inferences,
             models_with_logs,
@@ -127,6 +140,7 @@ impl BatchRecord {
             taken,
             learnt,
             refused,
+            capped,
         })
     }
 }
@@ -326,6 +340,7 @@ mod tests {
                 early_outcomes: vec![12, 13],
             },
             refused: vec!["logs/20000".to_owned(), String::new()],
+            capped: vec![Capped { half: 5, what: 3 }],
         }
     }
 

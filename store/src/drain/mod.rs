@@ -8,8 +8,8 @@
 //! ```
 //!
 //! The folder holds `batches/` (the journal: the boundaries of each batch, durable before its first insert,
-//! with everything that its rows take from earlier batches) and `quarantine/` (frames that ClickHouse
-//! refuses). After a crash a batch that is not committed is made again from its frames and its record, so
+//! with everything that its rows take from earlier batches), `labels` (the models and values of labels that
+//! are known, which are bounded) and `quarantine/` (frames that ClickHouse refuses). After a crash a batch that is not committed is made again from its frames and its record, so
 //! its rows and tokens are the same and ClickHouse drops what it has already.
 //!
 //! What always holds: a range is committed only after everything in it is stored and marked; nothing is
@@ -22,6 +22,7 @@ mod dirty;
 mod inserter;
 mod join;
 mod journal;
+mod labels;
 mod lanes;
 mod planner;
 mod quarantine;
@@ -33,6 +34,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod units;
+mod waiting;
 
 use std::io;
 use std::path::PathBuf;
@@ -44,6 +46,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use status::{DrainStatus, StatusHandle};
+pub use waiting::watch_waiting;
 
 use crate::clickhouse::ClickHouse;
 use crate::clock::Clock;
@@ -52,6 +55,7 @@ use crate::state::State;
 use crate::wal::{Frame, Log, LogError};
 use inserter::Inserter;
 use journal::Journal;
+use labels::Labels;
 use planner::Planner;
 use quarantine::Quarantine;
 use recent::RecentIds;
@@ -100,7 +104,7 @@ impl DrainConfig {
     }
 }
 
-/// How large a batch may become. Each bound may be exceeded by the last frame.
+/// How large a batch may become, which each bound may be exceeded by the last frame of, and how many series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Payload bytes; decoded they take some five times that, for each of the batches in flight.
@@ -111,6 +115,10 @@ pub struct Bounds {
     pub max_records: usize,
     /// Backlog from which on the freshest frames are drained in turn with the oldest.
     pub fresh_first_bytes: u64,
+    /// Models whose inferences are kept; what names another is set aside.
+    pub max_models: usize,
+    /// Values of a model's version, of its segment and of its arm; another is `other`.
+    pub max_label_values: usize,
 }
 
 impl Default for Bounds {
@@ -120,6 +128,8 @@ impl Default for Bounds {
             max_frames: 10_000,
             max_records: 50_000,
             fresh_first_bytes: 128 << 20,
+            max_models: 10_000,
+            max_label_values: 1_000,
         }
     }
 }
@@ -207,6 +217,7 @@ async fn run_into<S: Sink>(
     };
     let (journal, records) = Journal::open(&journal_directory).map_err(folder)?;
     let quarantine = Arc::new(Quarantine::open(&quarantine_directory).map_err(folder)?);
+    let labels = Labels::open(&config.directory.join("labels")).map_err(folder)?;
     let retry = Retry {
         status: config.status,
         cancel: cancel.clone(),
@@ -236,6 +247,7 @@ async fn run_into<S: Sink>(
         bounds: config.bounds,
         journal,
         memory,
+        labels,
         retry,
     };
     let mut tasks = JoinSet::new();

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::dirty::Dirty;
 use super::journal::{BatchRecord, Journal};
+use super::labels::Labels;
 use super::lanes::{Collected, Lanes, Next};
 use super::recent::RecentIds;
 use super::retry::{Retry, Stopped};
@@ -40,6 +41,7 @@ pub(super) struct Planner {
     pub bounds: Bounds,
     pub journal: Journal,
     pub memory: RecentIds,
+    pub labels: Labels,
     pub retry: Retry,
 }
 
@@ -110,21 +112,40 @@ impl Planner {
             taken: made.taken,
             learnt: made.learnt,
             refused: Vec::new(),
+            capped: made.capped,
         };
+        self.keep_labels().await?;
         self.write(&record).await?;
         Ok(batch(record, frames, made.rows, Attempt::First))
     }
 
     async fn make(&mut self, frames: Vec<Frame>, now: UnixNanos) -> (Vec<Frame>, NewRows) {
-        let (decode, max_records) = (self.decode.clone(), self.bounds.max_records);
-        let mut memory = mem::take(&mut self.memory);
+        let (decode, bounds) = (self.decode.clone(), self.bounds);
+        let (mut memory, mut labels) = (mem::take(&mut self.memory), mem::take(&mut self.labels));
         let making = tokio::task::spawn_blocking(move || {
-            let made = rows::make(&frames, max_records, decode.as_ref(), &mut memory, now);
-            (frames, made, memory)
+            let made = rows::make(&frames, &bounds, decode.as_ref(), &mut memory, &mut labels, now);
+            (frames, made, memory, labels)
         });
-        let (frames, made, memory) = making.await.expect("decoding does not panic and is not aborted");
-        self.memory = memory;
+        let (frames, made, memory, labels) = making.await.expect("decoding does not panic and is not aborted");
+        (self.memory, self.labels) = (memory, labels);
         (frames, made)
+    }
+
+    async fn keep_labels(&mut self) -> Result<(), Stopped> {
+        let mut pauses = self.retry.pauses();
+        loop {
+            let mut labels = mem::take(&mut self.labels);
+            let keeping = tokio::task::spawn_blocking(move || {
+                let kept = labels.keep();
+                (labels, kept)
+            });
+            let (labels, kept) = keeping.await.expect("writing does not panic and is not aborted");
+            self.labels = labels;
+            match kept {
+                Ok(()) => return Ok(()),
+                Err(error) => pauses.after("write the known labels", error).await?,
+            }
+        }
     }
 
     async fn write(&mut self, record: &BatchRecord) -> Result<(), Stopped> {
@@ -170,7 +191,7 @@ impl Planner {
         let decode = self.decode.clone();
         let memory = mem::take(&mut self.memory);
         let making = tokio::task::spawn_blocking(move || {
-            let rows = rows::make_again(&frames, &record.taken, decode.as_ref(), &memory);
+            let rows = rows::make_again(&frames, &record.taken, &record.capped, decode.as_ref(), &memory);
             (batch(record, frames, rows, Attempt::Again), memory)
         });
         let (batch, memory) = making.await.expect("decoding does not panic and is not aborted");

@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::Decode;
 use super::dirty::{self, Dirty};
 use super::join::{self, Inferences, Taken};
+use super::labels::{self, Capped, Labels, Lost};
 use super::recent::{Learnt, RecentIds};
 use super::status::Tally;
 use super::units::{self, Unit, UnitKey, Units};
+use super::{Bounds, Decode};
 use crate::clock::UnixNanos;
 use crate::records::Decoded;
 use crate::wal::Frame;
@@ -26,49 +27,75 @@ pub(super) struct NewRows {
     pub rows: Rows,
     pub taken: Vec<Taken>,
     pub learnt: Learnt,
+    pub capped: Vec<Capped>,
     /// How many of the frames went into it.
     pub used: usize,
 }
 
 /// Makes a batch of as many of the frames as fit; the memory learns it.
-pub(super) fn make(frames: &[Frame], max_records: usize, decode: &dyn Decode, memory: &mut RecentIds, now: UnixNanos) -> NewRows {
+pub(super) fn make(
+    frames: &[Frame],
+    bounds: &Bounds,
+    decode: &dyn Decode,
+    memory: &mut RecentIds,
+    labels: &mut Labels,
+    now: UnixNanos,
+) -> NewRows {
     let mut records = 0;
     let mut decoded = Vec::new();
     for frame in frames {
         decoded.push(decode.decode(frame));
         records += count(&decoded[decoded.len() - 1]);
-        if records >= max_records {
+        if records >= bounds.max_records {
             break;
         }
     }
     let used = decoded.len();
+    let capped = labels.cap(&decoded, bounds, now);
+    let lost = labels::apply(&mut decoded, &capped);
     memory.forget(now);
     let inferences = join::list(&decoded);
     let (taken, learnt) = join::plan(&inferences, &decoded, memory);
     memory.learn(&learnt, now);
-    let rows = rows_of(decoded, &inferences, &taken, memory);
-    NewRows { rows, taken, learnt, used }
+    let rows = rows_of(decoded, &inferences, &taken, lost, memory);
+    NewRows {
+        rows,
+        taken,
+        learnt,
+        capped,
+        used,
+    }
 }
 
 /// Makes a batch again as it was planned.
-pub(super) fn make_again(frames: &[Frame], taken: &[Taken], decode: &dyn Decode, memory: &RecentIds) -> Rows {
-    let decoded: Vec<Decoded> = frames.iter().map(|frame| decode.decode(frame)).collect();
+pub(super) fn make_again(frames: &[Frame], taken: &[Taken], capped: &[Capped], decode: &dyn Decode, memory: &RecentIds) -> Rows {
+    let mut decoded: Vec<Decoded> = frames.iter().map(|frame| decode.decode(frame)).collect();
+    let lost = labels::apply(&mut decoded, capped);
     let inferences = join::list(&decoded);
-    rows_of(decoded, &inferences, taken, memory)
+    rows_of(decoded, &inferences, taken, lost, memory)
 }
 
 /// Makes the rows of one unit that come from a part of the batch's frames, if there are any.
-pub(super) fn make_part(frames: &[Frame], part: Range<usize>, taken: &[Taken], key: UnitKey, decode: &dyn Decode) -> Option<Unit> {
+pub(super) fn make_part(
+    frames: &[Frame],
+    part: Range<usize>,
+    taken: &[Taken],
+    capped: &[Capped],
+    key: UnitKey,
+    decode: &dyn Decode,
+) -> Option<Unit> {
     let mut decoded: Vec<Decoded> = frames.iter().map(|frame| decode.decode(frame)).collect();
+    labels::apply(&mut decoded, capped);
     let inferences = join::list(&decoded);
     let mut decoded: Vec<Decoded> = decoded.drain(part).collect();
     let joined = join::join(&inferences, taken, &mut decoded);
     units::split(decoded, joined).remove(&key)
 }
 
-fn rows_of(mut decoded: Vec<Decoded>, inferences: &Inferences, taken: &[Taken], memory: &RecentIds) -> Rows {
+fn rows_of(mut decoded: Vec<Decoded>, inferences: &Inferences, taken: &[Taken], lost: Lost, memory: &RecentIds) -> Rows {
     let mut tally = Tally::default();
     decoded.iter().for_each(|decoded| tally.add_decoded(decoded));
+    tally.add_lost(lost);
     let by_ordinal: HashMap<u32, Taken> = taken.iter().map(|taken| (taken.ordinal, *taken)).collect();
     let dirty = dirty::list(&decoded, inferences, &by_ordinal, memory);
     let joined = join::join(inferences, taken, &mut decoded);

@@ -19,8 +19,8 @@ pub(super) enum SinkError {
 
 /// Takes units of rows, each exactly once per token, and marks.
 pub(super) trait Sink: Send + Sync {
-    /// Stores rows of one table and one day.
-    fn insert(&self, rows: &TableRows, token: &str, attempt: Attempt) -> impl Future<Output = Result<(), SinkError>> + Send;
+    /// Stores rows of one table and one day; returns how many are missing although they were taken.
+    fn insert(&self, rows: &TableRows, token: &str, attempt: Attempt) -> impl Future<Output = Result<u64, SinkError>> + Send;
     /// Marks what has to be computed again.
     fn mark(&self, dirty: &Dirty) -> impl Future<Output = Result<(), SinkError>> + Send;
 }
@@ -32,7 +32,7 @@ pub(super) struct Stores {
 }
 
 impl Sink for Stores {
-    async fn insert(&self, rows: &TableRows, token: &str, attempt: Attempt) -> Result<(), SinkError> {
+    async fn insert(&self, rows: &TableRows, token: &str, attempt: Attempt) -> Result<u64, SinkError> {
         let inserted = insert_batch(&self.clickhouse, rows, token, attempt).await;
         inserted.map_err(|error| match error {
             InsertError::Unavailable { .. } => SinkError::Unavailable(error.to_string()),

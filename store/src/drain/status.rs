@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::labels::Lost;
 use crate::clock::UnixNanos;
 use crate::records::Decoded;
 
@@ -17,9 +18,11 @@ pub struct DrainStatus {
     pub frames: u64,
     /// Rows in them, by kind.
     pub rows: BTreeMap<&'static str, u64>,
+    /// Rows that are not in ClickHouse although it has said, again and again, that it took them.
+    pub missing_rows: u64,
     /// Second halves that came so late that they do not count as requests.
     pub partial_inferences: u64,
-    /// Records that are part of no window because of their event time, by reason.
+    /// Records that are part of no window because of their event time, or because there are too many models, by reason.
     pub set_aside: BTreeMap<&'static str, u64>,
     /// What decoding cut or ignored, by reason.
     pub cut: BTreeMap<&'static str, u64>,
@@ -35,13 +38,22 @@ pub struct DrainStatus {
     in_flight: BTreeMap<u64, UnixNanos>,
     /// Receive time of the frame that an old backlog has been drained up to.
     backlog_reached: Option<UnixNanos>,
+    /// Receive time of the first frame that is not committed, while none is planned.
+    waiting: Option<UnixNanos>,
 }
 
 impl DrainStatus {
+    /// Whether batches are planned and not committed: then the lag is theirs.
+    pub(super) fn has_planned(&self) -> bool {
+        !self.in_flight.is_empty() || self.backlog_reached.is_some()
+    }
+
     /// Age of the oldest frame that is not drained yet, in seconds; 0 when all are.
     pub fn lag_seconds(&self, now: UnixNanos) -> f64 {
-        let oldest = self.in_flight.values().chain(&self.backlog_reached).min();
-        oldest.map_or(0.0, |oldest| now.seconds_since(*oldest).max(0.0))
+        let planned = self.in_flight.values().chain(&self.backlog_reached).min();
+        planned
+            .or(self.waiting.as_ref())
+            .map_or(0.0, |oldest| now.seconds_since(*oldest).max(0.0))
     }
 }
 
@@ -73,6 +85,11 @@ impl StatusHandle {
         });
     }
 
+    pub(super) fn waiting(&self, first: Option<UnixNanos>) {
+        self.0
+            .send_if_modified(|status| std::mem::replace(&mut status.waiting, first) != first);
+    }
+
     pub(super) fn backlog_reached(&self, reached: Option<UnixNanos>) {
         self.0.send_modify(|status| status.backlog_reached = reached);
     }
@@ -80,10 +97,12 @@ impl StatusHandle {
     pub(super) fn committed(&self, sequence: u64, tally: &Tally, now: UnixNanos) {
         self.0.send_modify(|status| {
             status.in_flight.remove(&sequence);
+            status.waiting = None;
             status.last_commit = Some(now);
             status.last_error = None;
             status.batches += 1;
             status.frames += tally.frames;
+            status.missing_rows += tally.missing_rows;
             status.partial_inferences += tally.partial_inferences;
             add(&mut status.rows, &tally.rows);
             add(&mut status.set_aside, &tally.set_aside);
@@ -113,6 +132,7 @@ fn add(totals: &mut BTreeMap<&'static str, u64>, counts: &BTreeMap<&'static str,
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Tally {
     pub frames: u64,
+    pub missing_rows: u64,
     pub partial_inferences: u64,
     pub rows: BTreeMap<&'static str, u64>,
     pub set_aside: BTreeMap<&'static str, u64>,
@@ -120,6 +140,18 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// Counts what the bounds on models and labels changed.
+    pub fn add_lost(&mut self, lost: Lost) {
+        for (counts, reason, count) in [
+            (&mut self.set_aside, "models_beyond_bound", lost.halves),
+            (&mut self.cut, "label_values_beyond_bound", lost.values),
+        ] {
+            if count > 0 {
+                *counts.entry(reason).or_default() += count;
+            }
+        }
+    }
+
     /// Counts what decoding left out.
     pub fn add_decoded(&mut self, decoded: &Decoded) {
         self.frames += 1;

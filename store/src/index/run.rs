@@ -15,8 +15,7 @@ use crate::drain::Decode;
 use crate::records::ErrorDocument;
 use crate::wal::{Consumer, Frame, Log, LogReader, Position};
 
-/// The consumer's name in the log. Register it before the drain's first commit, so that no segment goes
-/// before its errors are indexed.
+/// The consumer's name in the log.
 pub const CONSUMER: &str = "error_index";
 
 /// An error waits at most this long for a commit, so that it is found well within two seconds.

@@ -117,10 +117,11 @@ impl InferenceHalf {
 /// The halves of one inference that one batch holds, as a row of `inferences`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JoinedInference {
-    /// Hour of the first half that was ever seen, in Unix seconds: with model and request id the key under
-    /// which ClickHouse merges later halves.
+    /// Hour of the earliest of the halves that came first, in Unix seconds: with model and request id the key
+    /// under which ClickHouse merges later halves. At most one hour after that of the inference's event time.
     pub key_hour: i64,
-    /// A half that came after the first was forgotten: merged for display, not counted as a request.
+    /// A half that came after the first was forgotten, or that began hours before it: kept, not counted as a
+    /// request.
     pub partial: bool,
     /// What the log record says.
     pub log: Option<InferenceHalf>,

@@ -9,6 +9,9 @@ mod profile;
 mod signal;
 mod telemetry;
 
+/// Longest name in bytes: of models, versions, environments, services, features, attributes, ids and labels.
+pub const MAX_NAME_BYTES: usize = 256;
+
 pub use decoded::{Decoded, SetAside};
 pub use error_document::ErrorDocument;
 pub use inference::{Half, InferenceHalf, JoinedInference, RequestId};

@@ -33,10 +33,18 @@ pub struct Outcome {
     pub request_id: String,
     /// What became known.
     pub kind: OutcomeKind,
-    /// The sender's own id of this outcome, else empty.
+    /// The sender's own id of this outcome, else [`Outcome::id_of_instant`] of the `at` that it stated, else
+    /// empty.
     pub id: String,
     /// When it became known, by the sender's clock, else when it was received.
     pub at: UnixNanos,
     /// When the frame was received.
     pub received_time: UnixNanos,
+}
+
+impl Outcome {
+    /// Tells outcomes apart that have no id of their own: by when they became known.
+    pub fn id_of_instant(at: UnixNanos) -> String {
+        format!("at:{}", at.0)
+    }
 }

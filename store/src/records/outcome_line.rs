@@ -8,11 +8,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use super::{Outcome, OutcomeKind};
+use super::{MAX_NAME_BYTES, Outcome, OutcomeKind};
 use crate::clock::UnixNanos;
 
-/// Longest model name, request id and outcome id in bytes: the bound that names in telemetry have.
-pub const MAX_NAME_BYTES: usize = 256;
 /// Longest label in bytes: labels are classes or numbers, not documents.
 pub const MAX_LABEL_BYTES: usize = 1_024;
 /// Most items of one request: what a client can hold an answer for, and what is decoded at once.
@@ -140,6 +138,10 @@ pub fn read_payload(payload: &[u8], received_time: UnixNanos) -> (Vec<Outcome>, 
 impl OutcomeLine {
     /// The outcome as the domain knows it.
     pub fn into_outcome(self, received_time: UnixNanos) -> Outcome {
+        let id = match self.at {
+            Some(at) if self.id.is_empty() => Outcome::id_of_instant(at),
+            _ => self.id,
+        };
         Outcome {
             model: self.model,
             request_id: self.request_id,
@@ -148,7 +150,7 @@ impl OutcomeLine {
                 OutcomeValue::Verdict { verdict } => OutcomeKind::Verdict(verdict),
                 OutcomeValue::Conversion { value } => OutcomeKind::Conversion(value),
             },
-            id: self.id,
+            id,
             at: self.at.unwrap_or(received_time),
             received_time,
         }
@@ -411,6 +413,20 @@ not json
             Err(OutcomeBodyError::TooMany)
         );
         assert_eq!(parse_body(b"[]", NOW), Ok(OutcomeBatch::default()));
+    }
+
+    #[test]
+    fn an_outcome_is_named_by_its_id_else_by_its_stated_instant() {
+        let check = |rest: &str, expected: &str| {
+            let body = format!(r#"{{"model":"m","request_id":"r","kind":"conversion","value":1{rest}}}"#);
+            let mut batch = parse_body(body.as_bytes(), NOW).unwrap();
+            assert_eq!(batch.accepted.remove(0).into_outcome(NOW).id, expected, "{rest}");
+        };
+        check("", "");
+        check(r#","id":"order-1""#, "order-1");
+        check(r#","at":"2025-10-09T08:53:20Z""#, "at:1760000000000000000");
+        check(r#","at":"2025-10-09T08:53:20.5Z""#, "at:1760000000500000000");
+        check(r#","id":"order-1","at":"2025-10-09T08:53:20Z""#, "order-1");
     }
 
     #[test]

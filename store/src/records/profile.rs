@@ -67,12 +67,6 @@ impl FeatureCounts {
         self.add_categories(value, 1);
     }
 
-    /// Counts an inference without the feature.
-    pub fn add_absent(&mut self) {
-        self.inferences += 1;
-        self.absent += 1;
-    }
-
     /// Counts `count` occurrences of a category without counting inferences, under the cap.
     pub fn add_categories(&mut self, value: &str, count: u64) {
         if value == OTHER_CATEGORIES {
@@ -136,7 +130,7 @@ mod tests {
         for value in [1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0] {
             counts.add_number(value);
         }
-        counts.add_absent();
+        counts.complete_to(6);
         assert_eq!((counts.inferences, counts.numbers(), counts.present()), (6, 2, 5));
         assert_eq!(
             (counts.nan, counts.positive_infinity, counts.negative_infinity, counts.absent),

@@ -15,6 +15,7 @@ mod migrate;
 pub mod outbox;
 pub mod settings;
 pub mod silences;
+pub mod upkeep;
 
 mod column;
 pub mod control;

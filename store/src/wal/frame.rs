@@ -45,19 +45,17 @@ pub enum FrameKind {
     Metrics = 3,
     /// Outcomes, as the collector writes them.
     Outcomes = 4,
-    /// Deletions by request id or user, as the web's API writes them.
-    Deletions = 5,
 }
 
 impl FrameKind {
     fn from_code(code: u8) -> Option<Self> {
-        [Self::Logs, Self::Traces, Self::Metrics, Self::Outcomes, Self::Deletions]
+        [Self::Logs, Self::Traces, Self::Metrics, Self::Outcomes]
             .into_iter()
             .find(|kind| *kind as u8 == code)
     }
 
     /// Whether a request that repeats a recent one byte for byte is a client's second attempt. Outcomes
-    /// and deletions are idempotent by what they say, and the last received wins.
+    /// are idempotent by what they say, and the last received wins.
     pub fn recognises_repeats(self) -> bool {
         matches!(self, Self::Logs | Self::Traces | Self::Metrics)
     }

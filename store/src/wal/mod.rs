@@ -67,6 +67,9 @@ pub struct LogConfig {
     pub max_bytes: Option<u64>,
     /// Size at which a segment is sealed; at most a quarter of the bound is used.
     pub segment_bytes: u64,
+    /// Everybody who is to read all of the log. They are registered when it opens, however late each begins
+    /// to read: no segment is deleted that one of them has not committed.
+    pub consumers: Vec<&'static str>,
 }
 
 impl LogConfig {
@@ -76,6 +79,7 @@ impl LogConfig {
             directory: directory.into(),
             max_bytes: None,
             segment_bytes: DEFAULT_SEGMENT_BYTES,
+            consumers: Vec::new(),
         }
     }
 }
@@ -135,11 +139,11 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens or creates a log. Blocks while the last segment is checked. Register every consumer before
-    /// the first commit: a segment goes when all that are known have committed it.
+    /// Opens or creates a log and registers its consumers. Blocks while the last segment is checked.
     ///
     /// # Errors
-    /// Another process has it open, it is of a newer release, or the file system refused.
+    /// Another process has it open, it is of a newer release, a consumer's name is not a plain word, or the
+    /// file system refused.
     pub fn open(config: LogConfig, clock: Clock) -> Result<Self, LogError> {
         Self::open_on(config, clock, Box::new(RealDisk))
     }
@@ -215,7 +219,8 @@ impl Log {
         LogReader::new(self.shared.clone(), from)
     }
 
-    /// Takes up the consumer of this name where it left off; a new one begins with the oldest frame.
+    /// Takes up the consumer of this name where it left off; a new one begins with the oldest frame that is
+    /// still there, so whoever is to see all of them is named in [`LogConfig::consumers`].
     ///
     /// # Errors
     /// The name is not a plain word, or the file system refused.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::watch;
 
-use super::consumer::{self, Committed};
+use super::consumer::{self, Committed, Consumer};
 use super::disk::Disk;
 use super::repeats::{Repeats, Seen, hashes_path, read_hashes, write_hashes};
 use super::segment::{SEGMENT_HEADER_BYTES, SegmentReader, Step, number_of, segment_path};
@@ -114,6 +114,9 @@ pub(super) fn open(config: &LogConfig, clock: Clock, mut disk: Box<dyn Disk>) ->
         lock_file: Mutex::new(Some(lock_file)),
     });
     bad.into_iter().for_each(|(place, bytes)| shared.report_bad(place, bytes));
+    for name in &config.consumers {
+        Consumer::register(&shared, name)?;
+    }
     shared.delete_committed();
     let segment_bytes = config.segment_bytes.min(max_bytes / MIN_SEGMENTS_IN_BOUND).max(MIN_SEGMENT_BYTES);
     let writer = Writer::new(shared.clone(), disk, clock, segment_bytes, head_sender, active, hash_files);

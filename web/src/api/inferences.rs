@@ -107,16 +107,18 @@ async fn list(
         from: parameters::instant("from", asked.from.as_deref())?,
         to: parameters::instant("to", asked.to.as_deref())?,
     };
-    let after = asked.cursor.as_deref().map(read_cursor).transpose()?;
+    let cursor = asked.cursor.as_deref().map(read_cursor).transpose()?;
     let problem = |error: clickhouse::error::Error| app.telemetry_problem(&error);
-    let total = count_inferences(&app.clickhouse, &filter).await.map_err(problem)?;
-    let rows = page_of_inferences(&app.clickhouse, &filter, after.as_ref(), limit)
-        .await
-        .map_err(problem)?;
+    let total = match &cursor {
+        Some(cursor) => cursor.total,
+        None => count_inferences(&app.clickhouse, &filter).await.map_err(problem)?,
+    };
+    let after = cursor.as_ref().map(|cursor| &cursor.after);
+    let rows = page_of_inferences(&app.clickhouse, &filter, after, limit).await.map_err(problem)?;
     let ids: Vec<String> = rows.iter().map(|row| row.request_id.clone()).collect();
     let mut outcomes = outcomes_of(&app.clickhouse, &filter.model, &ids).await.map_err(problem)?;
     let is_full = rows.len() == limit as usize;
-    let next = rows.last().filter(|_| is_full).map(write_cursor);
+    let next = rows.last().filter(|_| is_full).map(|last| write_cursor(last, total));
     let items = rows.into_iter().map(|row| {
         let known = outcomes.remove(&row.request_id).unwrap_or_default();
         item(row, known)
@@ -165,18 +167,50 @@ fn outcome(row: ListedOutcome) -> Outcome {
     }
 }
 
-fn write_cursor(row: &ListedInference) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}/{}", row.key_hour, row.request_id))
+/// `next` of a page: where it ends, and what was counted for the first page, so that the others need not count.
+#[derive(Debug, PartialEq)]
+struct Cursor {
+    total: u64,
+    after: InferenceCursor,
 }
 
-fn read_cursor(text: &str) -> Result<InferenceCursor, Problem> {
+fn write_cursor(last: &ListedInference, total: u64) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{total}/{}/{}", last.key_hour, last.request_id))
+}
+
+fn read_cursor(text: &str) -> Result<Cursor, Problem> {
     let read = || {
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let (hour, request_id) = text.split_once('/')?;
-        Some(InferenceCursor {
-            key_hour: hour.parse().ok()?,
-            request_id: request_id.to_owned(),
+        let (total, after) = text.split_once('/')?;
+        let (hour, request_id) = after.split_once('/')?;
+        Some(Cursor {
+            total: total.parse().ok()?,
+            after: InferenceCursor {
+                key_hour: hour.parse().ok()?,
+                request_id: request_id.to_owned(),
+            },
         })
     };
     read().ok_or_else(|| Problem::bad_request("cursor is not one that was given out: take `next` of the page before"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_carries_the_total_and_any_request_id() {
+        let cursor = |text: &str| read_cursor(&URL_SAFE_NO_PAD.encode(text)).ok();
+        let expected = Cursor {
+            total: 7,
+            after: InferenceCursor {
+                key_hour: 3_600,
+                request_id: "a/b".to_owned(),
+            },
+        };
+        assert_eq!(cursor("7/3600/a/b"), Some(expected));
+        for wrong in ["", "7", "7/3600", "x/3600/a", "7/x/a"] {
+            assert_eq!(cursor(wrong), None, "{wrong}");
+        }
+    }
 }

@@ -79,6 +79,16 @@ fn own(app: &WebState, page: &mut Page) {
         "Places in the log that are no frame.",
         log.bad_frames as f64,
     );
+    page.gauge(
+        "driftlead_log_torn_bytes",
+        "Bytes of the torn tail that was cut at the start.",
+        log.torn_bytes as f64,
+    );
+    page.counter(
+        "driftlead_log_repeats_forgotten_early_total",
+        "Requests whose repeats are no longer recognised although they came within ten minutes.",
+        log.repeats_forgotten_early as f64,
+    );
     page.head("driftlead_log_backlog_bytes", "Bytes that a consumer has not committed.", "gauge");
     for (consumer, bytes) in &log.backlog_bytes {
         page.line("driftlead_log_backlog_bytes", &[("consumer", consumer.clone())], *bytes as f64);
@@ -89,6 +99,32 @@ fn own(app: &WebState, page: &mut Page) {
         parts.drain.lag_s,
     );
     page.counter("driftlead_drain_rows_total", "Rows written to ClickHouse.", parts.drain.rows as f64);
+    let failing = f64::from(u8::from(parts.drain.last_error.is_some()));
+    page.gauge(
+        "driftlead_drain_failing",
+        "1 while the last attempt to store something failed.",
+        failing,
+    );
+    page.counter(
+        "driftlead_drain_retries_total",
+        "Attempts that failed and were made again.",
+        parts.drain.retries as f64,
+    );
+    page.counter(
+        "driftlead_drain_quarantined_total",
+        "Requests that ClickHouse refused, set aside in the quarantine folder.",
+        parts.drain.quarantined as f64,
+    );
+    page.counter(
+        "driftlead_drain_missing_rows_total",
+        "Rows that ClickHouse took and does not have.",
+        parts.drain.missing_rows as f64,
+    );
+    page.counter(
+        "driftlead_partial_inferences_total",
+        "Halves of inferences that came too late to be counted.",
+        parts.drain.partial_inferences as f64,
+    );
     page.counter(
         "driftlead_records_set_aside_total",
         "Records that are part of no window because of their event time.",

@@ -89,6 +89,8 @@ struct LogPart {
     full: bool,
     poisoned: bool,
     bad_frames: u64,
+    torn_bytes: u64,
+    repeats_forgotten_early: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -125,6 +127,8 @@ pub fn status(app: &WebState) -> Status {
             full: log.full,
             poisoned: log.poisoned.is_some(),
             bad_frames: log.bad_frames,
+            torn_bytes: log.torn_bytes,
+            repeats_forgotten_early: log.repeats_forgotten_early,
         },
         drain: parts.drain,
         engine: parts.engine,
@@ -167,8 +171,8 @@ fn problems(parts: &Parts, log: &LogStatus, index_lag_s: f64, rejected_rules: Op
         problems.push(warning("log_bad_frames", count(log.bad_frames), None));
     }
     match parts.drain.lag_s {
-        lag if lag >= LAG_CRITICAL_S => problems.push(critical("drain_lag", Some(lag), None)),
-        lag if lag >= LAG_WARNING_S => problems.push(warning("drain_lag", Some(lag), None)),
+        lag if lag >= LAG_CRITICAL_S => problems.push(critical("drain_lag", Some(lag), parts.drain.last_error.clone())),
+        lag if lag >= LAG_WARNING_S => problems.push(warning("drain_lag", Some(lag), parts.drain.last_error.clone())),
         _ => {}
     }
     if parts.drain.set_aside > 0 {

@@ -2,13 +2,12 @@
 
 use std::fmt;
 
+use driftlead_store::records::MAX_NAME_BYTES;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Example, Expected, Input, SetError};
 use crate::models::{FeatureValue, Features};
 
-/// Longest id, tag, label or segment, in bytes: the bound on names everywhere.
-const MAX_NAME_BYTES: usize = 256;
 /// Longest text of an example, in bytes: the bound on attribute values.
 const MAX_TEXT_BYTES: usize = 32 << 10;
 /// Features of an example, as the product's own limit has them.

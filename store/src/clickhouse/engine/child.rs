@@ -21,7 +21,7 @@ use super::library::{Library, LibraryError, exit_at_once};
 use super::server;
 
 /// How long a new engine waits for the one before it to let go of the directory.
-const LOCK_PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(30);
 const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The file whose lock says that an engine holds the directory.
 const LOCK_FILE: &str = "engine.lock";

@@ -98,6 +98,21 @@ impl Engine {
         self.library.shut_down()
     }
 
+    /// Runs the least of queries; blocks until it is done.
+    ///
+    /// # Errors
+    /// The engine answers, but cannot run it.
+    pub fn probe(&self) -> Result<(), Exception> {
+        let mut connection = self.connect()?;
+        connection.query(b"SELECT 1", "Null", &[]).map(|_| ())
+    }
+
+    fn connect(&self) -> Result<Connection, Exception> {
+        self.library
+            .open(&self.directory, &[])
+            .map_err(|error| Exception::internal(&error.to_string()))
+    }
+
     /// Runs `request`; blocks until it is done or its client is gone.
     pub fn execute(&self, request: &Request, mut answer: Answer) {
         if let Err(exception) = self.run(request, &mut answer) {
@@ -106,10 +121,7 @@ impl Engine {
     }
 
     fn run(&self, request: &Request, answer: &mut Answer) -> Result<(), Exception> {
-        let mut connection = self
-            .library
-            .open(&self.directory, &[])
-            .map_err(|error| Exception::internal(&error.to_string()))?;
+        let mut connection = self.connect()?;
         let read_only = check_one_statement(&mut connection, &request.statement)?;
         self.prepare(&mut connection, request, read_only)?;
         match &request.statement {

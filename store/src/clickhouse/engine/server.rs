@@ -1,6 +1,7 @@
 //! The front of the embedded engine: the part of ClickHouse's HTTP interface that clients use.
 //!
-//! `GET /ping` needs no password; everything else goes to `/`. Each request runs on a blocking thread with
+//! `GET /ping` needs no password; everything else goes to `/`, but for [`PROBE_PATH`], by which the parent
+//! sees that the engine works. Each request runs on a blocking thread with
 //! a connection of its own. Bounds: [`MAX_CONCURRENT_QUERIES`] run, [`MAX_WAITING_QUERIES`] wait, and
 //! [`MAX_LARGE_BODIES`] large bodies are in memory at once. Deliberately absent: sessions, roles, users,
 //! external tables, progress headers.
@@ -19,7 +20,7 @@ use axum::response::Response;
 use axum::routing::get;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::compression::Encoder;
@@ -43,10 +44,15 @@ const PIECES_IN_FLIGHT: usize = 4;
 /// takes, shorter than a service manager's patience.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
+/// Answers once the engine has run a query of its own, however many others run or wait.
+pub const PROBE_PATH: &str = "/probe";
+
 struct Front {
     engine: Arc<Engine>,
     password: [u8; 32],
-    queries: Semaphore,
+    queries: Arc<Semaphore>,
+    /// One probe at a time: where the engine hangs each holds a thread for ever.
+    probes: Arc<Semaphore>,
     waiting: AtomicUsize,
     large_bodies: Semaphore,
 }
@@ -60,12 +66,14 @@ pub async fn serve(listener: TcpListener, engine: Arc<Engine>, password: &str, s
     let front = Arc::new(Front {
         engine,
         password: digest(password),
-        queries: Semaphore::new(MAX_CONCURRENT_QUERIES),
+        queries: Arc::new(Semaphore::new(MAX_CONCURRENT_QUERIES)),
+        probes: Arc::new(Semaphore::new(1)),
         waiting: AtomicUsize::new(0),
         large_bodies: Semaphore::new(MAX_LARGE_BODIES),
     });
     let router = Router::new()
         .route("/ping", get(async || "Ok.\n"))
+        .route(PROBE_PATH, get(probe))
         .route("/", get(handle).post(handle))
         .with_state(Arc::clone(&front));
     let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
@@ -94,7 +102,29 @@ async fn handle(State(front): State<Arc<Front>>, request: axum::extract::Request
     }
 }
 
+async fn probe(State(front): State<Arc<Front>>, request: axum::extract::Request) -> Response {
+    let (parts, _) = request.into_parts();
+    match front.probe(&parts).await {
+        Ok(()) => Response::new(Body::from("Ok.\n")),
+        Err(exception) => front.refuse(&exception),
+    }
+}
+
 impl Front {
+    async fn probe(&self, parts: &request::Parts) -> Result<(), Exception> {
+        self.authenticate(parts)?;
+        let unavailable = |_| Exception::internal("the probe was given up");
+        let turn = Arc::clone(&self.probes).acquire_owned().await.map_err(unavailable)?;
+        let engine = Arc::clone(&self.engine);
+        let probing = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            engine.probe()
+        });
+        probing
+            .await
+            .map_err(|_| Exception::internal("the probe's thread ended without an answer"))?
+    }
+
     async fn respond(self: &Arc<Self>, parts: request::Parts, body: Body) -> Result<Response, Exception> {
         self.authenticate(&parts)?;
         if parts.method == Method::GET && parts.uri.query().is_none() {
@@ -105,15 +135,15 @@ impl Front {
         let encoding = request.encoding;
         let query_id = request.query_id.clone();
         let encoder = Encoder::new(encoding)?;
-        self.wait_for_a_place().await?;
+        let place = self.wait_for_a_place().await?;
 
         let (head_sender, head) = oneshot::channel();
         let (piece_sender, pieces) = mpsc::channel(PIECES_IN_FLIGHT);
         let answer = Answer::new(head_sender, piece_sender, encoder);
         let front = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
+            let _place = place;
             front.engine.execute(&request, answer);
-            front.queries.add_permits(1);
         });
         let head = head
             .await
@@ -150,8 +180,8 @@ impl Front {
         if small { None } else { self.large_bodies.acquire().await.ok() }
     }
 
-    /// Takes one of the places; it is given back when the query's thread is done, not when its client is.
-    async fn wait_for_a_place(&self) -> Result<(), Exception> {
+    /// Takes one of the places; it is given back when the query's thread is done, however it ends, not when its client is.
+    async fn wait_for_a_place(&self) -> Result<OwnedSemaphorePermit, Exception> {
         let too_many = || {
             Exception::new(
                 code::TOO_MANY_SIMULTANEOUS_QUERIES,
@@ -160,8 +190,7 @@ impl Front {
             )
         };
         let _waiting = Waiting::enter(&self.waiting).ok_or_else(too_many)?;
-        self.queries.acquire().await.map_err(|_| too_many())?.forget();
-        Ok(())
+        Arc::clone(&self.queries).acquire_owned().await.map_err(|_| too_many())
     }
 
     fn refuse(&self, exception: &Exception) -> Response {

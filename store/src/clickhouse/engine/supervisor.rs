@@ -17,21 +17,25 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::child::{Orders, Report};
+use super::child::{LOCK_PATIENCE, Orders, Report};
 use super::library::LibraryError;
+use super::server::PROBE_PATH;
 use super::{default_memory_bytes, find_library};
 use crate::clickhouse::ClickHouse;
 
-/// The engine answers within 2 s of its start; it may first wait 30 s for the directory's lock.
-const START_PATIENCE: Duration = Duration::from_secs(60);
+/// The engine answers within 2 s of its start where the machine is idle; with years of parts on a slow disk it reads
+/// their heads first, and whoever gives it up too early begins again for ever.
+const BOOT_PATIENCE: Duration = Duration::from_secs(300);
+/// It may first wait for the engine before it to let go of the directory.
+const START_PATIENCE: Duration = LOCK_PATIENCE.saturating_add(BOOT_PATIENCE);
 /// The first restart comes at once, for what kills an engine is rare; later ones wait twice as long each.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(10);
 /// An engine that ran this long was well: the next restart is a first one again.
 const WELL_AFTER: Duration = Duration::from_secs(60);
 const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
-/// `/ping` touches no query, so even a loaded engine answers it at once.
-const HEALTH_PATIENCE: Duration = Duration::from_secs(5);
+/// The probe is a query that waits for no other; a loaded machine may still take seconds for it.
+const HEALTH_PATIENCE: Duration = Duration::from_secs(20);
 /// An engine that does not answer so many times in a row hangs, and is killed.
 const HEALTH_MISSES: u32 = 3;
 /// Longer than the child's own time to end its requests.
@@ -313,7 +317,7 @@ impl Keeper {
                 Ok(status) => format!("its process ended: {status}"),
                 Err(error) => format!("its process is lost: {error}"),
             }),
-            () = until_unhealthy(running.report.address) => Some("it does not answer".to_owned()),
+            () = until_unhealthy(running.report.address, &self.password) => Some("it does not answer".to_owned()),
             () = self.stop.cancelled() => None,
         };
         if why.is_none() {
@@ -346,21 +350,50 @@ async fn relay(errors: ChildStderr) -> Option<String> {
 }
 
 /// Returns when the engine misses several health checks in a row.
-async fn until_unhealthy(address: SocketAddr) {
+async fn until_unhealthy(address: SocketAddr, password: &str) {
     let mut misses = 0;
     while misses < HEALTH_MISSES {
         tokio::time::sleep(HEALTH_INTERVAL).await;
-        let healthy = matches!(timeout(HEALTH_PATIENCE, ping(address)).await, Ok(Ok(true)));
-        misses = if healthy { 0 } else { misses + 1 };
+        let answers = matches!(timeout(HEALTH_PATIENCE, probe(address, password)).await, Ok(Ok(true)));
+        misses = if answers { 0 } else { misses + 1 };
     }
 }
 
-async fn ping(address: SocketAddr) -> std::io::Result<bool> {
+/// Whether a query is answered. An error is an answer too: whoever is out of memory does not hang.
+async fn probe(address: SocketAddr, password: &str) -> std::io::Result<bool> {
     let mut stream = TcpStream::connect(address).await?;
-    stream
-        .write_all(b"GET /ping HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n")
-        .await?;
-    let mut status = [0_u8; 12];
-    stream.read_exact(&mut status).await?;
-    Ok(&status == b"HTTP/1.1 200")
+    let request = format!("GET {PROBE_PATH} HTTP/1.1\r\nHost: engine\r\nX-ClickHouse-Key: {password}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut start = [0_u8; 9];
+    stream.read_exact(&mut start).await?;
+    Ok(&start == b"HTTP/1.1 ")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_engine_that_takes_connections_and_answers_none_does_not_pass() {
+        let check = async |answer: &'static str, expected: bool| {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let serving = tokio::spawn(async move {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = [0; 1024];
+                let length = stream.read(&mut request).await.unwrap();
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                (String::from_utf8_lossy(&request[..length]).into_owned(), stream)
+            });
+            let answered = timeout(Duration::from_millis(300), probe(address, "secret")).await;
+            assert_eq!(matches!(answered, Ok(Ok(true))), expected, "{answer}");
+            let (request, _) = serving.await.unwrap();
+            assert!(request.starts_with("GET /probe ") && request.contains("secret"), "{request}");
+        };
+        check("HTTP/1.1 200 OK\r\n\r\n", true).await;
+        check("HTTP/1.1 500 Internal Server Error\r\n\r\nCode: 241", true).await;
+        check("", false).await;
+    }
 }

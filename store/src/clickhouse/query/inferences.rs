@@ -11,6 +11,9 @@ use crate::clock::UnixNanos;
 
 /// Most inferences of one page.
 pub const MAX_PAGE: u32 = 5_000;
+/// Halves come as rows of their own until the table merges them.
+const ROWS_OF_AN_INFERENCE: u64 = 2;
+const HOUR_SECONDS: i64 = 3_600;
 
 /// Where the next page begins: after this key, in the order of the pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +95,9 @@ pub struct ListedOutcome {
     pub at: i64,
 }
 
-const CONDITION: &str = "model = {model:String} AND partial = 0 \
+/// Key and hour come first: they decide what is read at all.
+const CONDITION: &str = "model = {model:String} \
+    AND key_hour >= toDateTime({first_hour:Int64}, 'UTC') AND key_hour <= toDateTime({last_hour:Int64}, 'UTC') AND partial = 0 \
     AND (empty({environments:Array(String)}) OR has({environments:Array(String)}, ifNull(environment, ''))) \
     AND ({any_version:UInt8} OR ifNull(version, '') = {version:String}) \
     AND event_time >= fromUnixTimestamp64Nano({from:Int64}, 'UTC') \
@@ -104,11 +109,11 @@ const CONDITION: &str = "model = {model:String} AND partial = 0 \
 /// The query failed.
 pub async fn count_inferences(clickhouse: &ClickHouse, filter: &InferenceFilter) -> Result<u64, Error> {
     let sql = format!("SELECT count() FROM whole_inferences WHERE {CONDITION}");
-    bind(clickhouse, &sql, filter).fetch_one().await
+    bind(clickhouse, &sql, filter, key_hours(filter)).fetch_one().await
 }
 
 /// A page of at most `limit`, the latest hours first, in an hour by request id: the order of the table, so that each page
-/// costs the same and none is missed or repeated while others arrive.
+/// reads about as many rows as it has and none is missed or repeated while others arrive.
 ///
 /// # Errors
 /// The query failed.
@@ -118,6 +123,59 @@ pub async fn page_of_inferences(
     after: Option<&InferenceCursor>,
     limit: u32,
 ) -> Result<Vec<ListedInference>, Error> {
+    let limit = limit.min(MAX_PAGE) as usize;
+    let hours = hours_with_rows(clickhouse, filter, after).await?;
+    let (mut hours, mut rows) = (hours.as_slice(), Vec::new());
+    let mut wanted_rows = limit as u64 * ROWS_OF_AN_INFERENCE;
+    while !hours.is_empty() && rows.len() < limit {
+        let (stretch, rest) = hours.split_at(hours_that_hold(hours, wanted_rows));
+        let range = (stretch[stretch.len() - 1].0, stretch[0].0);
+        rows.extend(rows_of_stretch(clickhouse, filter, range, after, limit - rows.len()).await?);
+        hours = rest;
+        // Where the filter leaves few of them, longer and longer stretches are read at once.
+        wanted_rows *= 2;
+    }
+    Ok(rows.into_iter().map(ListedInference::from).collect())
+}
+
+/// Hours of key from the cursor down, as Unix seconds, with their rows, the latest first.
+async fn hours_with_rows(
+    clickhouse: &ClickHouse,
+    filter: &InferenceFilter,
+    after: Option<&InferenceCursor>,
+) -> Result<Vec<(i64, u64)>, Error> {
+    let (first, last) = key_hours(filter);
+    let sql = "SELECT toInt64(toUnixTimestamp(key_hour)) AS hour, count() FROM inferences \
+               WHERE model = {model:String} AND key_hour >= toDateTime({first_hour:Int64}, 'UTC') \
+                 AND key_hour <= toDateTime({last_hour:Int64}, 'UTC') \
+               GROUP BY hour ORDER BY hour DESC";
+    clickhouse
+        .reader()
+        .query(sql)
+        .param("model", filter.model.as_str())
+        .param("first_hour", first)
+        .param("last_hour", after.map_or(last, |after| last.min(after.key_hour)))
+        .fetch_all()
+        .await
+}
+
+/// How many of these hours it takes until they hold so many rows; all of them when they hold fewer.
+fn hours_that_hold(hours: &[(i64, u64)], rows: u64) -> usize {
+    let mut held = 0;
+    let enough = hours.iter().position(|(_, of_hour)| {
+        held += of_hour;
+        held >= rows
+    });
+    enough.map_or(hours.len(), |last| last + 1)
+}
+
+async fn rows_of_stretch(
+    clickhouse: &ClickHouse,
+    filter: &InferenceFilter,
+    hours: (i64, i64),
+    after: Option<&InferenceCursor>,
+    limit: usize,
+) -> Result<Vec<PageRow>, Error> {
     let sql = format!(
         "SELECT toInt64(toUnixTimestamp(key_hour)) AS hour, request_id, toUnixTimestamp64Nano(event_time) AS event_ns, \
            ifNull(version, '') AS version_text, ifNull(environment, '') AS environment_text, ifNull(service, '') AS service_text, \
@@ -129,13 +187,24 @@ pub async fn page_of_inferences(
              OR (key_hour = toDateTime({{hour:Int64}}, 'UTC') AND request_id < {{request:String}})) \
          ORDER BY key_hour DESC, request_id DESC LIMIT {{limit:UInt32}}"
     );
-    let query = bind(clickhouse, &sql, filter)
+    bind(clickhouse, &sql, filter, hours)
         .param("first_page", u8::from(after.is_none()))
         .param("hour", after.map_or(0, |after| after.key_hour))
         .param("request", after.map_or("", |after| after.request_id.as_str()))
-        .param("limit", limit.min(MAX_PAGE));
-    let rows: Vec<PageRow> = query.fetch_all().await?;
-    Ok(rows.into_iter().map(ListedInference::from).collect())
+        .param("limit", limit as u32)
+        .fetch_all()
+        .await
+}
+
+/// The first and the last hour of key in which inferences of the filter's span can lie: an inference lies under the hour
+/// of its event or, where its later half was stored first, the one after it.
+fn key_hours(filter: &InferenceFilter) -> (i64, i64) {
+    let first = filter.from.map_or(0, |from| from.floor_to(HOUR_SECONDS).seconds());
+    let last = filter.to.map_or(i64::from(u32::MAX), |to| {
+        UnixNanos(to.0.saturating_sub(1)).floor_to(HOUR_SECONDS).seconds() + HOUR_SECONDS
+    });
+    let in_range = |seconds: i64| seconds.clamp(0, u32::MAX.into());
+    (in_range(first), in_range(last))
 }
 
 /// What became known of these inferences, by request id.
@@ -227,15 +296,56 @@ impl From<PageRow> for ListedInference {
     }
 }
 
-fn bind(clickhouse: &ClickHouse, sql: &str, filter: &InferenceFilter) -> clickhouse::query::Query {
+fn bind(clickhouse: &ClickHouse, sql: &str, filter: &InferenceFilter, hours: (i64, i64)) -> clickhouse::query::Query {
     clickhouse
         .reader()
         .query(sql)
         .param("model", filter.model.as_str())
+        .param("first_hour", hours.0)
+        .param("last_hour", hours.1)
         .param("environments", filter.environments.as_slice())
         .param("any_version", u8::from(filter.version.is_none()))
         .param("version", filter.version.as_deref().unwrap_or_default())
         .param("from", filter.from.map_or(0, |from| from.0.max(0)))
         .param("any_end", u8::from(filter.to.is_none()))
         .param("to", filter.to.map_or(0, |to| to.0.max(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_reads_as_many_hours_as_hold_it() {
+        let hours = [(30, 5), (20, 10), (10, 1)];
+        for (rows, expected) in [(0, 1), (1, 1), (5, 1), (6, 2), (15, 2), (16, 3), (100, 3)] {
+            assert_eq!(hours_that_hold(&hours, rows), expected, "{rows}");
+        }
+        assert_eq!(hours_that_hold(&[], 1), 0);
+    }
+
+    #[test]
+    fn a_span_of_events_is_a_span_of_keys() {
+        let check = |from: Option<&str>, to: Option<&str>, expected: (&str, &str)| {
+            let instant = |text: &str| UnixNanos::parse(text).unwrap();
+            let filter = InferenceFilter {
+                model: "m".into(),
+                environments: Vec::new(),
+                version: None,
+                from: from.map(instant),
+                to: to.map(instant),
+            };
+            assert_eq!(
+                key_hours(&filter),
+                (instant(expected.0).seconds(), instant(expected.1).seconds()),
+                "{from:?} {to:?}"
+            );
+        };
+        let (begin, end) = ("1970-01-01T00:00:00Z", "2106-02-07T06:28:15Z");
+        check(None, None, (begin, end));
+        check(Some("2026-10-19T10:30:00Z"), None, ("2026-10-19T10:00:00Z", end));
+        check(None, Some("2026-10-19T12:00:00Z"), (begin, "2026-10-19T12:00:00Z"));
+        check(None, Some("2026-10-19T12:00:01Z"), (begin, "2026-10-19T13:00:00Z"));
+        check(None, Some("1960-01-01T00:00:00Z"), (begin, begin));
+    }
 }

@@ -5,6 +5,7 @@
 use clickhouse::Row;
 use serde::{Deserialize, Serialize};
 
+use super::minutes::SERVES;
 use crate::clickhouse::{ClickHouse, TelemetryError};
 use crate::clock::UnixNanos;
 use crate::state::deployments::Deployment;
@@ -19,9 +20,6 @@ pub const MIN_LIVE_INFERENCES: u64 = 20;
 
 /// Versions that one look at the telemetry returns at most: the bound on models, so that each may show one.
 const MAX_SIGHTINGS: u64 = 10_000;
-
-/// Which arms serve: the condition that every query here shares.
-const SERVES: &str = "arm NOT IN ('shadow', 'replay', 'drill')";
 
 /// What can go wrong while finding out what is live.
 #[derive(Debug, thiserror::Error)]

@@ -11,6 +11,4 @@ pub mod references;
 pub mod series;
 pub mod serving;
 pub mod signals;
-
-/// Which arms serve traffic: the others are seen, but never counted as traffic.
-const SERVES: &str = "arm NOT IN ('shadow', 'replay', 'drill')";
+pub mod upkeep;

@@ -150,9 +150,8 @@ mod tests {
         }
         original.add_number(-2.5);
         original.add_number(f64::NAN);
-        original.add_absent();
         original.other = 3;
-        original.inferences += 3;
+        original.complete_to(9);
         assert_eq!(counts(row("m", "r", 1, "f", &original, None)), ("f".to_owned(), original));
     }
 }

@@ -4,6 +4,7 @@ use clickhouse::Row;
 use clickhouse::error::Error;
 use serde::Deserialize;
 
+use super::minutes::SERVES;
 use crate::clickhouse::ClickHouse;
 use crate::clock::UnixNanos;
 
@@ -69,7 +70,7 @@ pub async fn service_steps(clickhouse: &ClickHouse, filter: SeriesFilter<'_>) ->
          ON buckets.model = generations.model AND buckets.minute = generations.minute \
          WHERE generation >= current \
          GROUP BY model, environment, start, version ORDER BY model, environment, start, version LIMIT {MAX_ROWS}",
-        serves = super::SERVES,
+        serves = SERVES,
     );
     clickhouse
         .reader()
@@ -116,7 +117,7 @@ pub async fn counted_versions(clickhouse: &ClickHouse, model: Option<&str>) -> R
          AS generations ON buckets.model = generations.model AND buckets.minute = generations.minute \
          WHERE generation >= current \
          GROUP BY model, environment, version ORDER BY model, environment, version LIMIT {MAX_ROWS}",
-        serves = super::SERVES,
+        serves = SERVES,
     );
     clickhouse
         .reader()

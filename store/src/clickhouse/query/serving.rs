@@ -6,6 +6,7 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
+use super::minutes::SERVES;
 use crate::clickhouse::ClickHouse;
 use crate::clock::UnixNanos;
 
@@ -112,7 +113,7 @@ pub async fn serving(clickhouse: &ClickHouse, question: &ServingQuestion<'_>) ->
            WHERE model = {{model:String}} AND key_hour >= toDateTime({{first_hour:Int64}}, 'UTC') \
              AND event_time > fromUnixTimestamp64Nano({{read_from:Int64}}, 'UTC') AND event_time <= fromUnixTimestamp64Nano({{until:Int64}}, 'UTC') \
            GROUP BY key_hour, request_id) \
-         WHERE partial = 0 AND at > {{since:Int64}} AND environment = {{environment:String}} AND arm NOT IN ('shadow', 'replay', 'drill')",
+         WHERE partial = 0 AND at > {{since:Int64}} AND environment = {{environment:String}} AND {SERVES}",
         latest = question.latest
     );
     let read_from = question.since.plus_seconds(-HALVES_APART_SECONDS);

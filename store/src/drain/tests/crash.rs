@@ -195,3 +195,38 @@ proptest! {
         runtime.block_on(run_steps(steps, fresh_first));
     }
 }
+
+#[tokio::test]
+async fn values_beyond_their_bound_stay_so_through_crashes_and_restarts() {
+    for step in 0..8 {
+        let bounds = Bounds {
+            max_label_values: 2,
+            ..World::new().bounds
+        };
+        let world = World { bounds, ..World::new() };
+        let log = world.open_log();
+        for (id, version) in [("a", "1"), ("b", "2"), ("c", "3"), ("d", "1"), ("e", "4")] {
+            append(&log, format!("half log {id} 0 {version}\nlog 0 {id}")).await;
+        }
+        world.model.crash_at(step, Fault::CrashAfter);
+        let running = world.start(&log);
+        tokio::select! {
+            () = world.model.crashed() => {}
+            () = running.drained() => {}
+        }
+        running.crash().await;
+        world.model.heal();
+        let log = world.open_log();
+        let running = world.start(&log);
+        append(&log, "half log f 0 5\nhalf log g 0 2").await;
+        running.drained().await;
+        running.stop().await;
+        let rows = world.model.inferences();
+        let versions = rows.iter().filter_map(|row| row.log.as_ref()?.version.as_deref());
+        assert_eq!(
+            versions.collect::<Vec<_>>(),
+            ["1", "2", "other", "1", "other", "other", "2"],
+            "at {step}"
+        );
+    }
+}

@@ -26,7 +26,7 @@ const AT_ONCE: Pace = Pace {
     longest_pause: Duration::from_millis(1),
 };
 
-/// Frames are lines of text: `log DAY TEXT`, `half log|span ID SECONDS`, `outcome ID`, `aside`; seconds
+/// Frames are lines of text: `log DAY TEXT`, `half log|span ID SECONDS [VERSION]`, `outcome ID`, `aside`; seconds
 /// count from [`NOW`].
 struct Lines;
 
@@ -38,11 +38,12 @@ impl Decode for Lines {
             let at = |seconds: &str| UnixNanos::from_seconds(NOW + seconds.parse::<i64>().unwrap());
             match words[..] {
                 ["log", day, text] => decoded.logs.push(log_record(day.parse().unwrap(), text)),
-                ["half", kind, id, seconds] => {
+                ["half", kind, id, seconds, ref version @ ..] => {
                     let kind = if kind == "log" { Half::Log } else { Half::Span };
-                    decoded
-                        .halves
-                        .push(InferenceHalf::new(kind, "m", id, at(seconds), frame.received_time));
+                    decoded.halves.push(InferenceHalf {
+                        version: version.first().map(|version| (*version).to_owned()),
+                        ..InferenceHalf::new(kind, "m", id, at(seconds), frame.received_time)
+                    });
                 }
                 ["outcome", id] => decoded.outcomes.push(Outcome {
                     model: "m".to_owned(),
@@ -229,6 +230,36 @@ async fn what_waits_is_lag_and_nothing_is_dropped_while_clickhouse_is_away() {
     let status = running.stop().await;
     assert_eq!((status.lag_seconds(world.clock.now()), status.retries), (0.0, 40));
     assert_eq!(world.model.logs(), ["a"]);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_drain_that_has_not_begun_is_lag() {
+    let world = World::new();
+    let log = world.open_log();
+    let (status, cancel) = (StatusHandle::default(), CancellationToken::new());
+    append(&log, "log 0 a").await;
+    world.clock.set(world.clock.now().plus_seconds(30));
+    append(&log, "log 0 b").await;
+    let watching = tokio::spawn(watch_waiting(log.clone(), status.clone(), cancel.clone()));
+    let mut changes = status.subscribe();
+    let now = world.clock.now();
+    changes.wait_for(|status| status.lag_seconds(now) == 30.0).await.unwrap();
+    cancel.cancel();
+    watching.await.unwrap().unwrap();
+    let running = world.start(&log);
+    running.drained().await;
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn rows_that_were_taken_and_are_not_there_are_counted() {
+    let world = World::new();
+    let log = world.open_log();
+    let running = world.start(&log);
+    append(&log, "log 0 a\nlog 0 expired").await;
+    running.drained().await;
+    let status = running.stop().await;
+    assert_eq!((status.missing_rows, status.rows["logs"]), (1, 1));
 }
 
 #[tokio::test]

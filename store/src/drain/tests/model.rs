@@ -115,7 +115,7 @@ impl Model {
 }
 
 impl Sink for std::sync::Arc<Model> {
-    async fn insert(&self, rows: &TableRows, token: &str, attempt: Attempt) -> Result<(), SinkError> {
+    async fn insert(&self, rows: &TableRows, token: &str, attempt: Attempt) -> Result<u64, SinkError> {
         if rows.logs.iter().any(|log| log.body.starts_with("bad")) {
             self.step(|_, _| {}).await?;
             return Err(SinkError::Refused("code 117".to_owned()));
@@ -138,7 +138,8 @@ impl Sink for std::sync::Arc<Model> {
                 .outcomes
                 .extend(rows.outcomes.iter().map(|outcome| outcome.request_id.clone()));
         })
-        .await
+        .await?;
+        Ok(rows.logs.iter().filter(|log| log.body.starts_with("expired")).count() as u64)
     }
 
     async fn mark(&self, dirty: &Dirty) -> Result<(), SinkError> {

@@ -158,6 +158,32 @@ async fn a_segment_stays_until_every_consumer_has_committed_it() {
 }
 
 #[tokio::test]
+async fn a_consumer_that_begins_late_finds_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = LogConfig {
+        segment_bytes: 4 << 10,
+        consumers: vec!["drain", "index"],
+        ..config(folder.path())
+    };
+    for restarts in 0..2 {
+        let log = Log::open(small.clone(), clock()).unwrap();
+        let index = log.register_consumer("index").unwrap();
+        for n in 0..20 {
+            append_new(&log, 100 * restarts + n, vec![0; 1000]).await;
+        }
+        index.commit_up_to(log.head()).await.unwrap();
+        let expected = 20 * (restarts as usize + 1);
+        assert_eq!(read_all(&log).await.len(), expected, "what the drain has not committed stays");
+        log.close().await;
+    }
+    let log = Log::open(small, clock()).unwrap();
+    let drain = log.register_consumer("drain").unwrap();
+    assert_eq!((read_all(&log).await.len(), drain.position()), (40, log.start()));
+    drain.commit_up_to(log.head()).await.unwrap();
+    assert_eq!(log.status().segments, 1);
+}
+
+#[tokio::test]
 async fn one_process_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     let log = Log::open(config(folder.path()), clock()).unwrap();

@@ -23,6 +23,7 @@ fn config(directory: &Path) -> LogConfig {
         directory: directory.to_owned(),
         max_bytes: Some(64 << 20),
         segment_bytes: DEFAULT_SEGMENT_BYTES,
+        consumers: Vec::new(),
     }
 }
 
