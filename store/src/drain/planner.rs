@@ -116,10 +116,10 @@ impl Planner {
     }
 
     async fn make(&mut self, frames: Vec<Frame>, now: UnixNanos) -> (Vec<Frame>, NewRows) {
-        let (decode, max_records) = (self.decode.clone(), self.bounds.max_records);
+        let (decode, bounds) = (self.decode.clone(), self.bounds);
         let mut memory = mem::take(&mut self.memory);
         let making = tokio::task::spawn_blocking(move || {
-            let made = rows::make(&frames, max_records, decode.as_ref(), &mut memory, now);
+            let made = rows::make(&frames, &bounds, decode.as_ref(), &mut memory, now);
             (frames, made, memory)
         });
         let (frames, made, memory) = making.await.expect("decoding does not panic and is not aborted");

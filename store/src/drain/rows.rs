@@ -4,12 +4,13 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::Decode;
 use super::dirty::{self, Dirty};
+use super::expansion::expanded_bytes;
 use super::join::{self, Inferences, Taken};
 use super::recent::{Learnt, RecentIds};
 use super::status::Tally;
 use super::units::{self, Unit, UnitKey, Units};
+use super::{Bounds, Decode};
 use crate::clock::UnixNanos;
 use crate::records::Decoded;
 use crate::wal::Frame;
@@ -31,13 +32,18 @@ pub(super) struct NewRows {
 }
 
 /// Makes a batch of as many of the frames as fit; the memory learns it.
-pub(super) fn make(frames: &[Frame], max_records: usize, decode: &dyn Decode, memory: &mut RecentIds, now: UnixNanos) -> NewRows {
-    let mut records = 0;
+pub(super) fn make(frames: &[Frame], bounds: &Bounds, decode: &dyn Decode, memory: &mut RecentIds, now: UnixNanos) -> NewRows {
+    let (mut records, mut row_bytes) = (0, 0_usize);
     let mut decoded = Vec::new();
     for frame in frames {
-        decoded.push(decode.decode(frame));
-        records += count(&decoded[decoded.len() - 1]);
-        if records >= max_records {
+        let next = decode.decode(frame);
+        records += count(&next);
+        row_bytes = row_bytes.saturating_add(expanded_bytes(frame.payload.len(), &next));
+        if row_bytes > bounds.max_row_bytes && !decoded.is_empty() {
+            break;
+        }
+        decoded.push(next);
+        if records >= bounds.max_records {
             break;
         }
     }
