@@ -56,6 +56,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     let state = State::open(&folder.file("state.db")).await?;
     let keys = KeyRing::new(state.clone(), clock.clone());
     let listeners = Bound::bind(&config, keys.is_open().await?).await?;
+    let loopback_only = config.listen.otlp_is_loopback();
 
     let alerting_settings = config.alerting_settings(&listeners.web_address())?;
     let alerting = AlertingConfig::resolve(&alerting_settings)?;
@@ -80,6 +81,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         log: log.clone(),
         drain: drain.status.clone(),
         database: database.status(),
+        index: index.status(),
         collector: collector.clone(),
         clock: clock.clone(),
     };
@@ -109,13 +111,13 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
             attributes: config.privacy.redact.clone(),
             keep_text: config.privacy.keep_text,
         },
-        allowed_origins: Vec::new(),
+        allowed_origins: config.otlp.allowed_origins.clone(),
     };
     let otlp = Listeners {
         grpc: listeners.otlp_grpc,
         http: listeners.otlp_http,
     };
-    let (key_checker, token) = (Arc::new(Keys::new(keys)), shutdown.receivers.clone());
+    let (key_checker, token) = (Arc::new(Keys::new(keys, loopback_only)), shutdown.receivers.clone());
     let (receiver_log, receiver_clock) = (log.clone(), clock.clone());
     receivers.spawn(async move {
         driftlead_collector::run(otlp, collector_config, receiver_log, key_checker, collector, receiver_clock, token)

@@ -24,6 +24,8 @@ const ENVIRONMENT_PREFIX: &str = "DRIFTLEAD_";
 pub struct Config {
     /// Addresses.
     pub listen: ListenConfig,
+    /// Who may send.
+    pub otlp: OtlpConfig,
     /// The log.
     pub log: LogConfig,
     /// The embedded engine.
@@ -72,6 +74,22 @@ impl Default for ListenConfig {
             otlp_http: SocketAddr::from(([127, 0, 0, 1], 4318)),
         }
     }
+}
+
+impl ListenConfig {
+    /// Whether only this machine can send telemetry.
+    pub fn otlp_is_loopback(&self) -> bool {
+        self.otlp_grpc.ip().is_loopback() && self.otlp_http.ip().is_loopback()
+    }
+}
+
+/// `[otlp]`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OtlpConfig {
+    /// Origins of pages that may send from a browser without a key, such as `https://shop.example`; `*` is any.
+    /// Those of this machine always may, and all may where there are keys.
+    pub allowed_origins: Vec<String>,
 }
 
 /// `[log]`.
@@ -361,6 +379,24 @@ mod tests {
         let config = config.unwrap();
         assert_eq!(config.listen.web.port(), 0);
         assert!(config.privacy.keep_text);
+    }
+
+    #[test]
+    fn pages_that_may_send_are_listed() {
+        let config = load("[otlp]\nallowed_origins = [\"https://shop.example\"]", &[]).unwrap();
+        assert_eq!(config.otlp.allowed_origins, ["https://shop.example"]);
+    }
+
+    #[test]
+    fn both_ports_of_telemetry_must_be_of_this_machine() {
+        for (text, expected) in [
+            ("", true),
+            ("[listen]\notlp_grpc = \"0.0.0.0:0\"", false),
+            ("[listen]\notlp_http = \"[::]:0\"", false),
+            ("[listen]\nweb = \"0.0.0.0:0\"\notlp_http = \"[::1]:0\"", true),
+        ] {
+            assert_eq!(load(text, &[]).unwrap().listen.otlp_is_loopback(), expected, "{text}");
+        }
     }
 
     #[test]

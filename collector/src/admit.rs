@@ -123,6 +123,11 @@ impl HeldBytes {
         Ok(())
     }
 
+    /// Gives back all but `bytes`.
+    pub fn keep(&mut self, bytes: usize) {
+        self.give_back(self.own.saturating_sub(bytes));
+    }
+
     /// Gives `bytes` back, at most what is held.
     pub fn give_back(&mut self, bytes: usize) {
         let bytes = bytes.min(self.own);
@@ -149,7 +154,9 @@ mod tests {
         assert!(matches!(second.take(41), Err(Refusal::Busy)));
         second.take(40).unwrap();
         assert_eq!(bytes.held(), 100);
-        first.give_back(10);
+        first.give_back(5);
+        first.keep(50);
+        first.keep(70);
         second.take(10).unwrap();
         drop(first);
         assert_eq!(bytes.held(), 50);

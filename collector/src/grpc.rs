@@ -45,13 +45,19 @@ pub(crate) fn router(gate: Arc<Gate>) -> Router {
 }
 
 async fn handle(State(gate): State<Arc<Gate>>, signal: Signal, request: HttpRequest) -> Response {
+    if !begins_as_grpc(request.headers()) {
+        return refuse_http(&gate, request.method());
+    }
     match receive(&gate, signal, request).await {
         Ok(answer) => success(signal, &answer),
         Err(refusal) => refuse(&gate.refused(refusal)),
     }
 }
 
-async fn unknown_method(State(gate): State<Arc<Gate>>) -> Response {
+async fn unknown_method(State(gate): State<Arc<Gate>>, request: HttpRequest) -> Response {
+    if !begins_as_grpc(request.headers()) {
+        return refuse_http(&gate, request.method());
+    }
     refuse(&gate.refused(Refusal::NotFound))
 }
 
@@ -87,14 +93,20 @@ async fn receive(gate: &Gate, signal: Signal, request: HttpRequest) -> Result<An
         .await
 }
 
+fn content_type(headers: &HeaderMap) -> String {
+    let stated = headers.get(CONTENT_TYPE).and_then(|stated| stated.to_str().ok());
+    stated.unwrap_or_default().to_ascii_lowercase()
+}
+
+/// Whether the client reads answers of gRPC. To any other an answer with the HTTP status 200 is a success,
+/// whatever its trailers say.
+fn begins_as_grpc(headers: &HeaderMap) -> bool {
+    content_type(headers).starts_with(GRPC)
+}
+
 fn is_grpc(headers: &HeaderMap) -> bool {
-    let stated = headers
-        .get(CONTENT_TYPE)
-        .and_then(|stated| stated.to_str().ok())
-        .unwrap_or_default()
-        .to_ascii_lowercase();
     // `application/grpc`, with parameters or with the message format after a plus; not `application/grpc-web`.
-    stated
+    content_type(headers)
         .strip_prefix(GRPC)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(';') || rest.starts_with("+proto"))
 }
@@ -158,6 +170,21 @@ fn success(signal: Signal, answer: &Answer) -> Response {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
     headers.insert(GRPC_ACCEPT_ENCODING, HeaderValue::from_static(UNDERSTOOD_ENCODINGS));
+    response
+}
+
+/// Answers what is no gRPC in plain HTTP. A POST is telemetry that went astray, anything else somebody who looks.
+fn refuse_http(gate: &Gate, method: &Method) -> Response {
+    let refusal = gate.refused(if method == Method::POST {
+        Refusal::NotGrpc
+    } else {
+        Refusal::NotFound
+    });
+    let mut response = Response::new(Body::from(format!("{}\n", Refusal::NotGrpc)));
+    *response.status_mut() = refusal.http_status();
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 

@@ -14,9 +14,9 @@ use crate::admit::{HeldBytes, KeyGrant};
 use crate::body::{self, Compression};
 use crate::decode::cuts::reasons;
 use crate::json::{self, JsonError};
-use crate::limits::{INLINE_BYTES, MAX_REQUEST_BYTES};
+use crate::limits::{BYTES_PER_MESSAGE, INLINE_BYTES, MAX_MESSAGE_BYTES, MAX_REQUEST_BYTES};
 use crate::redact::Redaction;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, echo};
 use crate::signal::Signal;
 use crate::status::{CollectorStatus, ServiceShare};
 use crate::wire::{self, Group, Scan, ScanError};
@@ -159,9 +159,10 @@ fn prepare(mut request: Request, redaction: &Redaction) -> Result<Prepared, Refu
     let payload = match request.encoding {
         Encoding::Protobuf => body,
         Encoding::Json => {
+            request.held.take(message_bytes(json::objects_in(&body), body.len()))?;
             let protobuf = json::to_protobuf(request.signal, &body).map_err(refusal_of_json)?;
-            request.held.take(protobuf.len())?;
             drop(body);
+            request.held.keep(protobuf.len());
             protobuf.into()
         }
     };
@@ -169,14 +170,18 @@ fn prepare(mut request: Request, redaction: &Redaction) -> Result<Prepared, Refu
     check_environments(&scan, &request.grant)?;
     let shares = shares_of(&scan);
     let redacted = if scan.concerns_redaction {
-        redact(redaction, request.signal, &payload, &mut request.held)?
+        request.held.take(message_bytes(scan.messages, payload.len()))?;
+        redact(redaction, request.signal, &payload)?
     } else {
         None
     };
+    let was_redacted = redacted.is_some();
+    let payload = redacted.unwrap_or(payload);
+    request.held.keep(payload.len());
     Ok(Prepared {
         key_id: request.grant.key_id,
-        redacted: redacted.is_some(),
-        payload: redacted.unwrap_or(payload),
+        redacted: was_redacted,
+        payload,
         content_hash,
         body_bytes,
         shares,
@@ -184,13 +189,20 @@ fn prepare(mut request: Request, redaction: &Redaction) -> Result<Prepared, Refu
     })
 }
 
-fn redact(redaction: &Redaction, signal: Signal, payload: &[u8], held: &mut HeldBytes) -> Result<Option<Bytes>, Refusal> {
+/// What a body takes in memory when it is read as messages and written again: neither their texts nor the
+/// outcome are longer than the body.
+fn message_bytes(messages: u64, body_bytes: usize) -> usize {
+    let messages = usize::try_from(messages).unwrap_or(usize::MAX);
+    messages
+        .saturating_mul(BYTES_PER_MESSAGE)
+        .saturating_add(body_bytes.saturating_mul(2))
+        .min(MAX_MESSAGE_BYTES)
+}
+
+fn redact(redaction: &Redaction, signal: Signal, payload: &[u8]) -> Result<Option<Bytes>, Refusal> {
     let redacted = redaction.apply(signal, payload).map_err(|error| Refusal::Malformed {
-        problem: error.to_string(),
+        problem: echo(&error.to_string()),
     })?;
-    if let Some(redacted) = &redacted {
-        held.take(redacted.len())?;
-    }
     Ok(redacted.map(Bytes::from))
 }
 
@@ -214,7 +226,7 @@ fn check_environments(scan: &Scan<'_>, grant: &KeyGrant) -> Result<(), Refusal> 
         };
         if let Some(environment) = stated.iter().find(|environment| !grant.permits(environment)) {
             return Err(Refusal::EnvironmentRefused {
-                environment: (*environment).to_owned(),
+                environment: echo(environment),
             });
         }
     }

@@ -21,7 +21,7 @@ use prost::Message;
 
 use crate::decode::attributes::{EVENT_NAME, text_of, text_of_named};
 use crate::signal::Signal;
-use crate::text::{HASH_SUFFIX, LENGTH_SUFFIX, TextFacts, is_message_event, is_text_attribute};
+use crate::text::{HASH_SUFFIX, LENGTH_SUFFIX, TextFacts, is_message_event, is_text_attribute, may_end_text_name};
 
 /// What stands in place of a redacted value.
 pub const REDACTED: &str = "[redacted]";
@@ -77,10 +77,18 @@ impl Redaction {
         Ok(redaction)
     }
 
-    /// Whether an attribute of this name, at whatever level, may have to change. May say yes too often.
+    /// Whether an attribute of this name may have to change. May say yes too often.
     pub(crate) fn may_concern_attribute(&self, name: &str) -> bool {
-        (!self.keep_text && (is_text_attribute(name) || name == EVENT_NAME))
-            || (!self.last_parts.is_empty() && (self.names(name) || name.split('.').any(|part| self.last_parts.contains(part))))
+        (!self.keep_text && (is_text_attribute(name) || name == EVENT_NAME)) || self.may_name(name)
+    }
+
+    /// The same of an attribute inside a value: the path to it, which counts as well, is not known here.
+    pub(crate) fn may_concern_nested(&self, name: &str) -> bool {
+        (!self.keep_text && may_end_text_name(name)) || self.may_name(name)
+    }
+
+    fn may_name(&self, name: &str) -> bool {
+        !self.last_parts.is_empty() && (self.names(name) || name.split('.').any(|part| self.last_parts.contains(part)))
     }
 
     /// Whether the body of a log record with this event name has to change.

@@ -10,7 +10,10 @@ use http::StatusCode;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::limits::{BODY_IDLE_TIMEOUT, MAX_MESSAGES_PER_REQUEST, MAX_RECORDS_PER_REQUEST, RETRY_AFTER};
+use crate::limits::{
+    BODY_IDLE_TIMEOUT, MAX_ECHO_BYTES, MAX_EXPANDED_BYTES, MAX_GROUPS_PER_REQUEST, MAX_MESSAGES_PER_REQUEST, MAX_RECORDS_PER_REQUEST,
+    RETRY_AFTER,
+};
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,8 +36,11 @@ pub enum Refusal {
         /// What is understood.
         understood: &'static str,
     },
+    /// Plain HTTP on the port of gRPC: most often an exporter of OTLP/HTTP that was given the wrong port.
+    #[error("this port speaks gRPC; OTLP/HTTP is on the other port (4318 by default)")]
+    NotGrpc,
     /// A page of another site sent it, from a browser, and no key protects this listener.
-    #[error("this origin may not send telemetry: list it in the collector's allowed origins")]
+    #[error("this origin may not send telemetry: list it in [otlp] allowed_origins of the configuration")]
     OriginRefused,
     /// Keys are configured and the request has none.
     #[error("a key is needed: send the header `authorization: Bearer <key>`")]
@@ -59,7 +65,7 @@ pub enum Refusal {
     },
     /// More records or values than a request may hold.
     #[error(
-        "the request holds more than {MAX_RECORDS_PER_REQUEST} records or {MAX_MESSAGES_PER_REQUEST} attributes and values: send smaller batches"
+        "the request holds more than {MAX_RECORDS_PER_REQUEST} records, {MAX_GROUPS_PER_REQUEST} resources or {MAX_MESSAGES_PER_REQUEST} attributes and values, or more than {MAX_EXPANDED_BYTES} bytes when each record carries its resource and scope: send smaller batches"
     )]
     TooManyRecords,
     /// Bytes that do not decompress, parse or frame.
@@ -88,6 +94,15 @@ pub enum Refusal {
     KeysUnavailable,
 }
 
+/// The beginning of a client's text, for an answer to repeat.
+pub(crate) fn echo(text: &str) -> String {
+    if text.len() <= MAX_ECHO_BYTES {
+        return text.to_owned();
+    }
+    let end = (0..=MAX_ECHO_BYTES).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+    format!("{}…", &text[..end])
+}
+
 impl Refusal {
     /// Name under which it is counted.
     pub fn reason(&self) -> &'static str {
@@ -96,6 +111,7 @@ impl Refusal {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnsupportedMediaType { .. } => "unsupported_media_type",
             Self::UnsupportedEncoding { .. } => "unsupported_encoding",
+            Self::NotGrpc => "not_grpc",
             Self::OriginRefused => "origin_refused",
             Self::KeyMissing => "key_missing",
             Self::KeyUnknown => "key_unknown",
@@ -118,35 +134,42 @@ impl Refusal {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::UnsupportedMediaType { .. } | Self::UnsupportedEncoding { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType { .. } | Self::UnsupportedEncoding { .. } | Self::NotGrpc => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::OriginRefused | Self::ScopeMissing | Self::EnvironmentRefused { .. } => StatusCode::FORBIDDEN,
             Self::KeyMissing | Self::KeyUnknown => StatusCode::UNAUTHORIZED,
             Self::TooLarge { .. } | Self::TooManyRecords => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Malformed { .. } | Self::CompressionNotNamed => StatusCode::BAD_REQUEST,
-            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::LogFull | Self::LogUnavailable | Self::KeysUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            // Not 408, which clients of OTLP take as final.
+            Self::BodyTimeout | Self::Busy | Self::LogFull | Self::LogUnavailable | Self::KeysUnavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
     /// Its meaning over gRPC.
     pub fn code(&self) -> Code {
         match self {
-            Self::NotFound | Self::MethodNotAllowed | Self::UnsupportedMediaType { .. } | Self::UnsupportedEncoding { .. } => {
-                Code::Unimplemented
-            }
+            Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::UnsupportedMediaType { .. }
+            | Self::UnsupportedEncoding { .. }
+            | Self::NotGrpc => Code::Unimplemented,
             Self::OriginRefused | Self::ScopeMissing | Self::EnvironmentRefused { .. } => Code::PermissionDenied,
             Self::KeyMissing | Self::KeyUnknown => Code::Unauthenticated,
             Self::TooLarge { .. } | Self::TooManyRecords => Code::ResourceExhausted,
             Self::Malformed { .. } => Code::InvalidArgument,
             Self::CompressionNotNamed => Code::Internal,
-            Self::BodyTimeout => Code::DeadlineExceeded,
-            Self::Busy | Self::LogFull | Self::LogUnavailable | Self::KeysUnavailable => Code::Unavailable,
+            Self::BodyTimeout | Self::Busy | Self::LogFull | Self::LogUnavailable | Self::KeysUnavailable => Code::Unavailable,
         }
     }
 
     /// When to come back; `None`: the refusal is final.
     pub fn retry_after(&self) -> Option<Duration> {
-        matches!(self, Self::Busy | Self::LogFull | Self::LogUnavailable | Self::KeysUnavailable).then_some(RETRY_AFTER)
+        matches!(
+            self,
+            Self::BodyTimeout | Self::Busy | Self::LogFull | Self::LogUnavailable | Self::KeysUnavailable
+        )
+        .then_some(RETRY_AFTER)
     }
 
     /// The gRPC status; its details are the `google.rpc.Status` that HTTP bodies carry.
@@ -178,6 +201,15 @@ mod tests {
     use super::*;
 
     const RETRYABLE_OVER_HTTP: [u16; 4] = [429, 502, 503, 504];
+    /// RESOURCE_EXHAUSTED is one only with RetryInfo.
+    const RETRYABLE_OVER_GRPC: [Code; 6] = [
+        Code::Cancelled,
+        Code::DeadlineExceeded,
+        Code::Aborted,
+        Code::OutOfRange,
+        Code::Unavailable,
+        Code::DataLoss,
+    ];
 
     fn all() -> Vec<Refusal> {
         vec![
@@ -185,6 +217,7 @@ mod tests {
             Refusal::MethodNotAllowed,
             Refusal::UnsupportedMediaType { expected: "x" },
             Refusal::UnsupportedEncoding { understood: "x" },
+            Refusal::NotGrpc,
             Refusal::OriginRefused,
             Refusal::KeyMissing,
             Refusal::KeyUnknown,
@@ -211,6 +244,7 @@ mod tests {
                 retryable,
                 "{refusal:?}"
             );
+            assert_eq!(RETRYABLE_OVER_GRPC.contains(&refusal.code()), retryable, "{refusal:?}");
             let status = refusal.to_status();
             assert_eq!(status.get_error_details().retry_info().is_some(), retryable, "{refusal:?}");
             assert_eq!(refusal.to_json()["details"].is_array(), retryable, "{refusal:?}");
@@ -225,6 +259,14 @@ mod tests {
             assert_eq!((body.code, body.message.as_str()), (status.code() as i32, status.message()));
             assert_eq!(refusal.to_json()["code"], body.code);
         }
+    }
+
+    #[test]
+    fn an_answer_repeats_little_of_a_request() {
+        for (text, expected) in [("short".to_owned(), "short".len()), ("ß".repeat(1_000), MAX_ECHO_BYTES + "…".len())] {
+            assert_eq!(echo(&text).len(), expected);
+        }
+        assert_eq!(echo(&format!("x{}", "ß".repeat(1_000))).len(), MAX_ECHO_BYTES - 1 + "…".len());
     }
 
     #[test]

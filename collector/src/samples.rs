@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::drain::Decode;
-use driftlead_store::records::Decoded;
+use driftlead_store::records::{Decoded, FoundErrors};
 use driftlead_store::wal::{Frame, Position};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -43,6 +43,10 @@ pub(crate) fn frame(signal: Signal, payload: Vec<u8>) -> Frame {
 
 pub(crate) fn decode(signal: Signal, payload: Vec<u8>) -> Decoded {
     Decoder::default().decode(&frame(signal, payload))
+}
+
+pub(crate) fn errors(signal: Signal, payload: Vec<u8>) -> FoundErrors {
+    Decoder::default().errors(&frame(signal, payload))
 }
 
 pub(crate) fn nanos_ago(seconds: i64) -> u64 {
@@ -157,6 +161,20 @@ pub(crate) fn decode_log(record: LogRecord) -> Decoded {
 
 pub(crate) fn decode_span(span: Span) -> Decoded {
     decode(
+        Signal::Traces,
+        spans(vec![("service.name", text("shop"))], vec![span]).encode_to_vec(),
+    )
+}
+
+pub(crate) fn errors_of_log(record: LogRecord) -> FoundErrors {
+    errors(
+        Signal::Logs,
+        logs(vec![("service.name", text("shop"))], vec![record]).encode_to_vec(),
+    )
+}
+
+pub(crate) fn errors_of_span(span: Span) -> FoundErrors {
+    errors(
         Signal::Traces,
         spans(vec![("service.name", text("shop"))], vec![span]).encode_to_vec(),
     )

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::limits::{HEADER_TIMEOUT, IDLE_TIMEOUT, KEEP_ALIVE, MAX_CONCURRENT_STREAMS, MAX_CONNECTIONS, MAX_HEADER_BYTES, SHUTDOWN_GRACE};
+use crate::limits::{IDLE_TIMEOUT, KEEP_ALIVE, MAX_CONCURRENT_STREAMS, MAX_CONNECTIONS, MAX_HEADER_BYTES, SHUTDOWN_GRACE};
 use crate::status::CollectorStatus;
 
 /// Wait after a connection could not be accepted: most often there are no file descriptors left, which only
@@ -101,7 +101,8 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        // Runs from the end of the request before, so it must not be shorter than the pause between two.
+        .header_read_timeout(IDLE_TIMEOUT)
         .max_buf_size(MAX_HEADER_BYTES)
         .keep_alive(true);
     builder

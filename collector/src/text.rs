@@ -25,7 +25,7 @@ pub(crate) const OUTPUT_TEXTS: [&str; 4] = [
     "traceloop.entity.output",
 ];
 
-const OTHER_TEXTS: [&str; 7] = [
+const OTHER_TEXTS: [&str; 11] = [
     "gen_ai.system_instructions",
     "gen_ai.tool.call.arguments",
     "gen_ai.tool.call.result",
@@ -33,10 +33,15 @@ const OTHER_TEXTS: [&str; 7] = [
     "llm.prompt_template.template",
     "llm.prompt_template.variables",
     "llm.prompts",
+    "llm.input_messages",
+    "llm.output_messages",
+    "gen_ai.event.content",
+    "reranker.query",
 ];
 
-/// Names under which instrumentations flatten messages, such as `llm.input_messages.0.message.content`.
-const FLATTENED: [&str; 7] = [
+/// Names under which instrumentations flatten messages, such as `llm.input_messages.0.message.content`, or nest
+/// them.
+const FLATTENED: [&str; 8] = [
     "llm.input_messages.",
     "llm.output_messages.",
     "llm.prompts.",
@@ -44,6 +49,7 @@ const FLATTENED: [&str; 7] = [
     "gen_ai.completion.",
     "embedding.embeddings.",
     "retrieval.documents.",
+    "reranker.",
 ];
 /// Last parts of flattened names that hold text; the others are roles, ids and vectors.
 const FLATTENED_TEXT: [&str; 4] = ["content", "text", "arguments", "prompt_text"];
@@ -65,6 +71,13 @@ pub(crate) fn is_text_attribute(name: &str) -> bool {
         return false;
     }
     INPUT_TEXTS.contains(&name) || OUTPUT_TEXTS.contains(&name) || OTHER_TEXTS.contains(&name) || is_flattened_text(name)
+}
+
+/// Whether a name may be the end of that of a text, whatever path leads to it. May say yes too often.
+pub(crate) fn may_end_text_name(name: &str) -> bool {
+    let end = last_part(name);
+    let ends = |known: &[&str]| known.iter().any(|known| last_part(known) == end);
+    FLATTENED_TEXT.contains(&end) || ends(&INPUT_TEXTS) || ends(&OUTPUT_TEXTS) || ends(&OTHER_TEXTS)
 }
 
 /// Whether the body of a log record with this event name is such a text.
@@ -91,7 +104,11 @@ impl TextFacts {
 }
 
 fn is_flattened_text(name: &str) -> bool {
-    FLATTENED.iter().any(|prefix| name.starts_with(prefix)) && name.rsplit('.').next().is_some_and(|last| FLATTENED_TEXT.contains(&last))
+    FLATTENED.iter().any(|prefix| name.starts_with(prefix)) && FLATTENED_TEXT.contains(&last_part(name))
+}
+
+fn last_part(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -111,8 +128,13 @@ mod tests {
             "gen_ai.prompt.0.content",
             "embedding.embeddings.0.embedding.text",
             "retrieval.documents.3.document.content",
+            "reranker.query",
+            "reranker.input_documents.0.document.content",
+            "llm.input_messages",
+            "llm.output_messages",
+            "gen_ai.event.content",
         ] {
-            assert!(is_text_attribute(name), "{name}");
+            assert!(is_text_attribute(name) && may_end_text_name(name), "{name}");
         }
         for name in [
             "",
@@ -123,6 +145,8 @@ mod tests {
             "llm.input_messages.0.message.role",
             "embedding.embeddings.0.embedding.vector",
             "gen_ai.usage.input_tokens",
+            "reranker.model_name",
+            "reranker.top_k",
             "http.request.content",
         ] {
             assert!(!is_text_attribute(name), "{name}");

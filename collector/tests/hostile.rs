@@ -352,11 +352,35 @@ async fn over_grpc_each_request_gets_its_class_of_answer() {
         }
         assert_eq!(server.status.counts().bytes_in_flight, 0, "{what}");
     }
-    let answer = GrpcCall::export(Signal::Logs, &small)
-        .header("content-type", "application/json")
-        .send(server.grpc)
-        .await;
-    assert_eq!(answer.http_status, 415);
+    for content_type in ["application/json", "application/grpc-web+proto"] {
+        let answer = GrpcCall::export(Signal::Logs, &small)
+            .header("content-type", content_type)
+            .send(server.grpc)
+            .await;
+        assert_eq!(answer.http_status, 415, "{content_type}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plain_http_on_the_port_of_grpc_is_told_of_the_other_port() {
+    let server = Server::plain().await;
+    for (call, status) in [
+        (logs(PROTOBUF, small_protobuf()), 415),
+        (logs(JSON, logs_json(&[inference("astray")])), 415),
+        (post(Signal::Logs.grpc_path(), PROTOBUF, small_protobuf()), 415),
+        (HttpCall::new("POST", "/v1/traces", ""), 415),
+        (HttpCall::new("GET", "/", ""), 404),
+        (HttpCall::new("GET", Signal::Logs.grpc_path(), ""), 404),
+    ] {
+        let answer = call.send(server.grpc).await;
+        let text = String::from_utf8(answer.body).unwrap();
+        assert_eq!(answer.status, status, "{text}");
+        assert!(text.contains("OTLP/HTTP is on the other port"), "{text}");
+        assert!(!answer.headers.contains_key("grpc-status"));
+    }
+    let counts = server.status.counts();
+    assert_eq!((counts.requests_refused["not_grpc"], counts.requests_refused["not_found"]), (4, 2));
     server.stop().await;
 }
 

@@ -1,13 +1,19 @@
 //! The database behind one face, and how the parts stand, for the pages and `/metrics`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use driftlead_collector::CollectorStatus;
+use driftlead_collector::decode::cuts::reasons;
+use driftlead_collector::status::ServiceCounts;
+use driftlead_collector::{CollectorStatus, Signal};
 use driftlead_store::clickhouse::engine::EngineState as Running;
 use driftlead_store::clock::{Clock, UnixNanos};
 use driftlead_store::drain::{self, StatusHandle};
+use driftlead_store::index::IndexStatus;
 use driftlead_store::wal::Log;
-use driftlead_web::parts::{Addresses, CollectorPart, DrainPart, EngineKind, EnginePart, EngineState, Parts, PartsSource, Refused};
+use driftlead_web::parts::{
+    Addresses, CollectorPart, Counted, DrainPart, EngineKind, EnginePart, EngineState, Parts, PartsSource, ServicePart,
+};
 use tokio::sync::watch;
 
 use super::{ClickHouse, ClickHouseConfig, Config, EngineConfig, Folder, Supervisor};
@@ -142,6 +148,8 @@ pub struct Sources {
     pub drain: StatusHandle,
     /// The database.
     pub database: watch::Receiver<EnginePart>,
+    /// The error index.
+    pub index: watch::Receiver<IndexStatus>,
     /// The collector.
     pub collector: CollectorStatus,
     /// The time.
@@ -158,19 +166,15 @@ impl Sources {
         let drained = self.drain.get();
         let collected = self.collector.counts();
         let backlog = self.log.status().backlog_bytes;
-        let records = collected
-            .services
-            .values()
+        let services = collected.services.values();
+        let records = services
+            .clone()
             .map(|service| service.log_records + service.spans + service.data_points)
             .sum();
-        let refused = collected.requests_refused.iter().map(|(reason, count)| Refused {
-            reason: (*reason).to_owned(),
-            count: *count,
-        });
-        let cut = drained.cut.iter().map(|(reason, count)| Refused {
-            reason: (*reason).to_owned(),
-            count: *count,
-        });
+        // What was refused when it was received is left out again when it is decoded: it is told once.
+        let refused_records = sum(services.map(|service| &service.refused));
+        let mut cut = sum([&drained.cut, &self.index.borrow().cut]);
+        cut.retain(|counted| counted.reason != reasons::INVALID_IDS);
         Parts {
             started_at: self.started_at,
             listen: self.listen.clone(),
@@ -189,8 +193,51 @@ impl Sources {
             collector: CollectorPart {
                 requests: collected.requests_accepted,
                 records,
-                refused: refused.chain(cut).collect(),
+                refused: counted(&collected.requests_refused),
+                refused_records,
+                cut,
+                repeated: collected.requests_repeated,
+                redacted: collected.requests_redacted,
+                bytes: collected.bytes_accepted,
+                connections: collected.connections,
+                bytes_in_flight: collected.bytes_in_flight,
+                services: collected.services.iter().map(|(name, counts)| service_part(name, counts)).collect(),
             },
         }
+    }
+}
+
+type ByReason = BTreeMap<&'static str, u64>;
+
+fn counted(counts: &ByReason) -> Vec<Counted> {
+    let counted = counts.iter().map(|(reason, count)| Counted {
+        reason: (*reason).to_owned(),
+        count: *count,
+    });
+    counted.collect()
+}
+
+fn sum<'a>(counts: impl IntoIterator<Item = &'a ByReason>) -> Vec<Counted> {
+    let mut total = ByReason::new();
+    for (reason, count) in counts.into_iter().flatten() {
+        *total.entry(reason).or_default() += count;
+    }
+    counted(&total)
+}
+
+fn service_part(name: &str, counts: &ServiceCounts) -> ServicePart {
+    ServicePart {
+        service: name.to_owned(),
+        last_seen: counts.last_seen,
+        records: Signal::ALL.map(|signal| {
+            let count = match signal {
+                Signal::Logs => counts.log_records,
+                Signal::Traces => counts.spans,
+                Signal::Metrics => counts.data_points,
+            };
+            (signal.name(), count)
+        }),
+        refused: counted(&counts.refused),
+        cut: counted(&counts.cut),
     }
 }

@@ -102,15 +102,106 @@ pub struct CollectorPart {
     pub requests: u64,
     /// Records in them.
     pub records: u64,
-    /// Requests and records refused or cut.
-    pub refused: Vec<Refused>,
+    /// Requests refused.
+    pub refused: Vec<Counted>,
+    /// Records refused: those of refused requests as far as they are known, and those that an accepted request
+    /// held and that could not be kept.
+    pub refused_records: Vec<Counted>,
+    /// Attributes, values and texts that were cut or left out of records that were kept.
+    pub cut: Vec<Counted>,
+    /// Of the requests accepted, those that repeated an earlier one and were not kept again.
+    #[serde(skip)]
+    pub repeated: u64,
+    /// Of the requests accepted, those of which something was redacted.
+    #[serde(skip)]
+    pub redacted: u64,
+    /// Bytes of the accepted requests' bodies after decompression.
+    #[serde(skip)]
+    pub bytes: u64,
+    /// Connections that are open.
+    #[serde(skip)]
+    pub connections: u64,
+    /// Bytes of bodies that are held now.
+    #[serde(skip)]
+    pub bytes_in_flight: u64,
+    /// What each service sent; the collector bounds how many are told apart.
+    #[serde(skip)]
+    pub services: Vec<ServicePart>,
 }
 
-/// How much was refused for one reason.
+/// What one service sent since the start.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServicePart {
+    /// `service.name`, or empty.
+    pub service: String,
+    /// When its last request was accepted.
+    pub last_seen: UnixNanos,
+    /// Records accepted, by signal: `logs`, `traces` and `metrics`.
+    pub records: [(&'static str, u64); 3],
+    /// Records refused.
+    pub refused: Vec<Counted>,
+    /// Attributes and values that are cut.
+    pub cut: Vec<Counted>,
+}
+
+/// How much there was for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Refused {
+pub struct Counted {
     /// The reason's name.
     pub reason: String,
     /// How much.
     pub count: u64,
+}
+
+impl CollectorPart {
+    /// What was refused of telemetry: records, and requests of which the records are not known. Requests that
+    /// lacked a key, or that looked for what is not there, are not: no telemetry was in them, or nobody's.
+    pub fn telemetry_refused(&self) -> u64 {
+        const NO_TELEMETRY: [&str; 4] = ["not_found", "method_not_allowed", "key_missing", "key_unknown"];
+        let known = |reason: &str| self.refused_records.iter().any(|records| records.reason == reason);
+        let requests = self.refused.iter().filter(|requests| {
+            let reason = requests.reason.as_str();
+            !NO_TELEMETRY.contains(&reason) && !known(reason)
+        });
+        requests.chain(&self.refused_records).map(|counted| counted.count).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_is_no_refused_telemetry_and_records_count_once() {
+        let counted = |counts: &[(&str, u64)]| {
+            let counts = counts.iter();
+            counts
+                .map(|(reason, count)| Counted {
+                    reason: (*reason).to_owned(),
+                    count: *count,
+                })
+                .collect()
+        };
+        for (refused, refused_records, cut, expected) in [
+            (&[][..], &[][..], &[][..], 0),
+            (
+                &[("not_found", 3), ("method_not_allowed", 1), ("key_missing", 2), ("key_unknown", 1)],
+                &[],
+                &[],
+                0,
+            ),
+            (&[], &[], &[("name_too_long", 9)], 0),
+            (&[("malformed", 2)], &[], &[], 2),
+            (&[], &[("invalid_ids", 5)], &[], 5),
+            (&[("log_full", 2), ("not_grpc", 1)], &[("log_full", 700)], &[], 701),
+        ] {
+            let part = CollectorPart {
+                refused: counted(refused),
+                refused_records: counted(refused_records),
+                cut: counted(cut),
+                ..CollectorPart::default()
+            };
+            assert_eq!(part.telemetry_refused(), expected, "{part:?}");
+        }
+    }
 }

@@ -38,6 +38,10 @@ pub mod reasons {
     pub const INVALID_LINKED_ID: &str = "invalid_linked_id";
     /// An error's message or stack beyond 32 KiB, cut in the index only.
     pub const ERROR_TEXT_TOO_LONG: &str = "error_text_too_long";
+    /// Exceptions of one span beyond 16, left out of the index only.
+    pub const TOO_MANY_EXCEPTIONS: &str = "too_many_exceptions";
+    /// The label of an outcome beyond 1,024 bytes, which the API refuses as well.
+    pub const OUTCOME_LABEL_TOO_LONG: &str = "outcome_label_too_long";
 }
 
 /// Counts by reason, in the reasons' order.

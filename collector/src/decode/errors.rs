@@ -2,12 +2,14 @@
 //! failed inferences, one document each.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use driftlead_store::clock::UnixNanos;
-use driftlead_store::records::{ErrorDocument, InferenceHalf};
+use driftlead_store::records::{ErrorDocument, FoundErrors, InferenceHalf};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::Event;
 use serde_json::Value as Json;
@@ -15,107 +17,147 @@ use serde_json::Value as Json;
 use super::attributes::{cut, number_text, text_of, text_of_named};
 use super::bounds::{Bounds, Placed, instant};
 use super::cuts::{Cuts, reasons};
-use super::logs::SEVERITY_ERROR;
 use super::origin::Origin;
+use super::severity::Severity;
 use super::traces::is_failed;
 use crate::ids;
-use crate::limits::{MAX_ATTRIBUTE_VALUE_BYTES, MAX_ATTRIBUTES};
+use crate::limits::{MAX_ATTRIBUTE_VALUE_BYTES, MAX_ATTRIBUTES, MAX_EXCEPTIONS_PER_SPAN};
 use crate::text::is_text_attribute;
 
-const SEVERITY_FATAL: i32 = 21;
-const ERROR: &str = "ERROR";
-const FATAL: &str = "FATAL";
 const EXCEPTION_EVENT: &str = "exception";
 const EXCEPTION_TYPE: &str = "exception.type";
 const EXCEPTION_MESSAGE: &str = "exception.message";
 const EXCEPTION_STACK: &str = "exception.stacktrace";
 
+/// Attributes that say that an inference failed, where severity and status do not.
+const FAILURES: [&str; 3] = ["error.type", "http.response.status_code", "http.status_code"];
+
 /// Arrays beyond this many values are vectors, which nobody searches for.
 const MAX_ARRAY_VALUES: usize = 64;
 
-/// The document of a log record; `None` when it is no error.
-pub(super) fn of_log(
-    record: &LogRecord,
-    event_name: &str,
-    body: &str,
-    half: Option<&InferenceHalf>,
-    origin: &Origin,
-    time: UnixNanos,
-    cuts: &mut Cuts,
-) -> Option<ErrorDocument> {
-    let severe = record.severity_number >= SEVERITY_ERROR;
-    if !severe && half.is_none_or(|half| half.error_type.is_none()) {
-        return None;
-    }
-    let mut document = base(&record.attributes, half, origin, time);
-    document.severity = match record.severity_number {
-        SEVERITY_FATAL.. => FATAL,
-        _ => ERROR,
-    }
-    .to_owned();
-    document.trace_id = ids::trace_id_text(&record.trace_id);
-    document.span_id = ids::span_id_text(&record.span_id);
-    let message = [body, &text(&record.attributes, EXCEPTION_MESSAGE), event_name, &document.error_type]
-        .into_iter()
-        .find(|text| !text.is_empty())
-        .unwrap_or_default()
-        .to_owned();
-    document.message = error_text(message, cuts);
-    document.stack = error_text(text(&record.attributes, EXCEPTION_STACK), cuts);
-    if !event_name.is_empty() {
-        document
-            .attributes
-            .insert("event.name".to_owned(), Json::String(event_name.to_owned()));
-    }
-    Some(document)
+/// Attributes that documents share.
+type Shared = Arc<BTreeMap<String, Json>>;
+
+/// The errors of one frame as they are found.
+#[derive(Default)]
+pub(super) struct Found {
+    documents: Vec<ErrorDocument>,
+    cuts: Cuts,
 }
 
-/// The documents of a failed span: one for each of its exceptions, else one for its status.
-pub(super) fn of_span(
-    span: &Span,
-    half: Option<&InferenceHalf>,
-    origin: &Origin,
-    placed: Placed,
-    bounds: &Bounds,
-    cuts: &mut Cuts,
-    errors: &mut Vec<ErrorDocument>,
-) {
-    if !is_failed(span) && half.is_none_or(|half| half.error_type.is_none()) {
-        return;
+impl Found {
+    pub(super) fn finish(self) -> FoundErrors {
+        FoundErrors {
+            documents: self.documents,
+            cut: self.cuts.into_counts(),
+        }
     }
-    let mut document = base(&span.attributes, half, origin, placed.time);
-    document.severity = ERROR.to_owned();
-    document.trace_id = ids::trace_id_text(&span.trace_id);
-    document.span_id = ids::span_id_text(&span.span_id);
-    document.attributes.insert("span.name".to_owned(), Json::String(span.name.clone()));
-    let status_message = span.status.as_ref().map(|status| status.message.as_str()).unwrap_or_default();
-    let before = errors.len();
-    for event in exceptions(span) {
-        let mut document = document.clone();
-        if event.time_unix_nano != 0 && placed.aside.is_none() {
-            document.time = bounds.place(instant(event.time_unix_nano)).time;
+}
+
+/// Where errors come from: read when the first one is found, since most requests have none.
+pub(super) struct Source {
+    pub(super) origin: Origin,
+    resource: Shared,
+}
+
+impl Source {
+    pub(super) fn read(resource: Option<Resource>, schema_url: String) -> Self {
+        // What is cut here is counted with the rows.
+        let origin = Origin::read(resource, schema_url, &mut Cuts::default());
+        let attributes = origin.resource.attributes.iter();
+        let resource = attributes.map(|(name, value)| (format!("resource.{name}"), Json::String(value.clone())));
+        Self {
+            resource: Arc::new(resource.collect()),
+            origin,
         }
-        if let Some(error_type) = text_of_named(&event.attributes, EXCEPTION_TYPE).filter(|text| !text.is_empty()) {
-            document.error_type = error_type;
+    }
+}
+
+/// Whether a record that is no error by itself may tell of a failed inference.
+pub(super) fn may_tell_of_failure(attributes: &[KeyValue]) -> bool {
+    attributes.iter().any(|attribute| FAILURES.contains(&attribute.key.as_str()))
+}
+
+impl Found {
+    /// Adds the document of a log record, if it is an error.
+    pub(super) fn log(
+        &mut self,
+        record: &LogRecord,
+        event_name: &str,
+        body: &str,
+        half: Option<&InferenceHalf>,
+        source: &Source,
+        time: UnixNanos,
+    ) {
+        let severity = Severity::of(record);
+        if severity.is_none() && half.is_none_or(|half| half.error_type.is_none()) {
+            return;
         }
-        let message = text(&event.attributes, EXCEPTION_MESSAGE);
-        document.message = error_text(if message.is_empty() { status_message.to_owned() } else { message }, cuts);
-        document.stack = error_text(text(&event.attributes, EXCEPTION_STACK), cuts);
-        if !status_message.is_empty() {
+        let mut document = base(&record.attributes, half, source, time);
+        document.severity = severity.unwrap_or(Severity::Error).name().to_owned();
+        document.trace_id = ids::trace_id_text(&record.trace_id);
+        document.span_id = ids::span_id_text(&record.span_id);
+        document.attributes = searchable(&record.attributes, half);
+        let message = [body, &text(&record.attributes, EXCEPTION_MESSAGE), event_name, &document.error_type]
+            .into_iter()
+            .find(|text| !text.is_empty())
+            .unwrap_or_default()
+            .to_owned();
+        document.message = self.text(message);
+        document.stack = self.text(text(&record.attributes, EXCEPTION_STACK));
+        if !event_name.is_empty() {
             document
                 .attributes
-                .insert("span.status_message".to_owned(), Json::String(status_message.to_owned()));
+                .insert("event.name".to_owned(), Json::String(event_name.to_owned()));
         }
-        errors.push(document);
+        self.documents.push(document);
     }
-    if errors.len() == before {
-        let message = if status_message.is_empty() {
-            format!("{} failed", span.name)
-        } else {
-            status_message.to_owned()
+
+    /// Adds the documents of a failed span: one for each of its first exceptions, else one for its status.
+    pub(super) fn span(&mut self, span: &Span, half: Option<&InferenceHalf>, source: &Source, placed: Placed, bounds: &Bounds) {
+        if !is_failed(span) && half.is_none_or(|half| half.error_type.is_none()) {
+            return;
+        }
+        let mut document = base(&span.attributes, half, source, placed.time);
+        document.severity = Severity::Error.name().to_owned();
+        document.trace_id = ids::trace_id_text(&span.trace_id);
+        document.span_id = ids::span_id_text(&span.span_id);
+        let status_message = span.status.as_ref().map(|status| status.message.as_str()).unwrap_or_default();
+        let mut attributes = searchable(&span.attributes, half);
+        attributes.insert("span.name".to_owned(), Json::String(span.name.clone()));
+        let mut exceptions = exceptions(span);
+        let Some(first) = exceptions.next() else {
+            document.attributes = attributes;
+            document.message = self.text(if status_message.is_empty() {
+                format!("{} failed", span.name)
+            } else {
+                status_message.to_owned()
+            });
+            self.documents.push(document);
+            return;
         };
-        document.message = error_text(message, cuts);
-        errors.push(document);
+        if !status_message.is_empty() {
+            attributes.insert("span.status_message".to_owned(), Json::String(status_message.to_owned()));
+        }
+        document.shared.push(Arc::new(attributes));
+        for event in std::iter::once(first).chain(exceptions.by_ref().take(MAX_EXCEPTIONS_PER_SPAN - 1)) {
+            let mut document = document.clone();
+            if event.time_unix_nano != 0 && placed.aside.is_none() {
+                document.time = bounds.place(instant(event.time_unix_nano)).time;
+            }
+            if let Some(error_type) = text_of_named(&event.attributes, EXCEPTION_TYPE).filter(|text| !text.is_empty()) {
+                document.error_type = error_type;
+            }
+            let message = text(&event.attributes, EXCEPTION_MESSAGE);
+            document.message = self.text(if message.is_empty() { status_message.to_owned() } else { message });
+            document.stack = self.text(text(&event.attributes, EXCEPTION_STACK));
+            self.documents.push(document);
+        }
+        self.cuts.add(reasons::TOO_MANY_EXCEPTIONS, exceptions.count() as u64);
+    }
+
+    fn text(&mut self, text: String) -> String {
+        cut(text, MAX_ATTRIBUTE_VALUE_BYTES, reasons::ERROR_TEXT_TOO_LONG, &mut self.cuts)
     }
 }
 
@@ -136,7 +178,8 @@ fn exceptions(span: &Span) -> impl Iterator<Item = &Event> {
     span.events.iter().filter(|event| event.name == EXCEPTION_EVENT)
 }
 
-fn base(attributes: &[KeyValue], half: Option<&InferenceHalf>, origin: &Origin, time: UnixNanos) -> ErrorDocument {
+fn base(attributes: &[KeyValue], half: Option<&InferenceHalf>, source: &Source, time: UnixNanos) -> ErrorDocument {
+    let origin = &source.origin;
     let stated = |name: &str| text_of_named(attributes, name).filter(|text| !text.is_empty());
     ErrorDocument {
         time,
@@ -155,14 +198,14 @@ fn base(attributes: &[KeyValue], half: Option<&InferenceHalf>, origin: &Origin, 
             .or_else(|| stated("error.type"))
             .or_else(|| stated(EXCEPTION_TYPE))
             .unwrap_or_default(),
-        attributes: searchable(attributes, half, origin),
+        shared: vec![Arc::clone(&source.resource)],
         ..ErrorDocument::default()
     }
 }
 
-/// Attributes by name, those of the resource as `resource.<name>`. Texts that models read and write are left
+/// Attributes by name. Texts that models read and write are left
 /// out, so that the index never holds what a deletion would have to find in it; so are vectors.
-fn searchable(attributes: &[KeyValue], half: Option<&InferenceHalf>, origin: &Origin) -> BTreeMap<String, Json> {
+fn searchable(attributes: &[KeyValue], half: Option<&InferenceHalf>) -> BTreeMap<String, Json> {
     let mut found = BTreeMap::new();
     for attribute in attributes.iter().take(MAX_ATTRIBUTES) {
         let known = [EXCEPTION_MESSAGE, EXCEPTION_STACK].contains(&attribute.key.as_str());
@@ -172,9 +215,6 @@ fn searchable(attributes: &[KeyValue], half: Option<&InferenceHalf>, origin: &Or
         if let Some(value) = attribute.value.as_ref().and_then(|value| json_of(value, 1)) {
             found.insert(attribute.key.clone(), value);
         }
-    }
-    for (name, value) in &origin.resource.attributes {
-        found.insert(format!("resource.{name}"), Json::String(value.clone()));
     }
     if let Some(half) = half {
         found.insert("ml.request.id".to_owned(), Json::String(half.request_id.clone()));
@@ -208,8 +248,4 @@ fn json_of(value: &AnyValue, depth: usize) -> Option<Json> {
 
 fn text(attributes: &[KeyValue], name: &str) -> String {
     text_of_named(attributes, name).unwrap_or_default()
-}
-
-fn error_text(text: String, cuts: &mut Cuts) -> String {
-    cut(text, MAX_ATTRIBUTE_VALUE_BYTES, reasons::ERROR_TEXT_TOO_LONG, cuts)
 }

@@ -1,4 +1,5 @@
-//! From frames of the log to records: raw rows, halves of inferences, outcomes and errors.
+//! From frames of the log to records: raw rows, halves of inferences and outcomes for the drain, errors for
+//! the index. The two are asked for apart, and neither does the other's work.
 //!
 //! Decoding is deterministic: it reads the frame (with its position and receive time) and the decoder's
 //! settings, and nothing else. A batch that is inserted again after a crash is therefore byte-identical.
@@ -13,11 +14,12 @@ mod metrics;
 mod origin;
 mod outcomes;
 mod predictions;
+mod severity;
 mod traces;
 
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::drain::Decode;
-use driftlead_store::records::{Decoded, outcome_line};
+use driftlead_store::records::{Decoded, FoundErrors, outcome_line};
 use driftlead_store::wal::{Frame, FrameKind, Position};
 use prost::Message;
 
@@ -68,6 +70,18 @@ impl Decode for Decoder {
         }
         work.finish()
     }
+
+    fn errors(&self, frame: &Frame) -> FoundErrors {
+        let mut work = Work::new(self.config, frame);
+        let mut found = errors::Found::default();
+        let payload = frame.payload.as_ref();
+        match frame.kind {
+            FrameKind::Logs => work.read(payload, |request, work| logs::errors(request, work, &mut found)),
+            FrameKind::Traces => work.read(payload, |request, work| traces::errors(request, work, &mut found)),
+            FrameKind::Metrics | FrameKind::Outcomes | FrameKind::Deletions => {}
+        }
+        found.finish()
+    }
 }
 
 /// One frame while it is decoded.
@@ -78,7 +92,8 @@ struct Work {
     bounds: Bounds,
     received_time: UnixNanos,
     position: Position,
-    anonymous: u64,
+    /// Which record of the frame is read, counted from 1.
+    record: u64,
 }
 
 impl Work {
@@ -90,7 +105,7 @@ impl Work {
             bounds: Bounds::new(config, frame.received_time),
             received_time: frame.received_time,
             position: frame.position,
-            anonymous: 0,
+            record: 0,
         }
     }
 
@@ -107,10 +122,14 @@ impl Work {
         self.cuts.add(reasons::UNREADABLE_OUTCOME, unreadable);
     }
 
+    /// Every record is counted, whatever becomes of it: rows and errors count alike.
+    fn next_record(&mut self) {
+        self.record += 1;
+    }
+
     /// Names an inference that its sender did not name: by its place in the log, which never changes.
-    fn anonymous_request_id(&mut self) -> String {
-        self.anonymous += 1;
-        format!("anonymous-{}-{}-{}", self.position.segment, self.position.offset, self.anonymous)
+    fn anonymous_request_id(&self) -> String {
+        format!("anonymous-{}-{}-{}", self.position.segment, self.position.offset, self.record)
     }
 
     fn finish(mut self) -> Decoded {

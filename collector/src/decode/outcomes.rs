@@ -5,7 +5,7 @@
 //! are there, `ml.outcome.id`, or else the record's time, tells outcomes of one request apart. An evaluation is a verdict when its label
 //! says pass or fail, else its score is kept as a value, each under the evaluation's name.
 
-use driftlead_store::records::outcome_line::{label_of_number, verdict_of_text};
+use driftlead_store::records::outcome_line::{MAX_LABEL_BYTES, label_of_number, verdict_of_text};
 use driftlead_store::records::{Outcome, OutcomeKind};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -44,6 +44,10 @@ pub(super) fn decode(event_name: &str, told: &Told<'_>, work: &mut Work) {
         (None, _, _) => work.cuts.add(reasons::OUTCOME_WITHOUT_MODEL, 1),
         (_, None, _) => work.cuts.add(reasons::OUTCOME_WITHOUT_REQUEST, 1),
         (_, _, None) => work.cuts.add(reasons::OUTCOME_WITHOUT_VALUE, 1),
+        // A part of a label is another label: the API refuses such a one, too.
+        (_, _, Some(OutcomeKind::Label(label))) if label.len() > MAX_LABEL_BYTES => {
+            work.cuts.add(reasons::OUTCOME_LABEL_TOO_LONG, 1);
+        }
         (Some(model), Some(request_id), Some(kind)) => {
             let at = if work.bounds.in_windows(told.event_time) {
                 told.event_time

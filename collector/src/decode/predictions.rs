@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use driftlead_store::clock::UnixNanos;
-use driftlead_store::records::{Half, InferenceHalf};
+use driftlead_store::records::{Half, InferenceHalf, bounded_request_id};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 
@@ -172,8 +172,8 @@ impl Facts {
                 self.embedding_model.offer(1, name_text(value, cuts));
             }
             "ml.model.version" => self.version.offer(0, name_text(value, cuts)),
-            "ml.request.id" => self.request_id.offer(0, name_text(value, cuts)),
-            "gen_ai.response.id" => self.request_id.offer(1, name_text(value, cuts)),
+            "ml.request.id" => self.request_id.offer(0, request_id_text(value)),
+            "gen_ai.response.id" => self.request_id.offer(1, request_id_text(value)),
             "ml.prediction.label" => self.label.offer(0, label_text(value, cuts)),
             "ml.prediction.score" => self.score = self.score.or_else(|| own_number(value, cuts)),
             "ml.prediction.value" => self.value = self.value.or_else(|| own_number(value, cuts)),
@@ -377,6 +377,11 @@ fn own_instant(value: &AnyValue, cuts: &mut Cuts) -> Option<UnixNanos> {
 fn name_text(value: &AnyValue, cuts: &mut Cuts) -> Option<String> {
     let text = text_of(value);
     (!text.is_empty()).then(|| cut(text, MAX_NAME_BYTES, reasons::NAME_TOO_LONG, cuts))
+}
+
+fn request_id_text(value: &AnyValue) -> Option<String> {
+    let text = text_of(value);
+    (!text.is_empty()).then(|| bounded_request_id(text))
 }
 
 fn label_text(value: &AnyValue, cuts: &mut Cuts) -> Option<String> {

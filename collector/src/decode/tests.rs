@@ -1,4 +1,6 @@
-use driftlead_store::records::outcome_line::{OutcomeLine, OutcomeValue, write_payload};
+use std::sync::Arc;
+
+use driftlead_store::records::outcome_line::{MAX_LABEL_BYTES, OutcomeLine, OutcomeValue, write_payload};
 use driftlead_store::records::{Half, InferenceHalf, OutcomeKind, SetAside};
 use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -7,10 +9,10 @@ use opentelemetry_proto::tonic::trace::v1::span::Event;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 
 use super::*;
-use crate::limits::{MAX_EMBEDDING_DIMENSIONS, MAX_FEATURES, MAX_NAME_BYTES};
+use crate::limits::{MAX_EMBEDDING_DIMENSIONS, MAX_EXCEPTIONS_PER_SPAN, MAX_FEATURES, MAX_NAME_BYTES};
 use crate::samples::{
-    self, NOW, SPAN_ID, TRACE_ID, array, attributes, decode_log, decode_span, double, event, int, log, logs, map, nanos_ago, span, spans,
-    text,
+    self, NOW, SPAN_ID, TRACE_ID, array, attributes, decode_log, decode_span, double, errors_of_log, errors_of_span, event, int, log, logs,
+    map, nanos_ago, span, spans, text,
 };
 use crate::signal::Signal;
 
@@ -422,6 +424,10 @@ fn outcomes_come_as_log_events() {
     for (decoded, reason) in [
         (outcome(vec![]), reasons::OUTCOME_WITHOUT_VALUE),
         (
+            outcome(vec![("ml.outcome.label", text(&"x".repeat(MAX_LABEL_BYTES + 1)))]),
+            reasons::OUTCOME_LABEL_TOO_LONG,
+        ),
+        (
             outcome(vec![("ml.outcome.value", double(f64::NAN))]),
             reasons::OUTCOME_WITHOUT_VALUE,
         ),
@@ -551,21 +557,21 @@ fn errors_are_found_in_logs_and_spans() {
             ("deep", map(vec![("a", array(vec![int(1)]))])),
         ])
     };
-    let error = decode_log(severe).errors.remove(0);
+    let error = errors_of_log(severe).documents.remove(0);
     assert_eq!(
         (error.severity.as_str(), error.service.as_str(), error.error_type.as_str()),
         ("FATAL", "shop", "OOM")
     );
     assert_eq!(
-        (error.message.as_str(), error.stack.as_str(), error.trace_id),
+        (error.message.as_str(), error.stack.as_str(), error.trace_id.clone()),
         ("out of memory", "stack", "a1".repeat(16))
     );
-    let names: Vec<&str> = error.attributes.keys().map(String::as_str).collect();
+    let names: Vec<&str> = error.all_attributes().into_keys().collect();
     assert_eq!(names, ["deep", "exception.type", "http.route", "resource.service.name"]);
     assert_eq!(error.attributes["deep"], serde_json::json!({"a": [1]}));
 
-    let failed_inference = decode_log(own(vec![("error.type", text("Timeout")), ("ml.request.id", text("r"))]))
-        .errors
+    let failed_inference = errors_of_log(own(vec![("error.type", text("Timeout")), ("ml.request.id", text("r"))]))
+        .documents
         .remove(0);
     assert_eq!(
         (
@@ -575,13 +581,14 @@ fn errors_are_found_in_logs_and_spans() {
         ),
         ("ERROR", "m", "Timeout")
     );
-    assert!(decode_log(own(vec![])).errors.is_empty());
+    assert!(errors_of_log(own(vec![])).documents.is_empty());
+    assert!(errors_of_log(log(vec![("error.type", text("no inference"))])).documents.is_empty());
     assert!(
-        decode_log(LogRecord {
+        errors_of_log(LogRecord {
             severity_number: 16,
             ..log(vec![])
         })
-        .errors
+        .documents
         .is_empty()
     );
 }
@@ -599,7 +606,7 @@ fn a_failed_span_gives_its_exceptions_or_its_status() {
         ..Event::default()
     };
     let failed = |message: &str, events| {
-        decode_span(Span {
+        errors_of_span(Span {
             status: Some(Status {
                 message: message.into(),
                 code: 2,
@@ -607,7 +614,7 @@ fn a_failed_span_gives_its_exceptions_or_its_status() {
             events,
             ..span(vec![])
         })
-        .errors
+        .documents
     };
     let errors = failed("status", vec![exception("one"), exception("two")]);
     assert_eq!(
@@ -618,17 +625,121 @@ fn a_failed_span_gives_its_exceptions_or_its_status() {
         (errors[0].error_type.as_str(), errors[0].stack.as_str(), errors[0].time),
         ("ValueError", "s", UnixNanos(nanos_ago(59) as i64))
     );
-    assert_eq!(errors[0].attributes["span.status_message"], "status");
+    assert_eq!(errors[0].all_attributes()["span.status_message"], "status");
+    assert_eq!(errors[0].all_attributes()["resource.service.name"], "shop");
     assert_eq!(failed("status", vec![])[0].message, "status");
     assert_eq!(failed("", vec![])[0].message, "predict failed");
     assert!(
-        decode_span(Span {
+        errors_of_span(Span {
             events: vec![exception("handled")],
             ..span(vec![])
         })
-        .errors
+        .documents
         .is_empty()
     );
+}
+
+#[test]
+fn exceptions_beyond_the_bound_are_counted() {
+    let failed = |count: usize| {
+        errors_of_span(Span {
+            status: Some(Status {
+                message: String::new(),
+                code: 2,
+            }),
+            events: (0..count)
+                .map(|n| Event {
+                    name: "exception".into(),
+                    attributes: attributes(vec![("exception.message", text(&n.to_string()))]),
+                    ..Event::default()
+                })
+                .collect(),
+            ..span(vec![("http.route", text("/predict"))])
+        })
+    };
+    let found = failed(MAX_EXCEPTIONS_PER_SPAN);
+    assert_eq!((found.documents.len(), found.cut), (MAX_EXCEPTIONS_PER_SPAN, vec![]));
+    let found = failed(MAX_EXCEPTIONS_PER_SPAN + 5);
+    assert_eq!(
+        (found.documents.len(), found.cut),
+        (MAX_EXCEPTIONS_PER_SPAN, vec![(reasons::TOO_MANY_EXCEPTIONS, 5)])
+    );
+    assert_eq!(found.documents.last().unwrap().message, (MAX_EXCEPTIONS_PER_SPAN - 1).to_string());
+    // What they have in common is there once.
+    let [first, .., last] = found.documents.as_slice() else {
+        panic!("there are several")
+    };
+    assert!(first.shared.iter().zip(&last.shared).all(|(one, other)| Arc::ptr_eq(one, other)));
+    assert_eq!(
+        (first.attributes.len(), first.all_attributes()["http.route"].as_str()),
+        (0, Some("/predict"))
+    );
+}
+
+#[test]
+fn severity_as_text_alone_is_an_error_and_stays_as_it_was_sent() {
+    let record = || LogRecord {
+        severity_text: "CRITICAL".into(),
+        ..own(vec![])
+    };
+    let decoded = decode_log(record());
+    assert_eq!(decoded.halves[0].error_type.as_deref(), Some("error"));
+    assert_eq!(
+        (decoded.logs[0].severity_number, decoded.logs[0].severity_text.as_str()),
+        (0, "CRITICAL")
+    );
+    let found = errors_of_log(record());
+    assert_eq!((found.documents.len(), found.documents[0].severity.as_str()), (1, "FATAL"));
+}
+
+#[test]
+fn an_error_names_its_inference_as_the_rows_do() {
+    let failed = || own(vec![("error.type", text("Timeout"))]);
+    let request = logs(vec![], vec![log(vec![]), own(vec![]), failed(), own(vec![]), failed()]).encode_to_vec();
+    let halves = samples::decode(Signal::Logs, request.clone()).halves;
+    let of_rows: Vec<&str> = [1, 3].map(|at: usize| halves[at].request_id.as_str()).to_vec();
+    let found = samples::errors(Signal::Logs, request);
+    let of_errors: Vec<&str> = found
+        .documents
+        .iter()
+        .filter_map(|error| error.attributes["ml.request.id"].as_str())
+        .collect();
+    assert_eq!(of_errors, of_rows);
+}
+
+#[test]
+fn long_request_ids_stay_apart() {
+    let id = |last: &str| format!("{}{last}", "r".repeat(MAX_NAME_BYTES));
+    let request_id = |id: &str| half_of_log(own(vec![("ml.request.id", text(id))])).request_id;
+    assert_ne!(request_id(&id("1")), request_id(&id("2")));
+    let outcome = decode_log(event(
+        "ml.outcome",
+        vec![
+            ("ml.model.name", text("m")),
+            ("ml.request.id", text(&id("1"))),
+            ("ml.outcome.label", text("1")),
+        ],
+    ));
+    assert_eq!(outcome.outcomes[0].request_id, request_id(&id("1")));
+}
+
+#[test]
+fn a_span_without_its_end_says_nothing_of_latency() {
+    for (start, end, expected) in [
+        (nanos_ago(6), nanos_ago(5), Some(1_000.0)),
+        (nanos_ago(5), nanos_ago(5), Some(0.0)),
+        (nanos_ago(5), 0, None),
+        (nanos_ago(5), nanos_ago(6), None),
+        (0, nanos_ago(5), None),
+        (0, 0, None),
+    ] {
+        let half = half_of_span(Span {
+            start_time_unix_nano: start,
+            end_time_unix_nano: end,
+            ..span(vec![("ml.model.name", text("m"))])
+        });
+        assert_eq!(half.latency_ms, expected, "{start} {end}");
+    }
 }
 
 #[test]
@@ -666,7 +777,8 @@ fn event_times_out_of_bounds_are_kept_raw_and_in_no_window() {
     );
     let times: Vec<UnixNanos> = decoded.logs.iter().map(|log| log.timestamp).collect();
     assert_eq!(times, [NOW, NOW, NOW, NOW, NOW, UnixNanos(nanos_ago(1) as i64)]);
-    assert_eq!(decoded.errors.iter().map(|error| error.time).collect::<Vec<_>>(), times);
+    let found = samples::errors(Signal::Logs, request.encode_to_vec()).documents;
+    assert_eq!(found.iter().map(|error| error.time).collect::<Vec<_>>(), times);
     // Inferences live longer than raw rows: the one of 31 days ago is still part of windows.
     assert_eq!(
         decoded.halves.iter().map(|half| half.event_time.0 as u64).collect::<Vec<_>>(),

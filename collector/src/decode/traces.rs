@@ -1,9 +1,9 @@
-//! Spans: raw rows, and what they tell of inferences and errors.
+//! Spans: raw rows, and what they tell of inferences; and their errors.
 
 use std::sync::Arc;
 
 use driftlead_store::clock::UnixNanos;
-use driftlead_store::records::{Half, Scope, SpanEvent, SpanLink, SpanRecord};
+use driftlead_store::records::{Half, InferenceHalf, Scope, SpanEvent, SpanLink, SpanRecord};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
 use opentelemetry_proto::tonic::trace::v1::{Span, status};
@@ -12,7 +12,7 @@ use super::Work;
 use super::attributes::pairs_of;
 use super::bounds::instant;
 use super::cuts::{Cuts, reasons};
-use super::errors;
+use super::errors::{self, Found, Source, may_tell_of_failure};
 use super::origin::{Origin, scope_of};
 use super::predictions::{self, Told};
 use crate::ids;
@@ -25,6 +25,7 @@ pub(super) fn decode(request: ExportTraceServiceRequest, work: &mut Work) {
         for scope_spans in group.scope_spans {
             let scope = scope_of(scope_spans.scope, scope_spans.schema_url, &mut work.cuts);
             for span in scope_spans.spans {
+                work.next_record();
                 if ids::span_ids_valid(&span.trace_id, &span.span_id, &span.parent_span_id) {
                     decode_span(span, &origin, &scope, work);
                 } else {
@@ -35,35 +36,30 @@ pub(super) fn decode(request: ExportTraceServiceRequest, work: &mut Work) {
     }
 }
 
+/// Finds the errors of a request.
+pub(super) fn errors(request: ExportTraceServiceRequest, work: &mut Work, found: &mut Found) {
+    for mut group in request.resource_spans {
+        let mut source = None;
+        for span in group.scope_spans.iter().flat_map(|scope_spans| &scope_spans.spans) {
+            work.next_record();
+            let concerned = is_failed(span) || may_tell_of_failure(&span.attributes);
+            if concerned && ids::span_ids_valid(&span.trace_id, &span.span_id, &span.parent_span_id) {
+                let source = source.get_or_insert_with(|| Source::read(group.resource.take(), std::mem::take(&mut group.schema_url)));
+                let (stated, duration_ns) = times(span, work.received_time);
+                let half = half_of(span, &told(span, &source.origin, stated, duration_ns), work);
+                found.span(span, half.as_ref(), source, work.bounds.place(stated), &work.bounds);
+            }
+        }
+    }
+}
+
 fn decode_span(span: Span, origin: &Origin, scope: &Arc<Scope>, work: &mut Work) {
     let (stated, duration_ns) = times(&span, work.received_time);
     let placed = work.bounds.place(stated);
     work.set_aside.add(&placed);
-    let failed = is_failed(&span);
-    let told = Told {
-        half: Half::Span,
-        origin,
-        attributes: &span.attributes,
-        event_time: stated,
-        trace_id: ids::trace_id_text(&span.trace_id),
-        span_id: ids::span_id_text(&span.span_id),
-        duration_ms: Some(duration_ns as f64 / NANOS_PER_MILLI),
-        failed,
-    };
-    let mut half = predictions::is_inference_span(&span.attributes).then(|| told.read(work)).flatten();
-    if let Some(half) = &mut half {
-        errors::take_exception_type(half, &span);
-    }
+    let told = told(&span, origin, stated, duration_ns);
+    let half = half_of(&span, &told, work);
     let (trace_id, span_id) = (told.trace_id, told.span_id);
-    errors::of_span(
-        &span,
-        half.as_ref(),
-        origin,
-        placed,
-        &work.bounds,
-        &mut work.cuts,
-        &mut work.decoded.errors,
-    );
     if let Some(half) = half.filter(|_| work.bounds.in_windows(stated)) {
         work.decoded.halves.push(half);
     }
@@ -80,7 +76,7 @@ fn decode_span(span: Span, origin: &Origin, scope: &Arc<Scope>, work: &mut Work)
         trace_state: span.trace_state,
         name: span.name,
         kind: kind_name(span.kind),
-        duration_ns,
+        duration_ns: duration_ns.unwrap_or(0),
         status_code: status_name(status.code),
         status_message: status.message,
         attributes,
@@ -89,12 +85,34 @@ fn decode_span(span: Span, origin: &Origin, scope: &Arc<Scope>, work: &mut Work)
     });
 }
 
-/// Start and duration. A span without a start is taken to begin when it ended, without an end to take no time.
-fn times(span: &Span, received_time: UnixNanos) -> (UnixNanos, u64) {
+fn told<'a>(span: &'a Span, origin: &'a Origin, event_time: UnixNanos, duration_ns: Option<u64>) -> Told<'a> {
+    Told {
+        half: Half::Span,
+        origin,
+        attributes: &span.attributes,
+        event_time,
+        trace_id: ids::trace_id_text(&span.trace_id),
+        span_id: ids::span_id_text(&span.span_id),
+        duration_ms: duration_ns.map(|nanos| nanos as f64 / NANOS_PER_MILLI),
+        failed: is_failed(span),
+    }
+}
+
+fn half_of(span: &Span, told: &Told<'_>, work: &mut Work) -> Option<InferenceHalf> {
+    let mut half = predictions::is_inference_span(&span.attributes)
+        .then(|| told.read(work))
+        .flatten()?;
+    errors::take_exception_type(&mut half, span);
+    Some(half)
+}
+
+/// Start and duration. A span without a start is taken to begin when it ended. How long it took is only known
+/// of one with both, in their order.
+fn times(span: &Span, received_time: UnixNanos) -> (UnixNanos, Option<u64>) {
     match (span.start_time_unix_nano, span.end_time_unix_nano) {
-        (0, 0) => (received_time, 0),
-        (0, end) => (instant(end), 0),
-        (start, end) => (instant(start), end.saturating_sub(start)),
+        (0, 0) => (received_time, None),
+        (0, end) => (instant(end), None),
+        (start, end) => (instant(start), end.checked_sub(start)),
     }
 }
 

@@ -1,10 +1,14 @@
 //! Messages as JSON objects: each message lists its fields once, with how each is read.
+//!
+//! serde's traits carry no state from one value to the next, so the room that is left for messages is kept
+//! beside them, per thread: a text is read by one thread from its beginning to its end.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A message that can be read field by field.
 pub(super) trait FromJson: Default {
@@ -28,12 +32,36 @@ macro_rules! json_fields {
 }
 pub(super) use json_fields;
 
-/// Reads a whole text as one message.
-pub(super) fn read_message<M: FromJson>(body: &[u8]) -> Result<M, serde_json::Error> {
+/// Why a text cannot be read.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// It is not the JSON of such a message.
+    Json(serde_json::Error),
+    /// Its messages take more memory than there is room for.
+    OutOfRoom,
+}
+
+thread_local! {
+    /// Bytes that the messages of the text that this thread reads may still take; `None`: they took too many.
+    static ROOM: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// Takes room for one more message of a list.
+fn take_room<M, E: Error>() -> Result<(), E> {
+    ROOM.set(ROOM.get().and_then(|room| room.checked_sub(size_of::<M>())));
+    ROOM.get().map(|_| ()).ok_or_else(|| E::custom("too many messages"))
+}
+
+/// Reads a whole text as one message; the messages of its lists may take `room` bytes.
+pub(super) fn read_message<M: FromJson>(body: &[u8], room: usize) -> Result<M, ReadError> {
+    ROOM.set(Some(room));
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let message = deserializer.deserialize_map(MessageVisitor(PhantomData))?;
-    deserializer.end()?;
-    Ok(message)
+    let message = deserializer.deserialize_map(MessageVisitor(PhantomData));
+    match message.and_then(|message| deserializer.end().map(|()| message)) {
+        Ok(message) => Ok(message),
+        Err(_) if ROOM.get().is_none() => Err(ReadError::OutOfRoom),
+        Err(error) => Err(ReadError::Json(error)),
+    }
 }
 
 /// A message that may be absent; `null` is absent.
@@ -74,6 +102,7 @@ impl<'de, M: FromJson> Deserialize<'de> for List<M> {
             fn visit_seq<S: SeqAccess<'de>>(self, mut elements: S) -> Result<Self::Value, S::Error> {
                 let mut list = Vec::new();
                 while let Some(Present(element)) = elements.next_element::<Present<M>>()? {
+                    take_room::<M, S::Error>()?;
                     list.push(element);
                 }
                 Ok(List(list))

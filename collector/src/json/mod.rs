@@ -18,9 +18,10 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 
-use crate::limits::MAX_MESSAGES_PER_REQUEST;
+use crate::limits::{MAX_MESSAGE_BYTES, MAX_MESSAGES_PER_REQUEST};
+use crate::refusal::echo;
 use crate::signal::Signal;
-use fields::{FromJson, read_message};
+use fields::{FromJson, ReadError, read_message};
 
 /// Why JSON cannot be read as a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +41,7 @@ pub(crate) enum JsonError {
 pub(crate) fn to_protobuf(signal: Signal, body: &[u8]) -> Result<Vec<u8>, JsonError> {
     // An object of a few bytes becomes a message of some hundred: bounded before anything is built. Braces
     // in strings are counted with the rest, which only texts of millions of braces would notice.
-    if body.iter().filter(|&&byte| byte == b'{').count() as u64 > MAX_MESSAGES_PER_REQUEST {
+    if objects_in(body) > MAX_MESSAGES_PER_REQUEST {
         return Err(JsonError::TooMany);
     }
     match signal {
@@ -50,10 +51,17 @@ pub(crate) fn to_protobuf(signal: Signal, body: &[u8]) -> Result<Vec<u8>, JsonEr
     }
 }
 
+/// How many objects a text holds at most: those of its strings are counted with the rest.
+pub(crate) fn objects_in(body: &[u8]) -> u64 {
+    body.iter().filter(|&&byte| byte == b'{').count() as u64
+}
+
 fn convert<M: FromJson + Message>(body: &[u8]) -> Result<Vec<u8>, JsonError> {
-    read_message::<M>(body)
-        .map(|message| message.encode_to_vec())
-        .map_err(|error| JsonError::Malformed(error.to_string()))
+    match read_message::<M>(body, MAX_MESSAGE_BYTES) {
+        Ok(message) => Ok(message.encode_to_vec()),
+        Err(ReadError::Json(error)) => Err(JsonError::Malformed(echo(&error.to_string()))),
+        Err(ReadError::OutOfRoom) => Err(JsonError::TooMany),
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,7 @@
 //! Scalars as OTLP's JSON writes them. `null` reads as the default, as in all protobuf JSON.
+//!
+//! Texts are read as bytes: languages whose strings are UTF-16 write halves of surrogate pairs (`"\ud83d"`)
+//! where a text was cut within a character, and that is to cost the character, not the request.
 
 use std::fmt;
 use std::str::FromStr;
@@ -149,7 +152,28 @@ impl<'de> Deserialize<'de> for MaybeDouble {
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Option::<String>::deserialize(deserializer).map(|text| Self(text.unwrap_or_default()))
+        Option::<Lossy>::deserialize(deserializer).map(|text| Self(text.map(|text| text.0).unwrap_or_default()))
+    }
+}
+
+/// A text in which what is no character is replaced.
+struct Lossy(String);
+
+impl<'de> Deserialize<'de> for Lossy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct LossyVisitor;
+        impl Visitor<'_> for LossyVisitor {
+            type Value = Lossy;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Lossy, E> {
+                Ok(Lossy(String::from_utf8_lossy(bytes).into_owned()))
+            }
+        }
+        deserializer.deserialize_bytes(LossyVisitor)
     }
 }
 

@@ -111,6 +111,50 @@ fn fields_of_records_are_read_in_every_form() {
 }
 
 #[test]
+fn halves_of_surrogate_pairs_cost_their_character_alone() {
+    for (written, expected) in [
+        (r"a\ud83db", "a\u{fffd}b"),
+        (r"\ude00", "\u{fffd}"),
+        (r"cut \ud83d", "cut \u{fffd}"),
+        (r"\ud83d\ude00 whole", "\u{1f600} whole"),
+        (r"\u00df\n", "ß\n"),
+        ("ß plain", "ß plain"),
+    ] {
+        let body = format!(r#"{{"resourceLogs": [{{"scopeLogs": [{{"logRecords": [{{"eventName": "{written}"}}, {{}}]}}]}}]}}"#);
+        let bytes = to_protobuf(Signal::Logs, body.as_bytes()).unwrap();
+        let request = ExportLogsServiceRequest::decode(bytes.as_slice()).unwrap();
+        let records = &request.resource_logs[0].scope_logs[0].log_records;
+        // One replacement for each byte that the half would take, or one for all of them.
+        let squeezed = records[0].event_name.replace("\u{fffd}\u{fffd}\u{fffd}", "\u{fffd}");
+        assert_eq!((squeezed.as_str(), records.len()), (expected, 2), "{written}");
+    }
+}
+
+#[test]
+fn messages_that_would_take_too_much_memory_are_too_many() {
+    use opentelemetry_proto::tonic::logs::v1::LogRecord;
+    let read = |records: usize| {
+        let body = format!(
+            r#"{{"resourceLogs": [{{"scopeLogs": [{{"logRecords": [{}{{}}]}}]}}]}}"#,
+            "{},".repeat(records)
+        );
+        read_message::<ExportLogsServiceRequest>(body.as_bytes(), 1_000 * size_of::<LogRecord>())
+    };
+    assert!(read(900).is_ok());
+    assert!(matches!(read(1_100), Err(ReadError::OutOfRoom)));
+    assert!(read(0).is_ok(), "the next text has room again");
+}
+
+#[test]
+fn problems_repeat_little_of_the_text() {
+    let body = format!(r#"{{"resourceLogs": "{}"}}"#, "x".repeat(100_000));
+    let Err(JsonError::Malformed(problem)) = to_protobuf(Signal::Logs, body.as_bytes()) else {
+        panic!("a string is no list")
+    };
+    assert!(problem.len() < 300, "{} bytes", problem.len());
+}
+
+#[test]
 fn ids_that_are_no_hex_cost_their_record_alone() {
     for id in ["abc", "zz", "5B8EFFF798038103D269B633813FC60", "ß"] {
         let record = read_log(json!({"traceId": id})).unwrap();

@@ -205,11 +205,69 @@ fn what_the_walk_passes_over_has_nothing_to_redact() {
         &["absent"],
         &["absent.*"],
     ] {
-        let redaction = redaction(names, true);
-        for signal in Signal::ALL {
-            let bytes = samples::rich(signal);
+        for keep_text in [true, false] {
+            let redaction = redaction(names, keep_text);
+            for signal in Signal::ALL {
+                let bytes = samples::rich(signal);
+                let asked = crate::wire::scan(signal, &bytes, &redaction).unwrap().concerns_redaction;
+                assert!(asked || redaction.apply(signal, &bytes).unwrap().is_none(), "{names:?} {signal:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn texts_are_taken_out_however_they_are_nested() {
+    let redaction = redaction(&[], false);
+    let secret = "the user's words";
+    let words = || text(secret);
+    let message = || map(vec![("message", map(vec![("role", text("user")), ("content", words())]))]);
+    for pairs in [
+        vec![("input", map(vec![("value", words())]))],
+        vec![("gen_ai", map(vec![("input", map(vec![("messages", array(vec![words()]))]))]))],
+        vec![("gen_ai", map(vec![("input.messages", words())]))],
+        vec![("llm.input_messages", array(vec![message()]))],
+        vec![("llm.input_messages", words())],
+        vec![("llm.output_messages", words())],
+        vec![("llm", map(vec![("output_messages", array(vec![message()]))]))],
+        vec![(
+            "retrieval.documents",
+            array(vec![map(vec![("document", map(vec![("content", words())]))])]),
+        )],
+        vec![("gen_ai.event.content", words())],
+        vec![("reranker.query", words())],
+        vec![("reranker.output_documents.1.document.content", words())],
+        vec![(
+            "reranker",
+            map(vec![("input_documents", array(vec![map(vec![("document.content", words())])]))]),
+        )],
+    ] {
+        let in_body = Value::KvlistValue(opentelemetry_proto::tonic::common::v1::KeyValueList {
+            values: attributes(pairs.clone()),
+        });
+        let record = LogRecord {
+            body: Some(AnyValue { value: Some(in_body) }),
+            ..log(vec![])
+        };
+        let with_event = opentelemetry_proto::tonic::trace::v1::Span {
+            events: vec![opentelemetry_proto::tonic::trace::v1::span::Event {
+                attributes: attributes(pairs.clone()),
+                ..Default::default()
+            }],
+            ..span(vec![])
+        };
+        for (signal, bytes) in [
+            (Signal::Logs, logs(vec![], vec![log(pairs.clone())]).encode_to_vec()),
+            (Signal::Logs, logs(vec![], vec![record]).encode_to_vec()),
+            (Signal::Traces, spans(vec![], vec![with_event]).encode_to_vec()),
+        ] {
             let asked = crate::wire::scan(signal, &bytes, &redaction).unwrap().concerns_redaction;
-            assert!(asked || redaction.apply(signal, &bytes).unwrap().is_none(), "{names:?} {signal:?}");
+            assert!(asked, "{pairs:?}");
+            let redacted = redaction.apply(signal, &bytes).unwrap().unwrap();
+            assert!(
+                !redacted.windows(secret.len()).any(|window| window == secret.as_bytes()),
+                "{pairs:?}"
+            );
         }
     }
 }

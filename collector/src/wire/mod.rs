@@ -8,7 +8,10 @@ mod reader;
 mod schema;
 
 use crate::ids;
-use crate::limits::{MAX_ATTRIBUTE_VALUE_BYTES, MAX_ATTRIBUTES, MAX_MESSAGES_PER_REQUEST, MAX_NESTING, MAX_RECORDS_PER_REQUEST};
+use crate::limits::{
+    MAX_ATTRIBUTE_VALUE_BYTES, MAX_ATTRIBUTES, MAX_EXPANDED_BYTES, MAX_GROUPS_PER_REQUEST, MAX_MESSAGES_PER_REQUEST, MAX_NESTING,
+    MAX_RECORDS_PER_REQUEST,
+};
 use crate::redact::Redaction;
 use crate::signal::Signal;
 use reader::{Reader, WireType};
@@ -26,7 +29,7 @@ pub(crate) enum ScanError {
     /// Not the protobuf of such a request.
     #[error("{0}")]
     Malformed(&'static str),
-    /// More records or messages than a request may hold.
+    /// More records, resources or messages than a request may hold, or more bytes than its rows may.
     #[error("too many records")]
     TooMany,
 }
@@ -38,6 +41,8 @@ pub(crate) struct Scan<'a> {
     pub groups: Vec<Group<'a>>,
     /// Redaction may concern it: it has to be decoded to be sure.
     pub concerns_redaction: bool,
+    /// Messages of any kind.
+    pub messages: u64,
 }
 
 /// What one resource sent.
@@ -76,7 +81,7 @@ pub(crate) fn scan<'a>(signal: Signal, bytes: &'a [u8], redaction: &Redaction) -
         record: RecordIds::default(),
         in_body: false,
         records: 0,
-        messages: 0,
+        expanded_bytes: bytes.len() as u64,
     };
     walk.message(schema, bytes, MAX_DEPTH, 0)?;
     Ok(walk.scan)
@@ -89,7 +94,8 @@ struct Walk<'a, 'r> {
     record: RecordIds<'a>,
     in_body: bool,
     records: u64,
-    messages: u64,
+    /// Bytes of the rows: the request's own, and for each record those that it shares with others.
+    expanded_bytes: u64,
 }
 
 #[derive(Default)]
@@ -101,12 +107,13 @@ struct RecordIds<'a> {
 
 impl<'a> Walk<'a, '_> {
     fn message(&mut self, schema: &'static Schema, bytes: &'a [u8], depth: u32, nesting: usize) -> Result<(), ScanError> {
-        self.messages += 1;
-        if self.messages > MAX_MESSAGES_PER_REQUEST {
+        self.scan.messages += 1;
+        if self.scan.messages > MAX_MESSAGES_PER_REQUEST {
             return Err(ScanError::TooMany);
         }
         let nesting = self.enter(schema.role, nesting);
         let mut attributes = 0;
+        let (records_before, mut shared_bytes) = (self.records, 0);
         let mut reader = Reader::new(bytes);
         while let Some((number, wire_type)) = reader.key()? {
             match schema.field(number) {
@@ -140,6 +147,7 @@ impl<'a> Walk<'a, '_> {
                 Kind::Text => {
                     reader.text(wire_type)?;
                 }
+                Kind::SharedText => shared_bytes += reader.text(wire_type)?.len() as u64,
                 Kind::Bytes => {
                     reader.delimited(wire_type)?;
                 }
@@ -147,7 +155,10 @@ impl<'a> Walk<'a, '_> {
                 Kind::BytesValue => self.value_length(reader.delimited(wire_type)?.len(), nesting),
                 Kind::Key => {
                     let key = reader.text(wire_type)?;
-                    self.scan.concerns_redaction |= self.redaction.may_concern_attribute(key);
+                    self.scan.concerns_redaction |= match nesting {
+                        0 => self.redaction.may_concern_attribute(key),
+                        _ => self.redaction.may_concern_nested(key),
+                    };
                 }
                 Kind::EventName => {
                     let name = reader.text(wire_type)?;
@@ -169,11 +180,27 @@ impl<'a> Walk<'a, '_> {
                     self.nested(inner, reader.delimited(wire_type)?, depth, nesting)?;
                     self.in_body = false;
                 }
-                Kind::Message(inner) => self.nested(inner, reader.delimited(wire_type)?, depth, nesting)?,
+                Kind::Message(inner) => {
+                    let message = reader.delimited(wire_type)?;
+                    if matches!(inner.role, Role::Resource | Role::Scope) {
+                        shared_bytes += message.len() as u64;
+                    }
+                    self.nested(inner, message, depth, nesting)?;
+                }
             }
         }
+        self.expand(self.records - records_before, shared_bytes)?;
         self.group.surplus_attributes += (attributes as u64).saturating_sub(MAX_ATTRIBUTES as u64);
         self.leave(schema.role)
+    }
+
+    /// Counts what the records of a message carry of it in their rows.
+    fn expand(&mut self, records: u64, shared_bytes: u64) -> Result<(), ScanError> {
+        self.expanded_bytes = self.expanded_bytes.saturating_add(records.saturating_mul(shared_bytes));
+        match shared_bytes {
+            1.. if self.expanded_bytes > MAX_EXPANDED_BYTES => Err(ScanError::TooMany),
+            _ => Ok(()),
+        }
     }
 
     fn nested(&mut self, schema: &'static Schema, bytes: &'a [u8], depth: u32, nesting: usize) -> Result<(), ScanError> {
@@ -191,7 +218,7 @@ impl<'a> Walk<'a, '_> {
                 self.group.deep_values += u64::from(nesting == MAX_NESTING);
                 return nesting + 1;
             }
-            Role::Plain | Role::Resource | Role::Point => {}
+            Role::Plain | Role::Resource | Role::Scope | Role::Point => {}
         }
         nesting
     }
@@ -199,8 +226,11 @@ impl<'a> Walk<'a, '_> {
     fn leave(&mut self, role: Role) -> Result<(), ScanError> {
         let ids = &self.record;
         let valid = match role {
-            Role::Plain | Role::Resource | Role::Value => return Ok(()),
+            Role::Plain | Role::Resource | Role::Scope | Role::Value => return Ok(()),
             Role::Group => {
+                if self.scan.groups.len() == MAX_GROUPS_PER_REQUEST {
+                    return Err(ScanError::TooMany);
+                }
                 self.scan.groups.push(std::mem::take(&mut self.group));
                 return Ok(());
             }
@@ -244,6 +274,11 @@ fn text_attribute(attribute: &[u8]) -> Result<(&str, &str), ScanError> {
                 while let Some((number, wire_type)) = value.key()? {
                     match number {
                         1 => text = value.text(wire_type)?,
+                        // Of the fields of a value the last that was written holds.
+                        2..=8 => {
+                            value.skip(number, wire_type, MAX_DEPTH)?;
+                            text = "";
+                        }
                         _ => value.skip(number, wire_type, MAX_DEPTH)?,
                     }
                 }

@@ -20,6 +20,8 @@ pub(super) enum Kind {
     PackedVarint,
     /// `string`.
     Text,
+    /// A `string` that every record below carries in its row.
+    SharedText,
     /// `bytes`.
     Bytes,
     /// The value of an attribute as a string.
@@ -53,6 +55,8 @@ pub(super) enum Role {
     Group,
     /// The resource of a group.
     Resource,
+    /// The scope of records.
+    Scope,
     /// A log record.
     Log,
     /// A span.
@@ -86,8 +90,8 @@ impl Schema {
 }
 
 use Kind::{
-    Attribute, Body, Bytes, BytesValue, EventName, Fixed32, Fixed64, Key, Message, PackedFixed64, PackedVarint, ParentSpanId, SpanId, Text,
-    TextValue, TraceId, Varint,
+    Attribute, Body, Bytes, BytesValue, EventName, Fixed32, Fixed64, Key, Message, PackedFixed64, PackedVarint, ParentSpanId, SharedText,
+    SpanId, Text, TextValue, TraceId, Varint,
 };
 
 pub(super) static KEY_VALUE: Schema = Schema::new(Role::Plain, &[(1, Key), (2, Message(&VALUE)), (3, Varint)]);
@@ -109,13 +113,13 @@ static VALUE: Schema = Schema::new(
 static ARRAY: Schema = Schema::new(Role::Plain, &[(1, Message(&VALUE))]);
 static LIST: Schema = Schema::new(Role::Plain, &[(1, Message(&KEY_VALUE))]);
 
-static SCOPE: Schema = Schema::new(Role::Plain, &[(1, Text), (2, Text), (3, Attribute), (4, Varint)]);
+static SCOPE: Schema = Schema::new(Role::Scope, &[(1, Text), (2, Text), (3, Attribute), (4, Varint)]);
 static ENTITY: Schema = Schema::new(Role::Plain, &[(1, Text), (2, Text), (3, Text), (4, Text)]);
 static RESOURCE: Schema = Schema::new(Role::Resource, &[(1, Attribute), (2, Varint), (3, Message(&ENTITY))]);
 
 pub(super) static LOGS_REQUEST: Schema = Schema::new(Role::Plain, &[(1, Message(&RESOURCE_LOGS))]);
-static RESOURCE_LOGS: Schema = Schema::new(Role::Group, &[(1, Message(&RESOURCE)), (2, Message(&SCOPE_LOGS)), (3, Text)]);
-static SCOPE_LOGS: Schema = Schema::new(Role::Plain, &[(1, Message(&SCOPE)), (2, Message(&LOG_RECORD)), (3, Text)]);
+static RESOURCE_LOGS: Schema = Schema::new(Role::Group, &[(1, Message(&RESOURCE)), (2, Message(&SCOPE_LOGS)), (3, SharedText)]);
+static SCOPE_LOGS: Schema = Schema::new(Role::Plain, &[(1, Message(&SCOPE)), (2, Message(&LOG_RECORD)), (3, SharedText)]);
 static LOG_RECORD: Schema = Schema::new(
     Role::Log,
     &[
@@ -134,8 +138,8 @@ static LOG_RECORD: Schema = Schema::new(
 );
 
 pub(super) static TRACES_REQUEST: Schema = Schema::new(Role::Plain, &[(1, Message(&RESOURCE_SPANS))]);
-static RESOURCE_SPANS: Schema = Schema::new(Role::Group, &[(1, Message(&RESOURCE)), (2, Message(&SCOPE_SPANS)), (3, Text)]);
-static SCOPE_SPANS: Schema = Schema::new(Role::Plain, &[(1, Message(&SCOPE)), (2, Message(&SPAN)), (3, Text)]);
+static RESOURCE_SPANS: Schema = Schema::new(Role::Group, &[(1, Message(&RESOURCE)), (2, Message(&SCOPE_SPANS)), (3, SharedText)]);
+static SCOPE_SPANS: Schema = Schema::new(Role::Plain, &[(1, Message(&SCOPE)), (2, Message(&SPAN)), (3, SharedText)]);
 static SPAN: Schema = Schema::new(
     Role::Span,
     &[
@@ -165,14 +169,17 @@ static SPAN_LINK: Schema = Schema::new(
 static SPAN_STATUS: Schema = Schema::new(Role::Plain, &[(2, Text), (3, Varint)]);
 
 pub(super) static METRICS_REQUEST: Schema = Schema::new(Role::Plain, &[(1, Message(&RESOURCE_METRICS))]);
-static RESOURCE_METRICS: Schema = Schema::new(Role::Group, &[(1, Message(&RESOURCE)), (2, Message(&SCOPE_METRICS)), (3, Text)]);
-static SCOPE_METRICS: Schema = Schema::new(Role::Plain, &[(1, Message(&SCOPE)), (2, Message(&METRIC)), (3, Text)]);
+static RESOURCE_METRICS: Schema = Schema::new(
+    Role::Group,
+    &[(1, Message(&RESOURCE)), (2, Message(&SCOPE_METRICS)), (3, SharedText)],
+);
+static SCOPE_METRICS: Schema = Schema::new(Role::Plain, &[(1, Message(&SCOPE)), (2, Message(&METRIC)), (3, SharedText)]);
 static METRIC: Schema = Schema::new(
     Role::Plain,
     &[
-        (1, Text),
-        (2, Text),
-        (3, Text),
+        (1, SharedText),
+        (2, SharedText),
+        (3, SharedText),
         (5, Message(&GAUGE)),
         (7, Message(&SUM)),
         (9, Message(&HISTOGRAM)),

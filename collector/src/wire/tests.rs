@@ -104,6 +104,69 @@ fn requests_of_too_many_records_are_refused() {
 }
 
 #[test]
+fn requests_whose_records_repeat_too_much_are_refused() {
+    let redaction = keep_everything();
+    let of = |signal: Signal, bytes: Vec<u8>| scan(signal, &bytes, &redaction).map(|scan| scan.groups.len());
+    let wide = || vec![("host", samples::text(&"h".repeat(1 << 20)))];
+    let records = |count| vec![LogRecord::default(); count];
+    let fits = (MAX_EXPANDED_BYTES >> 20) as usize - 2;
+    assert_eq!(of(Signal::Logs, samples::logs(wide(), records(fits)).encode_to_vec()), Ok(1));
+    assert_eq!(
+        of(Signal::Logs, samples::logs(wide(), records(fits + 4)).encode_to_vec()),
+        Err(ScanError::TooMany)
+    );
+    assert_eq!(
+        of(
+            Signal::Traces,
+            samples::spans(wide(), vec![samples::span(vec![]); fits + 4]).encode_to_vec()
+        ),
+        Err(ScanError::TooMany)
+    );
+    // The scope, after its records, and the name of a metric are repeated as well.
+    let mut request = samples::logs(vec![], records(fits + 4));
+    let scope = &mut request.resource_logs[0].scope_logs[0];
+    scope.schema_url = "u".repeat(1 << 20);
+    assert_eq!(of(Signal::Logs, request.encode_to_vec()), Err(ScanError::TooMany));
+    let mut request = samples::rich_metrics();
+    let metric = &mut request.resource_metrics[0].scope_metrics[0].metrics[0];
+    metric.description = "d".repeat(1 << 20);
+    assert_eq!(of(Signal::Metrics, request.encode_to_vec()), Ok(1));
+    if let Some(opentelemetry_proto::tonic::metrics::v1::metric::Data::Gauge(gauge)) =
+        &mut request.resource_metrics[0].scope_metrics[0].metrics[0].data
+    {
+        gauge.data_points = vec![gauge.data_points[0].clone(); fits + 4];
+    }
+    assert_eq!(of(Signal::Metrics, request.encode_to_vec()), Err(ScanError::TooMany));
+}
+
+#[test]
+fn requests_of_too_many_resources_are_refused() {
+    let request = |count: usize| [0x0A, 0].repeat(count);
+    let redaction = keep_everything();
+    let groups = |count| {
+        let bytes = request(count);
+        scan(Signal::Traces, &bytes, &redaction).map(|scan| scan.groups.len())
+    };
+    assert_eq!(groups(MAX_GROUPS_PER_REQUEST), Ok(MAX_GROUPS_PER_REQUEST));
+    assert_eq!(groups(MAX_GROUPS_PER_REQUEST + 1), Err(ScanError::TooMany));
+}
+
+#[test]
+fn of_two_values_of_an_attribute_the_last_holds() {
+    let name = [&[0x0A, 12][..], b"service.name"].concat();
+    let text = [&[0x0A, 4][..], b"shop"].concat();
+    let bytes = [&[0x3A, 2][..], b"no"].concat();
+    for (fields, expected) in [
+        (text.clone(), "shop"),
+        ([text.clone(), bytes.clone()].concat(), ""),
+        ([bytes, text].concat(), "shop"),
+    ] {
+        let value = [&[0x12, fields.len() as u8][..], &fields].concat();
+        assert_eq!(text_attribute(&[name.as_slice(), &value].concat()), Ok(("service.name", expected)));
+    }
+}
+
+#[test]
 fn redaction_is_asked_for_every_name() {
     let names = |attributes: &[&str], keep_text| {
         Redaction::new(&RedactConfig {

@@ -47,7 +47,7 @@ pub enum Attempt {
 }
 
 /// Codes of ClickHouse that mean that these rows cannot be stored, whenever they are tried.
-const REFUSALS: [&str; 9] = [
+const REFUSALS: [&str; 10] = [
     "Code: 6.",   // CANNOT_PARSE_TEXT
     "Code: 27.",  // CANNOT_PARSE_INPUT_ASSERTION_FAILED
     "Code: 33.",  // CANNOT_READ_ALL_DATA
@@ -56,6 +56,7 @@ const REFUSALS: [&str; 9] = [
     "Code: 117.", // INCORRECT_DATA
     "Code: 128.", // TOO_LARGE_ARRAY_SIZE
     "Code: 131.", // TOO_LARGE_STRING_SIZE
+    "Code: 167.", // QUERY_IS_TOO_LARGE: the engine's bound of one insert; a half of it may fit
     "Code: 321.", // VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
 ];
 
@@ -284,5 +285,23 @@ fn classify(table: &'static str, source: TelemetryError) -> InsertError {
         InsertError::Refused { table, source }
     } else {
         InsertError::Unavailable { table, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_never_can_be_stored_is_told_from_what_may_work_later() {
+        for (text, refused) in [
+            ("Code: 117. DB::Exception: Incorrect data. (INCORRECT_DATA)", true),
+            ("Code: 167. DB::Exception: The body is larger than 268435456 bytes. (QUERY_IS_TOO_LARGE)", true),
+            ("Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)", false),
+            ("Code: 202. DB::Exception: Too many queries. (TOO_MANY_SIMULTANEOUS_QUERIES)", false),
+        ] {
+            let error = classify("otel_logs", TelemetryError::BadResponse(text.to_owned()));
+            assert_eq!(matches!(error, InsertError::Refused { .. }), refused, "{text}");
+        }
     }
 }

@@ -19,6 +19,7 @@
 //! Deliberately absent: knowledge of OTLP (the root injects [`Decode`]) and of what dirty minutes are for.
 
 mod dirty;
+mod expansion;
 mod inserter;
 mod join;
 mod journal;
@@ -50,7 +51,7 @@ pub use waiting::watch_waiting;
 
 use crate::clickhouse::ClickHouse;
 use crate::clock::Clock;
-use crate::records::Decoded;
+use crate::records::{Decoded, FoundErrors};
 use crate::state::State;
 use crate::wal::{Frame, Log, LogError};
 use inserter::Inserter;
@@ -71,12 +72,20 @@ const READY_BATCHES: usize = 1;
 /// stored again after the next start.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Bytes of a batch's rows: half of what the engine takes as one insert, since text as a row holds it is a
+/// little longer than it is here.
+const MAX_ROW_BYTES: usize = 128 << 20;
+
 /// Turns a frame into records. Must be deterministic: a batch that is inserted again after a crash has
 /// to be byte-identical. The root injects the collector's implementation.
 pub trait Decode: Send + Sync + 'static {
-    /// Decodes one frame. A frame was admitted, so what cannot be read here is counted in
+    /// Decodes one frame into rows. A frame was admitted, so what cannot be read here is counted in
     /// [`Decoded::cut`], never an error.
     fn decode(&self, frame: &Frame) -> Decoded;
+
+    /// The errors of one frame, for the index. Rows are not made for it, as [`Decode::decode`] makes no
+    /// documents: each consumer of the log does its own work alone.
+    fn errors(&self, frame: &Frame) -> FoundErrors;
 }
 
 /// Where the drain keeps its files, and how it is watched.
@@ -104,7 +113,8 @@ impl DrainConfig {
     }
 }
 
-/// How large a batch may become, which each bound may be exceeded by the last frame of, and how many series.
+/// How large a batch may become (each bound but that of the rows may be exceeded by the last frame), and how many
+/// series are kept apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// Payload bytes; decoded they take some five times that, for each of the batches in flight.
@@ -113,6 +123,9 @@ pub struct Bounds {
     pub max_frames: usize,
     /// Records of all kinds.
     pub max_records: usize,
+    /// Bytes of the rows, in which each record carries its resource and its scope; only a frame that is alone
+    /// in its batch may exceed it.
+    pub max_row_bytes: usize,
     /// Backlog from which on the freshest frames are drained in turn with the oldest.
     pub fresh_first_bytes: u64,
     /// Models whose inferences are kept; what names another is set aside.
@@ -127,6 +140,7 @@ impl Default for Bounds {
             max_bytes: 16 << 20,
             max_frames: 10_000,
             max_records: 50_000,
+            max_row_bytes: MAX_ROW_BYTES,
             fresh_first_bytes: 128 << 20,
             max_models: 10_000,
             max_label_values: 1_000,

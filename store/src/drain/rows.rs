@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::dirty::{self, Dirty};
+use super::expansion::expanded_bytes;
 use super::join::{self, Inferences, Taken};
 use super::labels::{self, Capped, Labels, Lost};
 use super::recent::{Learnt, RecentIds};
@@ -41,11 +42,16 @@ pub(super) fn make(
     labels: &mut Labels,
     now: UnixNanos,
 ) -> NewRows {
-    let mut records = 0;
+    let (mut records, mut row_bytes) = (0, 0_usize);
     let mut decoded = Vec::new();
     for frame in frames {
-        decoded.push(decode.decode(frame));
-        records += count(&decoded[decoded.len() - 1]);
+        let next = decode.decode(frame);
+        records += count(&next);
+        row_bytes = row_bytes.saturating_add(expanded_bytes(frame.payload.len(), &next));
+        if row_bytes > bounds.max_row_bytes && !decoded.is_empty() {
+            break;
+        }
+        decoded.push(next);
         if records >= bounds.max_records {
             break;
         }

@@ -25,6 +25,7 @@ mod writers;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -89,6 +90,8 @@ pub struct IndexStatus {
     pub failures: u64,
     /// The last failure in words, until a commit succeeds.
     pub failing: Option<String>,
+    /// What was cut or left out of errors since the start, by reason.
+    pub cut: BTreeMap<&'static str, u64>,
 }
 
 /// The index. A cheap handle: clones share everything.

@@ -12,7 +12,7 @@ use super::writers::{Fed, Writers};
 use super::{ErrorIndex, IndexError};
 use crate::clock::Clock;
 use crate::drain::Decode;
-use crate::records::ErrorDocument;
+use crate::records::FoundErrors;
 use crate::wal::{Consumer, Frame, Log, LogReader, Position};
 
 /// The consumer's name in the log.
@@ -94,6 +94,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, IndexError
 /// A frame's errors on their way to the writer.
 struct Decoded {
     fed: Fed,
+    cut: Vec<(&'static str, u64)>,
     received_time: crate::clock::UnixNanos,
 }
 
@@ -106,12 +107,14 @@ async fn read(
 ) -> Result<(), IndexError> {
     while let Some(frame) = reader.next(token).await? {
         let (frame_position, end, received_time) = (frame.position, frame.end, frame.received_time);
+        let found = errors_of(decode, frame).await?;
         let decoded = Decoded {
             fed: Fed {
                 frame: frame_position,
                 end,
-                errors: errors_of(decode, frame).await?,
+                errors: found.documents,
             },
+            cut: found.cut,
             received_time,
         };
         if sender.send(decoded).await.is_err() {
@@ -121,12 +124,12 @@ async fn read(
     Ok(())
 }
 
-async fn errors_of(decode: &Arc<dyn Decode>, frame: Frame) -> Result<Vec<ErrorDocument>, IndexError> {
+async fn errors_of(decode: &Arc<dyn Decode>, frame: Frame) -> Result<FoundErrors, IndexError> {
     if frame.payload.len() < LARGE_PAYLOAD_BYTES {
-        return Ok(decode.decode(&frame).errors);
+        return Ok(decode.errors(&frame));
     }
     let decode = decode.clone();
-    blocking(move || Ok(decode.decode(&frame).errors)).await
+    blocking(move || Ok(decode.errors(&frame))).await
 }
 
 /// The writer's thread.
@@ -191,6 +194,13 @@ impl Writing {
 
     fn feed(&mut self, decoded: Decoded, deadlines: &mut Deadlines) -> Result<(), IndexError> {
         self.writers.feed(decoded.fed, self.clock.now())?;
+        if !decoded.cut.is_empty() {
+            self.index.status.send_modify(|status| {
+                for (reason, count) in decoded.cut {
+                    *status.cut.entry(reason).or_default() += count;
+                }
+            });
+        }
         deadlines.position.get_or_insert_with(|| Instant::now() + POSITION_INTERVAL);
         if self.writers.is_dirty() && deadlines.commit.is_none() {
             deadlines.commit = Some(Instant::now() + COMMIT_INTERVAL);

@@ -133,8 +133,9 @@ pub(super) fn to_document(fields: &Fields, sequence: u64, error: ErrorDocument) 
     for name in [&error.error_type, &error.service, &error.model] {
         document.add_text(fields.names, name);
     }
-    let attributes = error.attributes.iter().map(|(key, value)| (key.clone(), owned(value))).collect();
-    document.add_object(fields.attributes, attributes);
+    let attributes = error.all_attributes();
+    let searched = attributes.iter().map(|(key, value)| ((*key).to_owned(), owned(value))).collect();
+    document.add_object(fields.attributes, searched);
     document.add_bytes(fields.source, &serde_json::to_vec(&source_of(error))?);
     Ok(document)
 }
@@ -156,6 +157,11 @@ fn owned(value: &Value) -> OwnedValue {
 }
 
 fn source_of(error: ErrorDocument) -> Source {
+    let attributes = error
+        .all_attributes()
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.clone()))
+        .collect();
     Source {
         time: error.time.0,
         severity: error.severity,
@@ -168,7 +174,7 @@ fn source_of(error: ErrorDocument) -> Source {
         error_type: error.error_type,
         message: error.message,
         stack: error.stack,
-        attributes: error.attributes,
+        attributes,
     }
 }
 
@@ -188,5 +194,6 @@ pub(super) fn from_source(bytes: &[u8]) -> Result<ErrorDocument, serde_json::Err
         message: source.message,
         stack: source.stack,
         attributes: source.attributes,
+        shared: Vec::new(),
     })
 }

@@ -1,6 +1,6 @@
-//! Everything that one frame of the log holds, decoded.
+//! Everything that one frame of the log holds for the tables, decoded.
 
-use super::{ErrorDocument, InferenceHalf, LogRecord, MetricPoints, Outcome, SpanRecord};
+use super::{InferenceHalf, LogRecord, MetricPoints, Outcome, SpanRecord};
 
 /// The records of one frame. Decoding is deterministic: the same frame gives the same value.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,8 +15,6 @@ pub struct Decoded {
     pub halves: Vec<InferenceHalf>,
     /// Labels, verdicts and conversions.
     pub outcomes: Vec<Outcome>,
-    /// Errors, for the index.
-    pub errors: Vec<ErrorDocument>,
     /// Records whose event time is out of bounds: kept raw under their receive time, in no window.
     pub set_aside: Vec<SetAside>,
     /// What was cut or ignored while decoding, by reason.

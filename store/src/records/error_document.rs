@@ -1,6 +1,7 @@
 //! An error as the index holds it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::clock::UnixNanos;
 
@@ -31,4 +32,25 @@ pub struct ErrorDocument {
     pub stack: String,
     /// Everything else that the record carried.
     pub attributes: BTreeMap<String, serde_json::Value>,
+    /// What it has in common with other documents: the attributes of its resource and of its span, which are
+    /// held once however many errors there are. A name that is also in `attributes` or in a later one of these
+    /// has the value from there.
+    pub shared: Vec<Arc<BTreeMap<String, serde_json::Value>>>,
+}
+
+impl ErrorDocument {
+    /// Its own attributes and the shared ones.
+    pub fn all_attributes(&self) -> BTreeMap<&str, &serde_json::Value> {
+        let shared = self.shared.iter().flat_map(|attributes| attributes.iter());
+        shared.chain(&self.attributes).map(|(name, value)| (name.as_str(), value)).collect()
+    }
+}
+
+/// The errors of one frame.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FoundErrors {
+    /// In the order of their records.
+    pub documents: Vec<ErrorDocument>,
+    /// What was cut or left out of the documents, by reason.
+    pub cut: Vec<(&'static str, u64)>,
 }

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::RequestId;
 use crate::clock::UnixNanos;
-
-/// What names an inference within its model: `ml.request.id`, else trace id and span id.
-pub type RequestId = String;
 
 /// Which of the two signals told this half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -6,6 +6,7 @@ mod inference;
 mod outcome;
 pub mod outcome_line;
 mod profile;
+mod request_id;
 mod signal;
 mod telemetry;
 
@@ -13,10 +14,11 @@ mod telemetry;
 pub const MAX_NAME_BYTES: usize = 256;
 
 pub use decoded::{Decoded, SetAside};
-pub use error_document::ErrorDocument;
-pub use inference::{Half, InferenceHalf, JoinedInference, RequestId};
+pub use error_document::{ErrorDocument, FoundErrors};
+pub use inference::{Half, InferenceHalf, JoinedInference};
 pub use outcome::{Outcome, OutcomeKind};
 pub use profile::{FeatureCounts, MAX_CATEGORIES, OTHER_CATEGORIES, pseudo};
+pub use request_id::{RequestId, bounded_request_id};
 pub use signal::{Signal, SignalState, names};
 pub use telemetry::{
     Attributes, Exemplar, ExponentialHistogram, Gauge, Histogram, LogRecord, MetricPoint, MetricPoints, Resource, Scope, SpanEvent,

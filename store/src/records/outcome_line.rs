@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use super::{MAX_NAME_BYTES, Outcome, OutcomeKind};
+use super::{MAX_NAME_BYTES, Outcome, OutcomeKind, bounded_request_id};
 use crate::clock::UnixNanos;
 
 /// Longest label in bytes: labels are classes or numbers, not documents.
@@ -204,7 +204,7 @@ fn read_item(item: Value, received_time: UnixNanos) -> Result<OutcomeLine, Strin
         return Err("not a JSON object".to_owned());
     };
     let model = required_name(fields.remove("model"), "model")?;
-    let request_id = required_name(fields.remove("request_id"), "request_id")?;
+    let request_id = required_text(fields.remove("request_id"), "request_id").map(bounded_request_id)?;
     let kind = match fields.remove("kind") {
         Some(Value::String(kind)) => kind,
         Some(_) => return Err("kind is not a string".to_owned()),
@@ -232,6 +232,14 @@ fn read_item(item: Value, received_time: UnixNanos) -> Result<OutcomeLine, Strin
 }
 
 fn required_name(value: Option<Value>, field: &str) -> Result<String, String> {
+    let name = required_text(value, field)?;
+    if name.len() > MAX_NAME_BYTES {
+        return Err(format!("{field} is longer than {MAX_NAME_BYTES} bytes"));
+    }
+    Ok(name)
+}
+
+fn required_text(value: Option<Value>, field: &str) -> Result<String, String> {
     let name = match value {
         Some(Value::String(name)) => name,
         Some(Value::Number(number)) if field == "request_id" => number.to_string(),
@@ -240,9 +248,6 @@ fn required_name(value: Option<Value>, field: &str) -> Result<String, String> {
     };
     if name.is_empty() {
         return Err(format!("{field} is empty"));
-    }
-    if name.len() > MAX_NAME_BYTES {
-        return Err(format!("{field} is longer than {MAX_NAME_BYTES} bytes"));
     }
     Ok(name)
 }
@@ -362,6 +367,14 @@ mod tests {
             );
             assert_eq!(batch.accepted[0].request_id, "7");
         }
+    }
+
+    #[test]
+    fn long_request_ids_are_shortened_as_those_of_telemetry_are() {
+        let long = "r".repeat(MAX_NAME_BYTES + 1);
+        let body = format!(r#"{{"model":"m","request_id":"{long}","kind":"label","label":1}}"#);
+        let batch = parse_body(body.as_bytes(), NOW).unwrap();
+        assert_eq!(batch.accepted[0].request_id, bounded_request_id(long));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use driftlead_store::state::alerts::{AlertFilter, AlertState};
 use super::endpoint::Endpoint;
 use crate::auth::Asked;
 use crate::error::Problem;
-use crate::parts::EngineState;
+use crate::parts::{CollectorPart, Counted, EngineState, ServicePart};
 use crate::state::WebState;
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -159,18 +159,92 @@ fn own(app: &WebState, page: &mut Page) {
         "Records accepted.",
         parts.collector.records as f64,
     );
-    page.head(
-        "driftlead_collector_refused_total",
-        "Requests and records refused or cut.",
-        "counter",
-    );
-    for refused in &parts.collector.refused {
-        let labels = [("reason", refused.reason.clone())];
-        page.line("driftlead_collector_refused_total", &labels, refused.count as f64);
-    }
+    collector(&parts.collector, page);
     page.gauge("driftlead_uptime_seconds", "Since the start.", now.seconds_since(parts.started_at));
     page.head("driftlead_build_info", "The version.", "gauge");
     page.line("driftlead_build_info", &[("version", env!("CARGO_PKG_VERSION").to_owned())], 1.0);
+}
+
+/// What the collector counts, as a whole and per service.
+fn collector(part: &CollectorPart, page: &mut Page) {
+    page.counter(
+        "driftlead_collector_requests_repeated_total",
+        "Requests accepted that repeated an earlier one and were not kept again.",
+        part.repeated as f64,
+    );
+    page.counter(
+        "driftlead_collector_requests_redacted_total",
+        "Requests accepted of which something was redacted.",
+        part.redacted as f64,
+    );
+    page.counter(
+        "driftlead_collector_bytes_total",
+        "Bytes of the accepted requests after decompression.",
+        part.bytes as f64,
+    );
+    page.gauge(
+        "driftlead_collector_connections",
+        "Connections that are open.",
+        part.connections as f64,
+    );
+    page.gauge(
+        "driftlead_collector_bytes_in_flight",
+        "Bytes of requests that are held now.",
+        part.bytes_in_flight as f64,
+    );
+    for (name, help, counts) in [
+        ("driftlead_collector_refused_total", "Requests refused.", &part.refused),
+        (
+            "driftlead_collector_records_refused_total",
+            "Records refused.",
+            &part.refused_records,
+        ),
+        (
+            "driftlead_collector_cut_total",
+            "Attributes, values and texts cut or left out.",
+            &part.cut,
+        ),
+    ] {
+        page.head(name, help, "counter");
+        for counted in counts {
+            page.line(name, &[("reason", counted.reason.clone())], counted.count as f64);
+        }
+    }
+    page.head("driftlead_service_records_total", "Records accepted of a service.", "counter");
+    for service in &part.services {
+        for (signal, count) in service.records {
+            let labels = [("service", service.service.clone()), ("signal", signal.to_owned())];
+            page.line("driftlead_service_records_total", &labels, count as f64);
+        }
+    }
+    page.head(
+        "driftlead_service_last_seen_seconds",
+        "When a service was last heard of, since 1970.",
+        "gauge",
+    );
+    for service in &part.services {
+        let labels = [("service", service.service.clone())];
+        page.line("driftlead_service_last_seen_seconds", &labels, service.last_seen.seconds() as f64);
+    }
+    let mut by_reason = |name: &str, help: &str, counts_of: fn(&ServicePart) -> &[Counted]| {
+        page.head(name, help, "counter");
+        for service in &part.services {
+            for counted in counts_of(service) {
+                let labels = [("service", service.service.clone()), ("reason", counted.reason.clone())];
+                page.line(name, &labels, counted.count as f64);
+            }
+        }
+    };
+    by_reason(
+        "driftlead_service_records_refused_total",
+        "Records refused of a service.",
+        |service| &service.refused,
+    );
+    by_reason(
+        "driftlead_service_cut_total",
+        "Attributes and values of a service that are cut.",
+        |service| &service.cut,
+    );
 }
 
 /// The exposition.
@@ -215,7 +289,38 @@ fn escaped(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Page;
+    use super::{CollectorPart, Counted, Page, ServicePart, collector};
+
+    #[test]
+    fn refused_and_cut_are_told_per_service() {
+        let counted = |reason: &str, count| {
+            vec![Counted {
+                reason: reason.to_owned(),
+                count,
+            }]
+        };
+        let part = CollectorPart {
+            refused: counted("malformed", 2),
+            services: vec![ServicePart {
+                service: "shop".to_owned(),
+                records: [("logs", 3), ("traces", 0), ("metrics", 0)],
+                refused: counted("invalid_ids", 5),
+                cut: counted("too_many_attributes", 7),
+                ..ServicePart::default()
+            }],
+            ..CollectorPart::default()
+        };
+        let mut page = Page::default();
+        collector(&part, &mut page);
+        for line in [
+            "driftlead_collector_refused_total{reason=\"malformed\"} 2\n",
+            "driftlead_service_records_total{service=\"shop\",signal=\"logs\"} 3\n",
+            "driftlead_service_records_refused_total{service=\"shop\",reason=\"invalid_ids\"} 5\n",
+            "driftlead_service_cut_total{service=\"shop\",reason=\"too_many_attributes\"} 7\n",
+        ] {
+            assert!(page.0.contains(line), "{line}");
+        }
+    }
 
     #[test]
     fn names_from_outside_cannot_break_the_format() {

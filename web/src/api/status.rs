@@ -192,7 +192,7 @@ fn problems(parts: &Parts, log: &LogStatus, index_lag_s: f64, rejected_rules: Op
     if index_lag_s >= INDEX_LAG_WARNING_S {
         problems.push(warning("index_lag", Some(index_lag_s), None));
     }
-    let refused: u64 = parts.collector.refused.iter().map(|refused| refused.count).sum();
+    let refused = parts.collector.telemetry_refused();
     if refused > 0 {
         problems.push(warning("records_refused", count(refused), None));
     }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::clock::UnixNanos;
-use crate::records::{Half, InferenceHalf, LogRecord, Outcome, OutcomeKind, SetAside};
+use crate::records::{Half, InferenceHalf, LogRecord, Outcome, OutcomeKind, Resource, SetAside};
 use crate::wal::{FrameKind, LogConfig, NewFrame};
 use model::{Fault, Model};
 
@@ -26,11 +26,16 @@ const AT_ONCE: Pace = Pace {
     longest_pause: Duration::from_millis(1),
 };
 
-/// Frames are lines of text: `log DAY TEXT`, `half log|span ID SECONDS [VERSION]`, `outcome ID`, `aside`; seconds
+/// Frames are lines of text: `log DAY TEXT`, `wide DAY TEXT` (of a resource of 1,000 bytes), `half log|span ID SECONDS
+/// [VERSION]`, `outcome ID`, `aside`; seconds
 /// count from [`NOW`].
 struct Lines;
 
 impl Decode for Lines {
+    fn errors(&self, _: &Frame) -> FoundErrors {
+        unreachable!("the drain asks for rows alone")
+    }
+
     fn decode(&self, frame: &Frame) -> Decoded {
         let mut decoded = Decoded::default();
         for line in std::str::from_utf8(&frame.payload).unwrap().lines() {
@@ -38,6 +43,13 @@ impl Decode for Lines {
             let at = |seconds: &str| UnixNanos::from_seconds(NOW + seconds.parse::<i64>().unwrap());
             match words[..] {
                 ["log", day, text] => decoded.logs.push(log_record(day.parse().unwrap(), text)),
+                ["wide", day, text] => decoded.logs.push(LogRecord {
+                    resource: Arc::new(Resource {
+                        attributes: vec![("host".to_owned(), "h".repeat(996))],
+                        ..Resource::default()
+                    }),
+                    ..log_record(day.parse().unwrap(), text)
+                }),
                 ["half", kind, id, seconds, ref version @ ..] => {
                     let kind = if kind == "log" { Half::Log } else { Half::Span };
                     decoded.halves.push(InferenceHalf {
@@ -286,6 +298,25 @@ async fn a_batch_ends_with_each_of_its_bounds() {
         running.drained().await;
         assert_eq!(running.stop().await.batches, 5, "{bounds:?}");
         assert_eq!(world.model.logs().len(), 20);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_holds_no_more_than_its_bound_of_what_rows_repeat() {
+    for (max_row_bytes, batches) in [(3_500, 4), (1_100, 10), (10, 10)] {
+        let bounds = Bounds {
+            max_row_bytes,
+            ..Bounds::default()
+        };
+        let world = World { bounds, ..World::new() };
+        let log = world.open_log();
+        for n in 0..10 {
+            append(&log, format!("wide 0 text{n}")).await;
+        }
+        let running = world.start(&log);
+        running.drained().await;
+        assert_eq!(running.stop().await.batches, batches, "{bounds:?}");
+        assert_eq!(world.model.logs().len(), 10);
     }
 }
 

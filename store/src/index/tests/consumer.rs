@@ -9,22 +9,26 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::drain::Decode;
 use crate::index::{IndexError, run};
-use crate::records::Decoded;
+use crate::records::{Decoded, FoundErrors};
 use crate::wal::{Frame, FrameKind, Log, LogConfig, NewFrame};
 
 /// A payload is a message; its error is of the 19th.
 struct Messages;
 
 impl Decode for Messages {
-    fn decode(&self, frame: &Frame) -> Decoded {
+    fn decode(&self, _: &Frame) -> Decoded {
+        unreachable!("the index asks for errors alone")
+    }
+
+    fn errors(&self, frame: &Frame) -> FoundErrors {
         let message = String::from_utf8(frame.payload.to_vec()).unwrap();
-        let errors = match message.as_str() {
+        let documents = match message.as_str() {
             "no error" => Vec::new(),
             message => vec![error("2026-10-19", message)],
         };
-        Decoded {
-            errors,
-            ..Decoded::default()
+        FoundErrors {
+            documents,
+            cut: vec![("looked_at", 1)],
         }
     }
 }
@@ -79,6 +83,7 @@ async fn an_error_is_found_soon_after_it_was_acknowledged() {
     running.wait_for("failure", 1).await;
     let status = running.index.status().borrow().clone();
     assert_eq!((status.documents, status.failures, status.failing), (1, 0, None));
+    assert_eq!(status.cut["looked_at"], 2);
     running.append("second failure").await;
     running.wait_for("failure", 2).await;
     running.stop().await;
