@@ -16,6 +16,10 @@ use crate::records::{FeatureCounts, MAX_CATEGORIES, OTHER_CATEGORIES, pseudo};
 /// megabytes where somebody sends unique ids as categories. What is beyond is "other".
 const MAX_GROUPS: usize = 1_000_000;
 
+/// What a row of `profiles_minute` holds beside its model and generation.
+const PROFILE_COLUMNS: &str = "minute, environment, version, segment, arm, feature, inferences, absent, `nan`, positive_infinity, \
+    negative_infinity, bucket_keys, bucket_counts, values, value_counts";
+
 /// Which profiles to read.
 #[derive(Debug, Clone, Copy)]
 pub struct ProfileQuery<'a> {
@@ -29,8 +33,8 @@ pub struct ProfileQuery<'a> {
     pub from: UnixNanos,
     /// Exclusive end.
     pub until: UnixNanos,
-    /// Cut into blocks of this many seconds; `None`: one block.
-    pub block_seconds: Option<i64>,
+    /// Minutes that are left out, as Unix seconds of their starts.
+    pub without: &'a [i64],
 }
 
 /// The profile of a stretch of time: counts by feature.
@@ -64,24 +68,19 @@ impl Profile {
     }
 }
 
-/// Computes whole minutes (Unix seconds of their starts) from the deduplicated inferences, by one query,
-/// and makes the result the current one.
+/// The profiles of minutes, computed from the deduplicated inferences, as a query; [`minutes::bind_dirty`] and `other`
+/// are its parameters.
 ///
 /// Each series of a minute has a row of the feature "" with its number of inferences, so that a feature
 /// that nobody sent is known to be absent. Keys are those of [`crate::bucket`].
-///
-/// # Errors
-/// A query failed; the minutes keep what they had, and have to be computed again.
-pub async fn write_profiles(clickhouse: &ClickHouse, model: &str, minutes: &[i64], generation: u64) -> Result<(), Error> {
-    let sql = format!(
-        "INSERT INTO profiles_minute (model, minute, environment, version, segment, arm, feature, generation, inferences, absent, `nan`, \
-           positive_infinity, negative_infinity, bucket_keys, bucket_counts, values, value_counts) \
-         SELECT {{model:String}}, minute, environment, version, segment, arm, feature, {{generation:UInt64}}, \
+fn profiles_of_minutes() -> String {
+    format!(
+        "SELECT minute, environment, version, segment, arm, feature, \
            max(whole) OVER (PARTITION BY minute, environment, version, segment, arm) AS inferences, \
-           if(feature = '', 0, inferences - present), nans, positive_infinities, negative_infinities, \
-           buckets.1, buckets.2, \
-           if(categories_n > {MAX_CATEGORIES}, arrayPushBack(kept.1, {{other:String}}), kept.1), \
-           if(categories_n > {MAX_CATEGORIES}, arrayPushBack(kept.2, toUInt64(category_total - arraySum(kept.2))), kept.2) \
+           if(feature = '', 0, inferences - present) AS absent, nans AS `nan`, positive_infinities AS positive_infinity, \
+           negative_infinities AS negative_infinity, buckets.1 AS bucket_keys, buckets.2 AS bucket_counts, \
+           if(categories_n > {MAX_CATEGORIES}, arrayPushBack(kept.1, {{other:String}}), kept.1) AS values, \
+           if(categories_n > {MAX_CATEGORIES}, arrayPushBack(kept.2, toUInt64(category_total - arraySum(kept.2))), kept.2) AS value_counts \
          FROM (\
            SELECT minute, environment, version, segment, arm, feature, \
              sumIf(n, kind = 5) AS whole, sumIf(n, kind != 5) AS present, sumIf(n, kind = 1) AS category_total, \
@@ -119,6 +118,19 @@ pub async fn write_profiles(clickhouse: &ClickHouse, model: &str, minutes: &[i64
             "event_time, environment, version, segment, arm, prediction_label, prediction_score, prediction_value, \
              numeric_features, categorical_features"
         ),
+    )
+}
+
+/// Computes whole minutes (Unix seconds of their starts) from the deduplicated inferences, by one query,
+/// and makes the result the current one.
+///
+/// # Errors
+/// A query failed; the minutes keep what they had, and have to be computed again.
+pub async fn write_profiles(clickhouse: &ClickHouse, model: &str, minutes: &[i64], generation: u64) -> Result<(), Error> {
+    let sql = format!(
+        "INSERT INTO profiles_minute (model, generation, {PROFILE_COLUMNS}) \
+         SELECT {{model:String}}, {{generation:UInt64}}, {PROFILE_COLUMNS} FROM ({profiles})",
+        profiles = profiles_of_minutes(),
     );
     minutes::bind_dirty(clickhouse.writer().query(&sql), model, minutes)
         .param("generation", generation)
@@ -129,8 +141,71 @@ pub async fn write_profiles(clickhouse: &ClickHouse, model: &str, minutes: &[i64
 }
 
 #[derive(Debug, Row, Deserialize)]
+struct SeriesRow {
+    environment: String,
+    version: String,
+    feature: String,
+    inferences: u64,
+    nan: u64,
+    positive_infinity: u64,
+    negative_infinity: u64,
+    bucket_keys: Vec<i32>,
+    bucket_counts: Vec<u64>,
+    values: Vec<String>,
+    value_counts: Vec<u64>,
+}
+
+/// The profiles of minutes (Unix seconds of their starts) by environment and version as `inferences` has them now,
+/// whether they were profiled or not; nothing is written. Only traffic that was served counts.
+///
+/// # Errors
+/// The query failed.
+pub async fn profiles_now(clickhouse: &ClickHouse, model: &str, minutes: &[i64]) -> Result<BTreeMap<(String, String), Profile>, Error> {
+    if minutes.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let sql = format!(
+        "SELECT environment, version, feature, inferences, `nan`, positive_infinity, negative_infinity, bucket_keys, bucket_counts, \
+           values, value_counts FROM ({profiles}) WHERE {SERVES} ORDER BY minute, environment, version, segment, arm, feature",
+        profiles = profiles_of_minutes(),
+    );
+    let rows: Vec<SeriesRow> = minutes::bind_dirty(clickhouse.reader().query(&sql), model, minutes)
+        .param("other", OTHER_CATEGORIES)
+        .fetch_all()
+        .await?;
+    Ok(join_series(rows))
+}
+
+/// Joins the minutes, segments and arms of each version. The feature "" comes first in each series.
+fn join_series(rows: Vec<SeriesRow>) -> BTreeMap<(String, String), Profile> {
+    let mut profiles: BTreeMap<(String, String), Profile> = BTreeMap::new();
+    for row in rows {
+        let profile = profiles.entry((row.environment, row.version)).or_default();
+        if row.feature.is_empty() {
+            profile.inferences += row.inferences;
+            continue;
+        }
+        let counts = profile.features.entry(row.feature).or_default();
+        counts.nan += row.nan;
+        counts.positive_infinity += row.positive_infinity;
+        counts.negative_infinity += row.negative_infinity;
+        for (key, n) in row.bucket_keys.into_iter().zip(row.bucket_counts) {
+            *counts.buckets.entry(key).or_default() += n;
+        }
+        for (value, n) in row.values.iter().zip(row.value_counts) {
+            counts.add_categories(value, n);
+        }
+    }
+    for profile in profiles.values_mut() {
+        for counts in profile.features.values_mut() {
+            counts.complete_to(profile.inferences);
+        }
+    }
+    profiles
+}
+
+#[derive(Debug, Row, Deserialize)]
 struct NumbersRow {
-    block: i64,
     version: String,
     feature: String,
     inferences: u64,
@@ -143,18 +218,17 @@ struct NumbersRow {
 
 #[derive(Debug, Row, Deserialize)]
 struct CategoryRow {
-    block: i64,
     version: String,
     feature: String,
     value: String,
     n: u64,
 }
 
-/// The profiles by block (number, from 0) and version. Only traffic that was served counts.
+/// The profiles by version. Only traffic that was served counts.
 ///
 /// # Errors
 /// A query failed.
-pub async fn read_profiles(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> Result<BTreeMap<(i64, String), Profile>, Error> {
+pub async fn read_profiles(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> Result<BTreeMap<String, Profile>, Error> {
     let numbers: Vec<NumbersRow> = bind_query(clickhouse, &numbers_sql(), query).fetch_all().await?;
     let categories: Vec<CategoryRow> = bind_query(clickhouse, &categories_sql(), query)
         .with_setting("max_rows_to_group_by", MAX_GROUPS.to_string())
@@ -215,14 +289,28 @@ pub async fn environments_between(clickhouse: &ClickHouse, model: &str, from: Un
         .await
 }
 
-/// Rows of the queried minutes that are current, cut into blocks.
+/// Inferences that were served in each stretch of `seconds`, counted from the query's start, by the stretch's number;
+/// stretches without any are left out.
+///
+/// # Errors
+/// The query failed.
+pub async fn inferences_by_block(clickhouse: &ClickHouse, query: ProfileQuery<'_>, seconds: u32) -> Result<Vec<(i64, u64)>, Error> {
+    let sql = format!(
+        "SELECT intDiv(toInt64(toUnixTimestamp(minute)) - {{from:Int64}}, {{block:Int64}}) AS block, sum(inferences) AS n \
+         FROM {rows} AND feature = '' GROUP BY block HAVING n > 0 ORDER BY block",
+        rows = current_profiles("inferences"),
+    );
+    bind_query(clickhouse, &sql, query).param("block", i64::from(seconds)).fetch_all().await
+}
+
+/// Rows of the queried minutes that are current.
 fn current_profiles(columns: &str) -> String {
     let rows = format!(
-        "(SELECT model, minute, generation, version, feature, {columns}, \
-           intDiv(toInt64(toUnixTimestamp(minute)) - {{from:Int64}}, {{block:Int64}}) AS block \
+        "(SELECT model, minute, generation, version, feature, {columns} \
          FROM profiles_minute FINAL \
          WHERE model = {{model:String}} AND environment = {{environment:String}} \
            AND minute >= toDateTime({{from:Int64}}, 'UTC') AND minute < toDateTime({{until:Int64}}, 'UTC') \
+           AND NOT has({{without:Array(UInt32)}}, toUnixTimestamp(minute)) \
            AND ({{any_version:Bool}} OR version = {{version:String}}) AND {SERVES})"
     );
     let generations = "(SELECT model, minute, max(generation) AS current FROM minute_generations \
@@ -238,25 +326,25 @@ fn numbers_sql() -> String {
          arraySum(value_counts) AS category_n",
     );
     format!(
-        "SELECT block, version, feature, sum(inferences) AS inferences, sum(nans) AS `nan`, sum(positives) AS positive_infinity, \
+        "SELECT version, feature, sum(inferences) AS inferences, sum(nans) AS `nan`, sum(positives) AS positive_infinity, \
            sum(negatives) AS negative_infinity, sumMap(bucket_keys, bucket_counts) AS buckets, sum(category_n) AS categories \
-         FROM {rows} GROUP BY block, version, feature"
+         FROM {rows} GROUP BY version, feature"
     )
 }
 
 fn categories_sql() -> String {
     let rows = current_profiles("values, value_counts");
     format!(
-        "SELECT block, version, feature, value, sum(value_n) AS n \
-         FROM (SELECT block, version, feature, values, value_counts FROM {rows}) \
+        "SELECT version, feature, value, sum(value_n) AS n \
+         FROM (SELECT version, feature, values, value_counts FROM {rows}) \
          ARRAY JOIN values AS value, value_counts AS value_n \
-         GROUP BY block, version, feature, value \
-         ORDER BY block, version, feature, n DESC, value LIMIT {MAX_CATEGORIES} BY block, version, feature"
+         GROUP BY version, feature, value \
+         ORDER BY version, feature, n DESC, value LIMIT {MAX_CATEGORIES} BY version, feature"
     )
 }
 
 fn bind_query(clickhouse: &ClickHouse, sql: &str, query: ProfileQuery<'_>) -> clickhouse::query::Query {
-    let span = (query.until.seconds() - query.from.seconds()).max(1);
+    let without: Vec<u32> = query.without.iter().filter_map(|&minute| u32::try_from(minute).ok()).collect();
     clickhouse
         .reader()
         .query(sql)
@@ -266,13 +354,13 @@ fn bind_query(clickhouse: &ClickHouse, sql: &str, query: ProfileQuery<'_>) -> cl
         .param("version", query.version.unwrap_or_default())
         .param("from", query.from.seconds().max(0))
         .param("until", query.until.seconds().max(0))
-        .param("block", query.block_seconds.unwrap_or(span))
+        .param("without", without)
 }
 
-fn assemble(numbers: Vec<NumbersRow>, categories: Vec<CategoryRow>) -> BTreeMap<(i64, String), Profile> {
-    let mut profiles: BTreeMap<(i64, String), Profile> = BTreeMap::new();
+fn assemble(numbers: Vec<NumbersRow>, categories: Vec<CategoryRow>) -> BTreeMap<String, Profile> {
+    let mut profiles: BTreeMap<String, Profile> = BTreeMap::new();
     for row in numbers {
-        let profile = profiles.entry((row.block, row.version)).or_default();
+        let profile = profiles.entry(row.version).or_default();
         if row.feature.is_empty() {
             profile.inferences = row.inferences;
             continue;
@@ -287,7 +375,7 @@ fn assemble(numbers: Vec<NumbersRow>, categories: Vec<CategoryRow>) -> BTreeMap<
     }
     for row in categories {
         let Some(counts) = profiles
-            .get_mut(&(row.block, row.version))
+            .get_mut(&row.version)
             .and_then(|profile| profile.features.get_mut(&row.feature))
         else {
             continue;
@@ -303,4 +391,43 @@ fn assemble(numbers: Vec<NumbersRow>, categories: Vec<CategoryRow>) -> BTreeMap<
         }
     }
     profiles
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(version: &str, feature: &str, inferences: u64, buckets: &[(i32, u64)], values: &[(&str, u64)]) -> SeriesRow {
+        SeriesRow {
+            environment: "e".into(),
+            version: version.into(),
+            feature: feature.into(),
+            inferences,
+            nan: 0,
+            positive_infinity: 0,
+            negative_infinity: 0,
+            bucket_keys: buckets.iter().map(|(key, _)| *key).collect(),
+            bucket_counts: buckets.iter().map(|(_, n)| *n).collect(),
+            values: values.iter().map(|(value, _)| (*value).into()).collect(),
+            value_counts: values.iter().map(|(_, n)| *n).collect(),
+        }
+    }
+
+    #[test]
+    fn the_minutes_of_a_version_are_joined_and_what_nobody_sent_is_absent() {
+        let joined = join_series(vec![
+            row("1", "", 10, &[], &[]),
+            row("1", "age", 10, &[(5, 4), (6, 6)], &[]),
+            row("1", "", 5, &[], &[]),
+            row("1", "age", 5, &[(6, 3)], &[]),
+            row("1", "city", 5, &[], &[("Bonn", 4), (OTHER_CATEGORIES, 1)]),
+            row("2", "", 1, &[], &[]),
+        ]);
+        let first = &joined[&("e".to_owned(), "1".to_owned())];
+        assert_eq!(first.inferences, 15);
+        assert_eq!(first.features["age"].buckets, BTreeMap::from([(5, 4), (6, 9)]));
+        assert_eq!((first.features["age"].inferences, first.features["age"].absent), (15, 2));
+        assert_eq!((first.features["city"].other, first.features["city"].absent), (1, 10));
+        assert_eq!(joined[&("e".to_owned(), "2".to_owned())].inferences, 1);
+    }
 }
