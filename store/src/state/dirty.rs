@@ -5,7 +5,7 @@
 //! between the two marks again, which is harmless. A consumer takes marks, works, and clears them by
 //! their number: a mark that was made again meanwhile has another number and stays.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use sqlx::{QueryBuilder, Row, Sqlite};
 
@@ -121,6 +121,21 @@ impl State {
                 })
             })
             .collect()
+    }
+
+    /// The start of the oldest mark of each model that has any.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub async fn oldest_dirty(&self, consumer: DirtyConsumer) -> Result<HashMap<String, UnixNanos>, StateError> {
+        let rows: Vec<(String, i64)> = sqlx::query_as("SELECT model, min(minute) FROM dirty_minutes WHERE consumer = ? GROUP BY model")
+            .bind(consumer.name())
+            .fetch_all(self.pool())
+            .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(model, minute)| (model, UnixNanos::from_seconds(minute)))
+            .collect())
     }
 
     /// The minutes of a model (Unix seconds of their starts) between two instants that still have to be computed for
@@ -259,6 +274,8 @@ mod tests {
         let consumer = DirtyConsumer::Profiles;
         let marks = [60, 120, 180, 240].map(|seconds| ("m".to_owned(), at(seconds)));
         state.mark_dirty(&[consumer], &marks).await.unwrap();
+        let oldest = state.oldest_dirty(consumer).await.unwrap();
+        assert_eq!(oldest, HashMap::from([("m".to_owned(), at(60))]));
         for (model, from, to, limit, expected) in [
             ("m", 90, 240, 10, vec![180, 120, 60]),
             ("m", 120, 241, 2, vec![240, 180]),

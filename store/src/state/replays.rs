@@ -556,9 +556,7 @@ impl State {
     /// # Errors
     /// The database cannot be read.
     pub async fn unjudged_replays(&self) -> Result<Vec<Replay>, StateError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM replays WHERE verdict_owed = 1 ORDER BY created_at, id LIMIT ?"
-        );
+        let sql = format!("SELECT {COLUMNS} FROM replays WHERE verdict_owed = 1 ORDER BY created_at, id LIMIT ?");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(LISTING_LIMIT)
             .fetch_all(self.pool())
@@ -647,7 +645,11 @@ mod tests {
         let (state, _folder) = state().await;
         let baseline = new("1.0", RequestedBy::Baseline, Some(None));
         state.queue_missing_replays(&[baseline], UnixNanos(1)).await.unwrap();
-        let asked = state.queue_replay(&new("1.0", RequestedBy::Api, None), UnixNanos(2)).await.unwrap().unwrap();
+        let asked = state
+            .queue_replay(&new("1.0", RequestedBy::Api, None), UnixNanos(2))
+            .await
+            .unwrap()
+            .unwrap();
         let kept = state.replays("m").await.unwrap();
         assert_eq!(kept, [asked]);
         assert_eq!((kept[0].requested_by, kept[0].baseline_fixed), (RequestedBy::Api, false));
@@ -658,10 +660,18 @@ mod tests {
         let (state, _folder) = state().await;
         let mut replays = Vec::new();
         for version in ["1", "2", "3", "4"] {
-            replays.extend(state.queue_replay(&new(version, RequestedBy::Api, None), UnixNanos(1)).await.unwrap());
+            replays.extend(
+                state
+                    .queue_replay(&new(version, RequestedBy::Api, None), UnixNanos(1))
+                    .await
+                    .unwrap(),
+            );
         }
         let given = verdict_on(&replays[0]);
-        for (replay, verdict) in replays.iter().zip([EndVerdict::Given(&given), EndVerdict::Owed, EndVerdict::Owed, EndVerdict::None]) {
+        for (replay, verdict) in replays
+            .iter()
+            .zip([EndVerdict::Given(&given), EndVerdict::Owed, EndVerdict::Owed, EndVerdict::None])
+        {
             state.finish_replay(&replay.id, &DONE, verdict, UnixNanos(2)).await.unwrap();
         }
         let owed = async || -> Vec<String> {

@@ -206,6 +206,7 @@ fn join_series(rows: Vec<SeriesRow>) -> BTreeMap<(String, String), Profile> {
 
 #[derive(Debug, Row, Deserialize)]
 struct NumbersRow {
+    block: i64,
     version: String,
     feature: String,
     inferences: u64,
@@ -218,6 +219,7 @@ struct NumbersRow {
 
 #[derive(Debug, Row, Deserialize)]
 struct CategoryRow {
+    block: i64,
     version: String,
     feature: String,
     value: String,
@@ -229,8 +231,29 @@ struct CategoryRow {
 /// # Errors
 /// A query failed.
 pub async fn read_profiles(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> Result<BTreeMap<String, Profile>, Error> {
-    let numbers: Vec<NumbersRow> = bind_query(clickhouse, &numbers_sql(), query).fetch_all().await?;
-    let categories: Vec<CategoryRow> = bind_query(clickhouse, &categories_sql(), query)
+    let profiles = read_cut(clickhouse, query, Cut::WHOLE).await?;
+    Ok(profiles.into_iter().map(|((_, version), profile)| (version, profile)).collect())
+}
+
+/// A stretch that is cut into blocks, and which of them are read.
+#[derive(Debug, Clone, Copy)]
+struct Cut<'a> {
+    /// Length of a block in seconds.
+    seconds: i64,
+    /// Numbers of blocks, from 0; empty: all.
+    only: &'a [i64],
+}
+
+impl Cut<'_> {
+    const WHOLE: Cut<'static> = Cut {
+        seconds: i64::MAX,
+        only: &[],
+    };
+}
+
+async fn read_cut(clickhouse: &ClickHouse, query: ProfileQuery<'_>, cut: Cut<'_>) -> Result<BTreeMap<(i64, String), Profile>, Error> {
+    let numbers: Vec<NumbersRow> = bind_query(clickhouse, &numbers_sql(), query, cut).fetch_all().await?;
+    let categories: Vec<CategoryRow> = bind_query(clickhouse, &categories_sql(), query, cut)
         .with_setting("max_rows_to_group_by", MAX_GROUPS.to_string())
         .with_setting("group_by_overflow_mode", "any")
         .fetch_all()
@@ -289,24 +312,80 @@ pub async fn environments_between(clickhouse: &ClickHouse, model: &str, from: Un
         .await
 }
 
-/// Inferences that were served in each stretch of `seconds`, counted from the query's start, by the stretch's number;
-/// stretches without any are left out.
+/// How much a block of a stretch holds.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
+pub struct BlockSize {
+    /// Number of the block, from 0 at the query's start.
+    pub block: i64,
+    /// Inferences that were served.
+    pub inferences: u64,
+    /// At least as many as it has distinct values of categories.
+    pub values: u64,
+}
+
+/// How much each block of `seconds` holds; blocks without inferences are left out.
 ///
 /// # Errors
 /// The query failed.
-pub async fn inferences_by_block(clickhouse: &ClickHouse, query: ProfileQuery<'_>, seconds: u32) -> Result<Vec<(i64, u64)>, Error> {
+pub async fn block_sizes(clickhouse: &ClickHouse, query: ProfileQuery<'_>, seconds: u32) -> Result<Vec<BlockSize>, Error> {
     let sql = format!(
-        "SELECT intDiv(toInt64(toUnixTimestamp(minute)) - {{from:Int64}}, {{block:Int64}}) AS block, sum(inferences) AS n \
-         FROM {rows} AND feature = '' GROUP BY block HAVING n > 0 ORDER BY block",
-        rows = current_profiles("inferences"),
+        "SELECT block, sumIf(n, feature = '') AS inferences, sum(categories) AS values \
+         FROM (SELECT block, feature, n, categories FROM {rows}) GROUP BY block HAVING inferences > 0 ORDER BY block",
+        rows = current_profiles("inferences AS n, length(values) AS categories"),
     );
-    bind_query(clickhouse, &sql, query).param("block", i64::from(seconds)).fetch_all().await
+    let cut = Cut {
+        seconds: seconds.into(),
+        only: &[],
+    };
+    bind_query(clickhouse, &sql, query, cut).fetch_all().await
 }
 
-/// Rows of the queried minutes that are current.
+/// The profiles of some blocks, all versions together, by the block's number. Blocks are read together as long as their
+/// categories surely fit one query: what does not fit would be cut short.
+///
+/// # Errors
+/// A query failed.
+pub async fn read_blocks(
+    clickhouse: &ClickHouse,
+    query: ProfileQuery<'_>,
+    seconds: u32,
+    blocks: &[BlockSize],
+) -> Result<BTreeMap<i64, Profile>, Error> {
+    let mut profiles: BTreeMap<i64, Profile> = BTreeMap::new();
+    for only in fitting(blocks) {
+        let cut = Cut {
+            seconds: seconds.into(),
+            only: &only,
+        };
+        for ((block, _), profile) in read_cut(clickhouse, query, cut).await? {
+            profiles.entry(block).or_default().merge(&profile);
+        }
+    }
+    Ok(profiles)
+}
+
+/// Groups of blocks whose values fit one query; a block that does not fit stands alone.
+fn fitting(blocks: &[BlockSize]) -> Vec<Vec<i64>> {
+    let mut groups: Vec<Vec<i64>> = Vec::new();
+    let mut values = 0;
+    for block in blocks {
+        values += block.values;
+        match groups.last_mut() {
+            Some(group) if values <= MAX_GROUPS as u64 => group.push(block.block),
+            _ => {
+                values = block.values;
+                groups.push(vec![block.block]);
+            }
+        }
+    }
+    groups
+}
+
+/// Rows of the queried minutes that are current, with the number of their block.
 fn current_profiles(columns: &str) -> String {
     let rows = format!(
-        "(SELECT model, minute, generation, version, feature, {columns} \
+        "(SELECT model, minute, generation, version, feature, {columns}, \
+           intDiv(toInt64(toUnixTimestamp(minute)) - {{from:Int64}}, {{block:Int64}}) AS block \
          FROM profiles_minute FINAL \
          WHERE model = {{model:String}} AND environment = {{environment:String}} \
            AND minute >= toDateTime({{from:Int64}}, 'UTC') AND minute < toDateTime({{until:Int64}}, 'UTC') \
@@ -317,7 +396,10 @@ fn current_profiles(columns: &str) -> String {
          WHERE consumer = 'profiles' AND model = {model:String} \
            AND minute >= toDateTime({from:Int64}, 'UTC') AND minute < toDateTime({until:Int64}, 'UTC') \
          GROUP BY model, minute)";
-    format!("{rows} AS profiles INNER JOIN {generations} AS generations USING (model, minute) WHERE generation >= current")
+    format!(
+        "{rows} AS profiles INNER JOIN {generations} AS generations USING (model, minute) \
+         WHERE generation >= current AND (empty({{blocks:Array(Int64)}}) OR has({{blocks:Array(Int64)}}, block))"
+    )
 }
 
 fn numbers_sql() -> String {
@@ -326,24 +408,24 @@ fn numbers_sql() -> String {
          arraySum(value_counts) AS category_n",
     );
     format!(
-        "SELECT version, feature, sum(inferences) AS inferences, sum(nans) AS `nan`, sum(positives) AS positive_infinity, \
+        "SELECT block, version, feature, sum(inferences) AS inferences, sum(nans) AS `nan`, sum(positives) AS positive_infinity, \
            sum(negatives) AS negative_infinity, sumMap(bucket_keys, bucket_counts) AS buckets, sum(category_n) AS categories \
-         FROM {rows} GROUP BY version, feature"
+         FROM {rows} GROUP BY block, version, feature"
     )
 }
 
 fn categories_sql() -> String {
     let rows = current_profiles("values, value_counts");
     format!(
-        "SELECT version, feature, value, sum(value_n) AS n \
-         FROM (SELECT version, feature, values, value_counts FROM {rows}) \
+        "SELECT block, version, feature, value, sum(value_n) AS n \
+         FROM (SELECT block, version, feature, values, value_counts FROM {rows}) \
          ARRAY JOIN values AS value, value_counts AS value_n \
-         GROUP BY version, feature, value \
-         ORDER BY version, feature, n DESC, value LIMIT {MAX_CATEGORIES} BY version, feature"
+         GROUP BY block, version, feature, value \
+         ORDER BY block, version, feature, n DESC, value LIMIT {MAX_CATEGORIES} BY block, version, feature"
     )
 }
 
-fn bind_query(clickhouse: &ClickHouse, sql: &str, query: ProfileQuery<'_>) -> clickhouse::query::Query {
+fn bind_query(clickhouse: &ClickHouse, sql: &str, query: ProfileQuery<'_>, cut: Cut<'_>) -> clickhouse::query::Query {
     let without: Vec<u32> = query.without.iter().filter_map(|&minute| u32::try_from(minute).ok()).collect();
     clickhouse
         .reader()
@@ -355,12 +437,14 @@ fn bind_query(clickhouse: &ClickHouse, sql: &str, query: ProfileQuery<'_>) -> cl
         .param("from", query.from.seconds().max(0))
         .param("until", query.until.seconds().max(0))
         .param("without", without)
+        .param("block", cut.seconds)
+        .param("blocks", cut.only)
 }
 
-fn assemble(numbers: Vec<NumbersRow>, categories: Vec<CategoryRow>) -> BTreeMap<String, Profile> {
-    let mut profiles: BTreeMap<String, Profile> = BTreeMap::new();
+fn assemble(numbers: Vec<NumbersRow>, categories: Vec<CategoryRow>) -> BTreeMap<(i64, String), Profile> {
+    let mut profiles: BTreeMap<(i64, String), Profile> = BTreeMap::new();
     for row in numbers {
-        let profile = profiles.entry(row.version).or_default();
+        let profile = profiles.entry((row.block, row.version)).or_default();
         if row.feature.is_empty() {
             profile.inferences = row.inferences;
             continue;
@@ -375,7 +459,7 @@ fn assemble(numbers: Vec<NumbersRow>, categories: Vec<CategoryRow>) -> BTreeMap<
     }
     for row in categories {
         let Some(counts) = profiles
-            .get_mut(&row.version)
+            .get_mut(&(row.block, row.version))
             .and_then(|profile| profile.features.get_mut(&row.feature))
         else {
             continue;
@@ -429,5 +513,24 @@ mod tests {
         assert_eq!((first.features["age"].inferences, first.features["age"].absent), (15, 2));
         assert_eq!((first.features["city"].other, first.features["city"].absent), (1, 10));
         assert_eq!(joined[&("e".to_owned(), "2".to_owned())].inferences, 1);
+    }
+
+    #[test]
+    fn blocks_are_read_together_as_far_as_their_values_fit() {
+        let check = |values: &[u64], expected: &[&[i64]]| {
+            let blocks: Vec<BlockSize> = (0..)
+                .zip(values)
+                .map(|(block, &values)| BlockSize {
+                    block,
+                    inferences: 100,
+                    values,
+                })
+                .collect();
+            assert_eq!(fitting(&blocks), expected);
+        };
+        const ALL: u64 = MAX_GROUPS as u64;
+        check(&[], &[]);
+        check(&[10, 10, 10], &[&[0, 1, 2]]);
+        check(&[ALL / 2, ALL / 2, 1, ALL + 1, 1], &[&[0, 1], &[2], &[3], &[4]]);
     }
 }
