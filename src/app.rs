@@ -199,6 +199,7 @@ impl Tables {
         }
         let (sender, signals) = mpsc::channel(SIGNAL_BATCHES);
         let models = self.config.models.clone();
+        let drained = self.drain.status.clone();
         let mut parts = JoinSet::new();
         {
             let (clickhouse, state, clock, token) = (self.clickhouse.clone(), self.state.clone(), self.clock.clone(), token.clone());
@@ -210,7 +211,8 @@ impl Tables {
         }
         {
             let (clickhouse, state, clock, token) = (self.clickhouse.clone(), self.state.clone(), self.clock.clone(), token.clone());
-            let (config, models, sender) = (self.config.analyzer()?, models.clone(), sender.clone());
+            let (mut config, models, sender) = (self.config.analyzer()?, models.clone(), sender.clone());
+            config.drain = drained;
             parts.spawn(async move {
                 driftlead_analyzer::run(config, clickhouse, state, models, clock, sender, token)
                     .await

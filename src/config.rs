@@ -303,6 +303,7 @@ impl Config {
         Ok(AnalyzerConfig {
             evaluate_at: self.evaluate_at()?,
             quality_interval: self.quality.recompute_interval,
+            ..AnalyzerConfig::default()
         })
     }
 

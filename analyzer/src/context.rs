@@ -6,6 +6,7 @@ use std::time::Duration;
 use driftlead_store::clickhouse::ClickHouse;
 use driftlead_store::clickhouse::signals::insert_signals;
 use driftlead_store::clock::{Clock, UnixNanos};
+use driftlead_store::drain::StatusHandle;
 use driftlead_store::records::Signal;
 use driftlead_store::state::State;
 use tokio::sync::mpsc;
@@ -20,12 +21,14 @@ use crate::window::Days;
 const DEFAULT_QUALITY_INTERVAL: Duration = Duration::from_secs(300);
 
 /// How the analyzer runs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct AnalyzerConfig {
     /// `[drift] evaluate_at`: when days end; midnight UTC where there are none.
     pub evaluate_at: Vec<UnixNanos>,
     /// Shortest time between two computations of a window's quality while labels keep coming.
     pub quality_interval: Duration,
+    /// How the drain stands: what it has not drained yet is neither silence nor a complete window.
+    pub drain: StatusHandle,
 }
 
 impl Default for AnalyzerConfig {
@@ -33,6 +36,7 @@ impl Default for AnalyzerConfig {
         Self {
             evaluate_at: Vec::new(),
             quality_interval: DEFAULT_QUALITY_INTERVAL,
+            drain: StatusHandle::default(),
         }
     }
 }
@@ -46,6 +50,7 @@ pub(crate) struct Context {
     pub activity: Arc<Activity>,
     pub days: Arc<Days>,
     pub quality_interval: Duration,
+    pub drain: StatusHandle,
     pub clock: Clock,
     pub signals: mpsc::Sender<Vec<Signal>>,
     pub stop: CancellationToken,
@@ -54,6 +59,12 @@ pub(crate) struct Context {
 impl Context {
     pub fn now(&self) -> UnixNanos {
         self.clock.now()
+    }
+
+    /// Up to when what was received is in the tables: now, less the drain's lag.
+    pub fn drained_until(&self) -> UnixNanos {
+        let now = self.now();
+        now.plus_seconds(-(self.drain.get().lag_seconds(now).ceil() as i64))
     }
 
     /// Writes signals, and tells alerting of those whose window has ended: rules judge a window once.

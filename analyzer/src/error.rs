@@ -20,4 +20,19 @@ pub enum AnalyzerError {
     /// A reference's name or stretch of time is not one.
     #[error("{0}")]
     Reference(String),
+    /// A computation panicked.
+    #[error("a computation broke off: {0}")]
+    BrokeOff(String),
+}
+
+impl AnalyzerError {
+    /// Whether all other work would fail as well: the engine is not there, or the state is not. Everything else is
+    /// the fault of what was computed, and must not hold up the rest.
+    pub(crate) fn is_everybodys(&self) -> bool {
+        match self {
+            Self::Telemetry(error) => matches!(error, TelemetryError::Network(_) | TelemetryError::TimedOut),
+            Self::State(_) => true,
+            Self::Rows(_) | Self::Reference(_) | Self::BrokeOff(_) => false,
+        }
+    }
 }

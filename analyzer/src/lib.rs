@@ -6,11 +6,13 @@
 //! examples and judges versions by them. All statistics are pure functions of counts. Deliberately absent:
 //! thresholds and alerts, which are alerting's, and SQL, which is the store's.
 
+mod blocking;
 mod context;
 pub mod control;
 mod detect;
 pub mod drift;
 mod error;
+mod failures;
 pub mod models;
 pub mod profile;
 pub mod reference;

@@ -3,8 +3,6 @@
 //! CSV does not say whether `16` is a number or a name. A column all of whose present values parse as
 //! numbers is profiled both ways, and the comparison takes the reading that the window has.
 
-use std::collections::BTreeMap;
-
 use driftlead_store::bucket;
 use driftlead_store::clickhouse::query::profiles::Profile;
 use driftlead_store::records::FeatureCounts;
@@ -143,36 +141,6 @@ impl Column {
         [counts.positive_infinity, counts.negative_infinity] = infinite;
         counts
     }
-}
-
-/// Sums of categories by value, for tests and tools that hold rows in memory.
-pub fn of_rows<'a>(rows: impl IntoIterator<Item = Vec<(&'a str, FeatureValue<'a>)>>) -> Profile {
-    let mut inferences = 0;
-    let mut features: BTreeMap<String, FeatureCounts> = BTreeMap::new();
-    for row in rows {
-        inferences += 1;
-        for (name, value) in row {
-            if !features.contains_key(name) {
-                features.insert(name.to_owned(), FeatureCounts::default());
-            }
-            let counts = features.get_mut(name).expect("it was inserted above");
-            match value {
-                FeatureValue::Number(number) => counts.add_number(number),
-                FeatureValue::Category(category) => counts.add_category(category),
-            }
-        }
-    }
-    features.values_mut().for_each(|counts| counts.complete_to(inferences));
-    Profile { inferences, features }
-}
-
-/// A value of a feature.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum FeatureValue<'a> {
-    /// A number.
-    Number(f64),
-    /// A category.
-    Category(&'a str),
 }
 
 #[cfg(test)]

@@ -1,12 +1,17 @@
 //! Drift on demand, for the API: `GET /api/v1/models/{model}/drift`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use driftlead_store::clickhouse::query::generations::newest_profiled_minute;
-use driftlead_store::clickhouse::query::profiles::{Profile, ProfileQuery, environments_between, known_features, read_profiles};
+use driftlead_store::clickhouse::query::profiles::{
+    Profile, ProfileQuery, environments_between, known_features, profiles_now, read_profiles,
+};
 use driftlead_store::clock::UnixNanos;
+use driftlead_store::state::dirty::DirtyConsumer;
 use serde::Serialize;
 
+use crate::blocking;
 use crate::drift::{Compared, FeatureDrift, Role, ValueKind, compare};
 use crate::error::AnalyzerError;
 use crate::reference::{Comparison, NoReference, Reference, ReferenceInfo, References};
@@ -15,6 +20,9 @@ use crate::window::{DAY_SECONDS, HOUR_SECONDS, Window};
 
 /// How far back a feature must have been sent to be compared: the retention of minutes.
 const KNOWN_SECONDS: i64 = 14 * 86_400;
+/// Minutes that are computed for one look, the newest: those that the watermark has not passed, and some that late data
+/// changed. More would make a person wait for seconds.
+const MAX_FRESH_MINUTES: usize = 15;
 
 /// What is asked for; what is not said is chosen.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -106,6 +114,7 @@ pub struct ShiftReport {
 pub async fn drift_between(references: &References, request: &DriftRequest, now: UnixNanos) -> Result<DriftReport, AnalyzerError> {
     let window = window_of(references, request, now).await?;
     let (environment, version, profile) = traffic_of(references, request, window).await?;
+    let profile = Arc::new(profile);
     let mut report = DriftReport {
         model: request.model.clone(),
         environment: environment.clone(),
@@ -121,7 +130,7 @@ pub async fn drift_between(references: &References, request: &DriftRequest, now:
     };
     if profile.inferences == 0 {
         report.unknown = Some("no_data");
-        report.reason = Some("no inferences of this version are profiled in the window".to_owned());
+        report.reason = Some("there are no inferences of this version in the window".to_owned());
         return Ok(report);
     }
     let comparison = Comparison {
@@ -151,24 +160,28 @@ pub async fn drift_between(references: &References, request: &DriftRequest, now:
 async fn fill(
     references: &References,
     report: &mut DriftReport,
-    reference: &Reference,
-    profile: &Profile,
+    reference: &Arc<Reference>,
+    profile: &Arc<Profile>,
     window: Window,
 ) -> Result<(), AnalyzerError> {
     let since = window.start().plus_seconds(-KNOWN_SECONDS);
     let known = known_features(references.clickhouse(), &report.model, &report.environment, since).await?;
-    let known: BTreeSet<String> = known.into_iter().collect();
-    // Somebody looks once: what rules decide is in the signals.
-    let compared = Compared {
-        model: &report.model,
-        version: &report.version,
-        window,
-        looks: 1,
-    };
-    let mut features: Vec<FeatureReport> = compare(compared, reference, profile, &known)
-        .into_iter()
-        .map(feature_report)
-        .collect();
+    // What was sent for the first time in the last minute is not among the profiles yet.
+    let known: BTreeSet<String> = known.into_iter().chain(profile.features.keys().cloned()).collect();
+    let (model, version) = (report.model.clone(), report.version.clone());
+    let (compared_with, profile) = (Arc::clone(reference), Arc::clone(profile));
+    let mut features: Vec<FeatureReport> = blocking::compute(move || {
+        // Somebody looks once: what rules decide is in the signals.
+        let compared = Compared {
+            model: &model,
+            version: &version,
+            window,
+            looks: 1,
+        };
+        let drifts = compare(compared, &compared_with, &profile, &known);
+        drifts.into_iter().map(feature_report).collect()
+    })
+    .await?;
     features.sort_by(|a, b| {
         b.shift
             .value
@@ -227,11 +240,14 @@ async fn window_of(references: &References, request: &DriftRequest, now: UnixNan
             seconds: seconds.ok_or_else(wrong)?,
         });
     }
-    let newest = newest_profiled_minute(references.clickhouse(), &request.model).await?;
-    let until = request.to.unwrap_or_else(|| newest.map_or(now, |minute| minute.plus_seconds(60)));
+    let until = match request.to {
+        Some(to) => to.floor_to(60),
+        None => newest_minute(references, &request.model, now)
+            .await?
+            .map_or(now, |minute| minute.plus_seconds(60)),
+    };
     if let Some(from) = request.from {
-        let seconds = u32::try_from(until.seconds() - from.seconds()).unwrap_or(DAY_SECONDS).max(60);
-        return Ok(Window { end: until, seconds });
+        return window_from(from, until, now);
     }
     let hour = Window {
         end: until.floor_to(i64::from(HOUR_SECONDS)),
@@ -249,11 +265,57 @@ async fn window_of(references: &References, request: &DriftRequest, now: UnixNan
     })
 }
 
+/// The window that begins at `from` and ends with what is known; where that lies before it, with the present.
+fn window_from(from: UnixNanos, until: UnixNanos, now: UnixNanos) -> Result<Window, AnalyzerError> {
+    let from = from.floor_to(60);
+    let end = if until > from { until } else { now.floor_to(60).plus_seconds(60) };
+    let seconds = u32::try_from(end.seconds() - from.seconds()).ok().filter(|&seconds| seconds > 0);
+    let wrong = || {
+        AnalyzerError::Reference(format!(
+            "`from` is {from}, there is no traffic from then on: it has to lie in the past"
+        ))
+    };
+    Ok(Window {
+        end,
+        seconds: seconds.ok_or_else(wrong)?,
+    })
+}
+
+/// The newest minute with inferences, profiled or not.
+async fn newest_minute(references: &References, model: &str, now: UnixNanos) -> Result<Option<UnixNanos>, AnalyzerError> {
+    let profiled = newest_profiled_minute(references.clickhouse(), model).await?;
+    let since = now.plus_seconds(-KNOWN_SECONDS);
+    let dirty = references
+        .state()
+        .dirty_minutes_between(DirtyConsumer::Profiles, model, since, now.plus_seconds(i64::from(HOUR_SECONDS)), 1)
+        .await?;
+    Ok(profiled.max(dirty.first().map(|&minute| UnixNanos::from_seconds(minute))))
+}
+
+/// The minutes of a window that are not profiled as they are now, and their profiles by environment and version.
+async fn fresh(
+    references: &References,
+    model: &str,
+    window: Window,
+) -> Result<(Vec<i64>, BTreeMap<(String, String), Profile>), AnalyzerError> {
+    let minutes = references
+        .state()
+        .dirty_minutes_between(DirtyConsumer::Profiles, model, window.start(), window.end, MAX_FRESH_MINUTES)
+        .await?;
+    let profiles = profiles_now(references.clickhouse(), model, &minutes).await?;
+    Ok((minutes, profiles))
+}
+
 /// The environment and version that are asked for, or those with the most traffic, and their profile.
 async fn traffic_of(references: &References, request: &DriftRequest, window: Window) -> Result<(String, String, Profile), AnalyzerError> {
-    let environments = match &request.environment {
-        Some(environment) => vec![environment.clone()],
-        None => environments_between(references.clickhouse(), &request.model, window.start(), window.end).await?,
+    let (without, fresh) = fresh(references, &request.model, window).await?;
+    let environments: BTreeSet<String> = match &request.environment {
+        Some(environment) => BTreeSet::from([environment.clone()]),
+        None => environments_between(references.clickhouse(), &request.model, window.start(), window.end)
+            .await?
+            .into_iter()
+            .chain(fresh.keys().map(|(environment, _)| environment.clone()))
+            .collect(),
     };
     let mut best = (
         request.environment.clone().unwrap_or_default(),
@@ -267,13 +329,43 @@ async fn traffic_of(references: &References, request: &DriftRequest, window: Win
             version: request.version.as_deref(),
             from: window.start(),
             until: window.end,
-            block_seconds: None,
+            without: &without,
         };
-        for ((_, version), profile) in read_profiles(references.clickhouse(), query).await? {
+        let mut profiles = read_profiles(references.clickhouse(), query).await?;
+        let is_asked_for = |version: &String| request.version.as_ref().is_none_or(|asked| asked == version);
+        for ((_, version), profile) in fresh
+            .iter()
+            .filter(|((of, version), _)| *of == environment && is_asked_for(version))
+        {
+            profiles.entry(version.clone()).or_default().merge(profile);
+        }
+        for (version, profile) in profiles {
             if profile.inferences > best.2.inferences {
                 best = (environment.clone(), version, profile);
             }
         }
     }
     Ok(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_from_an_instant_ends_with_what_is_known_and_is_never_another() {
+        let at = UnixNanos::from_seconds;
+        let check = |from: i64, until: i64, expected: Option<(i64, u32)>| {
+            let window = window_from(at(from), at(until), at(100_030)).ok();
+            assert_eq!(
+                window.map(|window| (window.end.seconds(), window.seconds)),
+                expected,
+                "{from} {until}"
+            );
+        };
+        check(96_000, 99_960, Some((99_960, 3_960)));
+        // Nothing came since: the window is empty, not the last day.
+        check(99_960, 99_000, Some((100_080, 120)));
+        check(200_000, 99_000, None);
+    }
 }

@@ -16,14 +16,16 @@ use tokio_util::sync::CancellationToken;
 use crate::context::{AnalyzerConfig, Context};
 use crate::detect::{self, DriftWindows, LateLabels};
 use crate::error::AnalyzerError;
-use crate::reference::References;
-use crate::upkeep::{self, Activity, Generations};
+use crate::reference::{self, References};
+use crate::upkeep::{self, Activity, Buckets, Generations, Profiles};
 use crate::window::Days;
 
 /// How often dirty minutes are looked for.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// How often service signals are computed.
 const SERVICE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often references are looked for that can be profiled now.
+const REFERENCES_INTERVAL: Duration = Duration::from_secs(30);
 /// How often late labels are looked for.
 const QUALITY_INTERVAL: Duration = Duration::from_secs(2);
 /// First wait after a failure; it doubles up to [`MAX_BACK_OFF`].
@@ -49,6 +51,7 @@ pub async fn run(
         activity: Arc::new(Activity::new(clock.now())),
         days: Arc::new(Days::new(&config.evaluate_at)),
         quality_interval: config.quality_interval,
+        drain: config.drain,
         clickhouse,
         state,
         clock,
@@ -68,23 +71,24 @@ pub async fn run(
 
 /// Buckets and service signals.
 async fn serve(context: &Context, generations: &Generations) {
+    let mut buckets = Buckets::new();
     let mut last_signals = None;
     let mut back_off = BackOff::new("service signals");
     while !context.stop.is_cancelled() {
         let is_time = last_signals.is_none_or(|at: tokio::time::Instant| at.elapsed() >= SERVICE_INTERVAL);
         let step = async {
-            upkeep::compute_buckets(context, generations).await?;
+            let more = buckets.step(context, generations).await?;
             if is_time {
                 detect::emit_service_signals(context).await?;
             }
-            Ok(())
+            Ok(if more { Duration::ZERO } else { UPKEEP_INTERVAL })
         };
         let started = tokio::time::Instant::now();
         let result = step.await;
         if is_time && result.is_ok() {
             last_signals = Some(started);
         }
-        back_off.wait_after(result.map(|()| UPKEEP_INTERVAL), &context.stop).await;
+        back_off.wait_after(result, &context.stop).await;
     }
 }
 
@@ -93,14 +97,31 @@ async fn watch_drift(context: &Context, generations: &Generations) {
     let Some(mut windows) = loaded(context, "drift windows", || DriftWindows::load(context)).await else {
         return;
     };
+    let mut profiles = Profiles::new();
+    let mut last_references = None;
     let mut back_off = BackOff::new("drift");
     while !context.stop.is_cancelled() {
+        let is_time = last_references.is_none_or(|at: tokio::time::Instant| at.elapsed() >= REFERENCES_INTERVAL);
+        let mut computed = Vec::new();
         let step = async {
-            let profiled = upkeep::compute_profiles(context, generations).await?;
-            let more = windows.step(context).await?;
-            Ok(if profiled || more { Duration::ZERO } else { UPKEEP_INTERVAL })
+            let more_profiles = profiles.step(context, generations, &mut computed).await;
+            windows.note(&context.days, &computed);
+            let more_profiles = more_profiles?;
+            let more_windows = windows.step(context).await?;
+            if is_time {
+                reference::profile_what_ended(context).await?;
+            }
+            Ok(if more_profiles || more_windows {
+                Duration::ZERO
+            } else {
+                UPKEEP_INTERVAL
+            })
         };
+        let started = tokio::time::Instant::now();
         let result = step.await;
+        if is_time && result.is_ok() {
+            last_references = Some(started);
+        }
         back_off.wait_after(result, &context.stop).await;
     }
 }

@@ -203,7 +203,9 @@ pub async fn verdict(state: &State, model: &str, version: &str) -> Result<Verdic
         return Ok(verdict);
     }
     let replays = state.replays(model).await?;
-    let newest = replays.iter().find(|replay| replay.version == version);
+    let of_version = |replay: &&Replay| replay.version == version;
+    let is_judged = |replay: &&Replay| replay.requested_by != RequestedBy::Baseline;
+    let newest = replays.iter().filter(of_version).find(is_judged);
     let why = match newest {
         Some(replay) if !replay.state.is_final() => format!("its replay {} is {}", replay.id, replay.state.as_str()),
         Some(replay) if replay.state == ReplayState::Skipped => {
@@ -212,7 +214,11 @@ pub async fn verdict(state: &State, model: &str, version: &str) -> Result<Verdic
                 replay.reason.as_deref().unwrap_or("no reason is known")
             )
         }
-        Some(_) => "its baseline is still being replayed".to_owned(),
+        Some(replay) if replay.verdict_owed => "its baseline is still being replayed".to_owned(),
+        Some(replay) => format!("its replay {} could not be judged: ask for another", replay.id),
+        None if replays.iter().any(|replay| replay.version == version) => {
+            "it was only replayed as the baseline of another version: ask for a replay of it".to_owned()
+        }
         None if state.current_control_set(model).await?.is_none() => "the model has no control set".to_owned(),
         None => "it was never replayed".to_owned(),
     };

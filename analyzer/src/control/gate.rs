@@ -3,9 +3,9 @@
 //!
 //! - `fail`: the upper bound of F1 is below the floor; or F1 or accuracy fell by more than 5 % relative *and* the
 //!   exact one-sided McNemar test gives p < 0.05; or the p95 of all three warm runs is over the budget, or (with at
-//!   least 1,000 pairs) surely more than 5 % over the baseline's.
+//!   least 1,000 pairs) surely more than 5 % and 5 ms over the baseline's.
 //! - `pass`: at least 50 answered examples, F1 at or above the floor, and neither F1 nor accuracy fell by more than
-//!   5 % relative.
+//!   5 % relative. A set with labels on which F1 is undefined lets nothing pass.
 //! - `inconclusive`: anything else, with the smallest fall that the set can show and how many examples would tell.
 //!
 //! Examples that a version did not answer are no evidence of worse answers: they never fail it, and as long as
@@ -13,7 +13,7 @@
 //! answer are left out and named. Without any answer nothing is decided.
 //!
 //! `strict` takes F1 and accuracy as points: below the floor or a fall of more than 5 % fails, anything else that
-//! was answered passes.
+//! was answered passes, if F1 is defined.
 
 use driftlead_store::state::verdicts::{Flip, VerdictKind};
 use serde::Serialize;
@@ -39,6 +39,10 @@ pub const MIN_LATENCY_PAIRS: usize = 1_000;
 
 /// A relative rise of p95 against the baseline above this counts, in each warm run.
 pub const MAX_RELATIVE_P95_RISE: f64 = 0.05;
+
+/// A rise of p95 against the baseline of less than this, in milliseconds, is the machine's: two replays of one model
+/// differ by as much when other work runs beside them.
+pub const MIN_P95_RISE_MS: f64 = 5.0;
 
 /// What the gate holds a model to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -180,5 +184,79 @@ pub fn judge(settings: &GateSettings, version: &JudgedReplay, baseline: Option<&
             settings: settings.clone(),
             draws: BOOTSTRAP_DRAWS,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(index: usize, expected: &str, answer: &str, latency_ms: f64) -> JudgedExample {
+        JudgedExample {
+            id: index.to_string(),
+            expected: Expected::Label(expected.to_owned()),
+            reply: Ok(Reply::Label {
+                label: answer.to_owned(),
+                score: None,
+            }),
+            latency_ms: Some(latency_ms),
+            segment: None,
+            tags: Vec::new(),
+        }
+    }
+
+    fn replay(version: &str, p95_ms: f64, examples: Vec<JudgedExample>) -> JudgedReplay {
+        JudgedReplay {
+            version: version.to_owned(),
+            examples,
+            p95_ms: vec![p95_ms; WARM_RUNS],
+            failure: None,
+        }
+    }
+
+    fn settings(positive_class: Option<&str>, strict: bool) -> GateSettings {
+        GateSettings {
+            positive_class: positive_class.map(ToOwned::to_owned),
+            f1_floor: 0.8,
+            latency_budget_ms: 500.0,
+            strict,
+            seed: 7,
+        }
+    }
+
+    #[test]
+    fn a_set_on_which_f1_is_undefined_lets_nothing_pass() {
+        let examples: Vec<_> = (0..60).map(|i| example(i, ["a", "b"][i % 2], ["a", "b"][i % 2], 1.0)).collect();
+        let version = replay("2", 1.0, examples.clone());
+        let baseline = replay("1", 1.0, examples);
+        for (positive, strict, expected) in [
+            (None, false, VerdictKind::Pass),
+            (Some("a"), false, VerdictKind::Pass),
+            (Some("yes"), false, VerdictKind::Inconclusive),
+            (Some("yes"), true, VerdictKind::Inconclusive),
+        ] {
+            for baseline in [None, Some(&baseline)] {
+                let judgement = judge(&settings(positive, strict), &version, baseline);
+                assert_eq!(judgement.verdict, expected, "{positive:?} {strict}: {:?}", judgement.reasons);
+            }
+        }
+    }
+
+    #[test]
+    fn a_rise_of_latency_that_machines_make_does_not_fail() {
+        let set = |latency_ms: f64| -> Vec<_> {
+            (0..MIN_LATENCY_PAIRS)
+                .map(|i| example(i, ["a", "b"][i % 2], ["a", "b"][i % 2], latency_ms))
+                .collect()
+        };
+        let baseline = replay("1", 0.2, set(0.2));
+        for (now_ms, expected) in [
+            (0.6, VerdictKind::Pass),
+            (0.2 + MIN_P95_RISE_MS - 0.1, VerdictKind::Pass),
+            (0.3 + MIN_P95_RISE_MS, VerdictKind::Fail),
+        ] {
+            let judgement = judge(&settings(None, false), &replay("2", now_ms, set(now_ms)), Some(&baseline));
+            assert_eq!(judgement.verdict, expected, "{now_ms} ms: {:?}", judgement.reasons);
+        }
     }
 }

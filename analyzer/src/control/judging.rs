@@ -1,7 +1,7 @@
 //! From what the state holds of two replays to a verdict.
 
 use driftlead_store::ids::{IdKind, new_id};
-use driftlead_store::state::replays::{FinishedReplay, Replay, ReplayResult, ReplayState};
+use driftlead_store::state::replays::{FinishedReplay, Replay, ReplayResult, ReplayState, RequestedBy};
 use driftlead_store::state::verdicts::Verdict;
 use serde::Deserialize;
 use serde_json::json;
@@ -19,7 +19,7 @@ pub(super) enum Judged {
     Now(Box<Verdict>),
     /// Once the baseline has been replayed.
     Later,
-    /// The replay was skipped: nothing was measured.
+    /// Nothing was measured, or it was only another version's baseline.
     Never,
 }
 
@@ -80,18 +80,25 @@ fn result((position, example): (usize, &JudgedExample)) -> ReplayResult {
     }
 }
 
+/// The examples of a replay's set, or why they cannot be read.
+pub(super) async fn examples(context: &Context, replay: &Replay) -> Result<Result<Vec<Example>, String>, StepError> {
+    let stored = context.state.control_examples(&replay.model, &replay.set_id).await?;
+    let read: Result<Vec<Example>, _> = stored.into_iter().map(Example::from_stored).collect();
+    Ok(read.map_err(|error| format!("a stored example of its set cannot be read: {error}; upload the set again")))
+}
+
 /// The verdict on a replay that ends now.
 pub(super) async fn judge(context: &Context, replay: &Replay, finished: &FinishedReplay) -> Result<Judged, StepError> {
-    if finished.state == ReplayState::Skipped {
+    if finished.state == ReplayState::Skipped || replay.requested_by == RequestedBy::Baseline {
         return Ok(Judged::Never);
     }
-    let examples: Vec<Example> = context
-        .state
-        .control_examples(&replay.model, &replay.set_id)
-        .await?
-        .into_iter()
-        .map(Example::from_stored)
-        .collect::<Result<_, _>>()?;
+    let examples = match examples(context, replay).await? {
+        Ok(examples) => examples,
+        Err(reason) => {
+            tracing::error!(replay = replay.id, reason, "a replay cannot be judged");
+            return Ok(Judged::Never);
+        }
+    };
     let mut baseline = None;
     let mut baseline_replay_id = None;
     if let Some(version) = &replay.baseline_version {
@@ -125,8 +132,9 @@ pub(super) async fn judge(context: &Context, replay: &Replay, finished: &Finishe
     let judgement = match tokio::task::spawn_blocking(move || gate(&settings, &version, baseline.as_ref())).await {
         Ok(judgement) => judgement,
         Err(stopped) => {
-            tracing::error!(error = %stopped, replay = replay.id, "the gate broke off");
-            return Ok(Judged::Later);
+            // It would break off again, at every turn.
+            tracing::error!(error = %stopped, replay = replay.id, "the gate broke off: there is no verdict on this replay");
+            return Ok(Judged::Never);
         }
     };
     Ok(Judged::Now(Box::new(Verdict {
@@ -157,10 +165,10 @@ pub(super) async fn judge_later(context: &Context, replay: &Replay) -> Result<()
     match judge(context, replay, &finished).await? {
         Judged::Now(verdict) => context.state.insert_verdict(&verdict).await?,
         Judged::Later => {
-            let baseline = plan::baseline_replay(context, &replay.clone().into(), replay.baseline_version.as_deref()).await?;
+            let baseline = plan::baseline_replay(&replay.clone().into(), replay.baseline_version.as_deref());
             context.state.queue_missing_replays(baseline.as_slice(), context.now()).await?;
         }
-        Judged::Never => {}
+        Judged::Never => context.state.owe_no_verdict(&replay.id).await?,
     }
     Ok(())
 }

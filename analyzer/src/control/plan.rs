@@ -10,15 +10,17 @@ use driftlead_store::state::replays::{NewReplay, RequestedBy};
 
 use super::worker::{Context, StepError};
 
-/// Plans every release and every set that is new.
+/// Plans every release and every set that is new. One that cannot be planned does not hold up the others; it is tried
+/// again at the next turn.
 pub(super) async fn plan(context: &Context) -> Result<(), StepError> {
+    let mut outcome = Ok(());
     for deployment in context.state.unplanned_deployments().await? {
-        plan_release(context, &deployment).await?;
+        outcome = plan_release(context, &deployment).await.and(outcome);
     }
     for set in context.state.unplanned_control_sets().await? {
-        plan_set(context, &set).await?;
+        outcome = plan_set(context, &set).await.and(outcome);
     }
-    Ok(())
+    outcome
 }
 
 async fn plan_release(context: &Context, deployment: &Deployment) -> Result<(), StepError> {
@@ -39,7 +41,7 @@ async fn plan_release(context: &Context, deployment: &Deployment) -> Result<(), 
             deployment_id: Some(deployment.id.clone()),
             baseline: Some(baseline.clone()),
         };
-        replays.extend(baseline_replay(context, &version, baseline.as_deref()).await?);
+        replays.extend(baseline_replay(&version, baseline.as_deref()));
         replays.push(version);
     }
     context
@@ -58,7 +60,8 @@ async fn plan_release(context: &Context, deployment: &Deployment) -> Result<(), 
 }
 
 /// The version that was live when the release was first seen or announced. A record that follows another of the
-/// same release (candidate, then live, then seen in telemetry) keeps the first one's.
+/// same release (candidate, then live, then seen in telemetry) keeps the first one's, and so does a return to a version
+/// from one that was released after it: that one is no measure, it is what was left.
 async fn release_baseline(context: &Context, deployment: &Deployment) -> Result<Option<String>, StepError> {
     let Deployment {
         model,
@@ -75,13 +78,25 @@ async fn release_baseline(context: &Context, deployment: &Deployment) -> Result<
             return Ok(earlier.baseline_version.clone());
         }
     }
-    let first_seen = match earlier {
+    let first_seen = match &earlier {
         Some(_) => None,
         None => first_event_time(context, deployment).await?,
     };
     let began = first_seen.map_or(*at, |first| first.min(*at));
     let live = live_version(&context.clickhouse, &context.state, model, environment, Some(version), began).await?;
-    Ok(live.map(|live| live.version))
+    let baseline = live.map(|live| live.version);
+    if let (Some(earlier), Some(baseline)) = (&earlier, &baseline) {
+        let of_baseline = context.state.release_of(model, baseline, environment).await?;
+        if is_return(version, of_baseline.as_ref()) {
+            return Ok(earlier.baseline_version.clone());
+        }
+    }
+    Ok(baseline)
+}
+
+/// Whether the release that would be the baseline of a version has that version as its own baseline.
+fn is_return(version: &str, of_baseline: Option<&Deployment>) -> bool {
+    of_baseline.is_some_and(|release| release.baseline_version.as_deref() == Some(version))
 }
 
 async fn first_event_time(context: &Context, deployment: &Deployment) -> Result<Option<UnixNanos>, StepError> {
@@ -115,7 +130,7 @@ async fn plan_set(context: &Context, set: &ControlSet) -> Result<(), StepError> 
             targets.insert((environment, live.version));
         }
     }
-    let mut replays = Vec::new();
+    let (mut replays, mut baselines) = (Vec::new(), Vec::new());
     for (environment, version) in targets {
         let release = context.state.release_of(&set.model, &version, &environment).await?;
         let baseline = release.as_ref().and_then(|release| release.baseline_version.clone());
@@ -128,9 +143,11 @@ async fn plan_set(context: &Context, set: &ControlSet) -> Result<(), StepError> 
             deployment_id: release.map(|release| release.id),
             baseline: Some(baseline.clone()),
         };
-        replays.extend(baseline_replay(context, &replay, baseline.as_deref()).await?);
+        baselines.extend(baseline_replay(&replay, baseline.as_deref()));
         replays.push(replay);
     }
+    // Last: a version that is replayed for itself is a baseline as well, the other way round it is not.
+    replays.append(&mut baselines);
     context.state.plan_control_set(set, &replays, now).await?;
     tracing::info!(
         model = set.model,
@@ -158,15 +175,45 @@ pub(super) async fn replay_baseline(context: &Context, model: &str, version: &st
     Ok(live.map(|live| live.version))
 }
 
-/// The replay of a baseline on the same set, judged by the baseline's own release.
-pub(super) async fn baseline_replay(context: &Context, of: &NewReplay, baseline: Option<&str>) -> Result<Option<NewReplay>, StepError> {
-    let Some(baseline) = baseline else { return Ok(None) };
-    let release = context.state.release_of(&of.model, baseline, &of.environment).await?;
-    Ok(Some(NewReplay {
-        version: baseline.to_owned(),
+/// The replay of a baseline on the same set. It is compared with nothing: only the version is judged.
+pub(super) fn baseline_replay(of: &NewReplay, baseline: Option<&str>) -> Option<NewReplay> {
+    Some(NewReplay {
+        version: baseline?.to_owned(),
         requested_by: RequestedBy::Baseline,
-        deployment_id: release.as_ref().map(|release| release.id.clone()),
-        baseline: Some(release.and_then(|release| release.baseline_version)),
+        baseline: Some(None),
         ..of.clone()
-    }))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use driftlead_store::state::State;
+    use driftlead_store::state::deployments::NewDeployment;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn going_back_from_a_version_that_was_compared_with_this_one_is_a_return() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state.db")).await.unwrap();
+        let new = NewDeployment {
+            model: "m".into(),
+            version: "1.1".into(),
+            environment: String::new(),
+            event: DeploymentEvent::Live,
+            retrain_id: None,
+            reference: None,
+            commit_id: None,
+            artifact: None,
+            data_version: None,
+            body: serde_json::json!({}),
+            at: UnixNanos(1),
+        };
+        let bad = state.insert_deployment(&new, UnixNanos(1)).await.unwrap();
+        state.plan_deployment(&bad.id, Some("1.0"), &[], UnixNanos(2)).await.unwrap();
+        let bad = state.release_of("m", "1.1", "").await.unwrap();
+        for (version, of_baseline, expected) in [("1.0", bad.as_ref(), true), ("1.2", bad.as_ref(), false), ("1.0", None, false)] {
+            assert_eq!(is_return(version, of_baseline), expected, "{version}");
+        }
+    }
 }

@@ -1,39 +1,31 @@
 //! Verdicts as signals: to ClickHouse for charts, and to alerting.
 //!
-//! How far verdicts were published is kept in the state, so none is lost; after a restart the verdicts on versions
+//! Which verdicts were published is kept in the state, so none is lost; after a restart the verdicts on versions
 //! under watch are published again, because alerting may have been stopped before it judged them. A signal that
 //! comes twice has the same key and the same instant, which readers and rules know.
 
 use driftlead_store::records::{Signal, SignalState, names};
-use driftlead_store::state::verdicts::{Verdict, VerdictCursor, VerdictKind};
-use driftlead_store::state::{State, StateError};
+use driftlead_store::state::verdicts::{Verdict, VerdictKind};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::gate::MIN_EXAMPLES_FOR_BOUNDS;
 use super::mcnemar::SIGNIFICANCE;
 use super::worker::{Context, StepError};
 
 /// Verdicts that one turn publishes at most.
 const MAX_VERDICTS_PER_TURN: u32 = 100;
 
-/// Where the state keeps how far verdicts were published.
-const CURSOR: &str = "control.published_verdicts";
-
 /// Publishes verdicts.
 pub(super) struct Publisher {
     signals: mpsc::Sender<Vec<Signal>>,
-    cursor: VerdictCursor,
     restarted: bool,
 }
 
 impl Publisher {
-    pub(super) async fn load(state: &State, signals: mpsc::Sender<Vec<Signal>>) -> Result<Self, StateError> {
-        Ok(Self {
-            signals,
-            cursor: state.setting(CURSOR).await?.unwrap_or_default(),
-            restarted: true,
-        })
+    pub(super) fn new(signals: mpsc::Sender<Vec<Signal>>) -> Self {
+        Self { signals, restarted: true }
     }
 
     /// Publishes what is new, and once what alerting may have missed.
@@ -50,14 +42,9 @@ impl Publisher {
             }
             self.restarted = false;
         }
-        for verdict in context.state.verdicts_since(&self.cursor, MAX_VERDICTS_PER_TURN).await? {
+        for verdict in context.state.unpublished_verdicts(MAX_VERDICTS_PER_TURN).await? {
             self.send(context, &verdict).await?;
-            let cursor = VerdictCursor {
-                created_at: verdict.created_at,
-                id: verdict.id,
-            };
-            context.state.set_setting(CURSOR, &cursor).await?;
-            self.cursor = cursor;
+            context.state.verdict_published(&verdict.id, context.now()).await?;
         }
         Ok(())
     }
@@ -146,10 +133,12 @@ pub(super) fn signals_of(verdict: &Verdict) -> Vec<Signal> {
         },
         None => signal(name),
     };
+    // Resampling cannot bound what fewer examples show, and rules compare the bounds.
+    let has_bounds = n >= MIN_EXAMPLES_FOR_BOUNDS as u64;
     let mut signals = vec![
         gate_failed(verdict, n, signal(names::GATE_FAILED)),
-        bounded(names::CONTROL_F1, details.measured.f1),
-        bounded(names::CONTROL_ACCURACY, details.measured.accuracy),
+        bounded(names::CONTROL_F1, details.measured.f1.filter(|_| has_bounds)),
+        bounded(names::CONTROL_ACCURACY, details.measured.accuracy.filter(|_| has_bounds)),
     ];
     let mut p95_ms = details.measured.p95_ms;
     p95_ms.sort_unstable_by(f64::total_cmp);
@@ -167,7 +156,8 @@ pub(super) fn signals_of(verdict: &Verdict) -> Vec<Signal> {
         ..signal(names::CONTROL_LATENCY_P95_MS)
     });
     if verdict.baseline_version.is_some() {
-        let fall = details.f1_fall.or(details.accuracy_fall);
+        let falls = [details.f1_fall, details.accuracy_fall].into_iter().flatten();
+        let fall = falls.max_by(|a, b| a.value.total_cmp(&b.value));
         let significant = details.mcnemar.is_some_and(|test| test.p < SIGNIFICANCE);
         signals.push(Signal {
             // What the gate calls sure: a rule on the fall and the gate never disagree.
@@ -199,5 +189,68 @@ fn gate_failed(verdict: &Verdict, n: u64, signal: Signal) -> Signal {
         state: if n > 0 { SignalState::Ok } else { SignalState::Insufficient },
         details,
         ..signal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use driftlead_store::clock::UnixNanos;
+
+    use super::*;
+
+    fn verdict(examples: u64, f1_fall: f64, accuracy_fall: f64, p: f64) -> Verdict {
+        let bounds = |value: f64| json!({"value": value, "lower": value - 0.1, "upper": value + 0.1});
+        let measured = json!({"examples": examples, "f1": bounds(0.5), "accuracy": bounds(0.6), "p95_ms": [3.0, 1.0, 2.0]});
+        Verdict {
+            id: "ver_1".into(),
+            model: "m".into(),
+            version: "2".into(),
+            environment: String::new(),
+            baseline_version: Some("1".into()),
+            set_id: "s".into(),
+            replay_id: "rpl_1".into(),
+            baseline_replay_id: Some("rpl_0".into()),
+            verdict: VerdictKind::Fail,
+            reasons: Vec::new(),
+            flips: Vec::new(),
+            details: json!({
+                "measured": measured, "baseline": measured, "mcnemar": {"p": p},
+                "f1_fall": bounds(f1_fall), "accuracy_fall": bounds(accuracy_fall),
+            }),
+            created_at: UnixNanos(1),
+        }
+    }
+
+    fn find(verdict: &Verdict, name: &str) -> Signal {
+        signals_of(verdict).into_iter().find(|signal| signal.name == name).unwrap()
+    }
+
+    #[test]
+    fn a_handful_of_examples_has_no_bounds_for_rules_to_compare() {
+        for (examples, expected) in [
+            (MIN_EXAMPLES_FOR_BOUNDS as u64 - 1, SignalState::Insufficient),
+            (MIN_EXAMPLES_FOR_BOUNDS as u64, SignalState::Ok),
+        ] {
+            for name in [names::CONTROL_F1, names::CONTROL_ACCURACY] {
+                let signal = find(&verdict(examples, 0.0, 0.0, 1.0), name);
+                assert_eq!(
+                    (signal.state, signal.value.is_some()),
+                    (expected, expected == SignalState::Ok),
+                    "{examples} {name}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_drop_is_the_larger_fall_and_sure_when_the_gate_is() {
+        for (f1, accuracy, p, value, decided) in [(0.1, 0.3, 0.01, 0.3, 0.3), (0.3, 0.1, 0.01, 0.3, 0.3), (0.1, 0.3, 0.5, 0.3, 0.0)] {
+            let signal = find(&verdict(60, f1, accuracy, p), names::CONTROL_DROP);
+            assert_eq!(
+                (signal.value, signal.decision_lower),
+                (Some(value), Some(decided)),
+                "{f1} {accuracy} {p}"
+            );
+        }
     }
 }

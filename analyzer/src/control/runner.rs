@@ -2,25 +2,33 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use driftlead_store::model_settings::{ModelSettings, RunnerSettings};
-use driftlead_store::state::replays::{FinishedReplay, MAX_REPLAY_ATTEMPTS, NewReplay, Replay, ReplayState, RequestedBy};
+use driftlead_store::state::replays::{EndVerdict, FinishedReplay, MAX_REPLAY_ATTEMPTS, NewReplay, Replay, ReplayState, RequestedBy};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::gate::GateSettings;
 use super::judging::{self, Judged};
 use super::plan;
 use super::replay::{Outcomes, ReplayOptions};
-use super::set::{Example, Input};
+use super::set::Input;
 use super::worker::{Context, StepError};
+use crate::blocking;
+use crate::failures::Failures;
 use crate::models::{self, address};
 
-/// Replays that one turn runs at most, so that new versions are noticed in between.
-const MAX_REPLAYS_PER_TURN: usize = 10;
+/// Longest time for loading a model: a file system that hangs must not hold up every other replay.
+const LOAD_DEADLINE: Duration = Duration::from_secs(120);
 
-/// Runs replays.
+/// Runs replays, one at a time.
 pub(super) struct Runner {
     options: ReplayOptions,
+    /// The last turn failed, perhaps after a replay was started and before its end was written.
+    interrupted: bool,
+    /// Ended replays whose judging failed.
+    unjudged: Failures<String>,
 }
 
 /// How the version can be run.
@@ -33,28 +41,57 @@ enum Way {
 
 impl Runner {
     pub(super) fn new(options: ReplayOptions) -> Self {
-        Self { options }
+        Self {
+            options,
+            interrupted: false,
+            unjudged: Failures::default(),
+        }
     }
 
-    /// Runs what is queued, and judges what waited for a baseline.
-    pub(super) async fn run_queued(&self, context: &Context) -> Result<(), StepError> {
-        for _ in 0..MAX_REPLAYS_PER_TURN {
-            let Some(replay) = context.state.next_queued_replay().await? else {
-                break;
-            };
-            if !replay.baseline_fixed {
-                fix_baseline(context, &replay).await?;
+    /// Runs the replay that has waited longest, judges what waited for a baseline, and says whether more is queued.
+    /// One at a turn, so that each verdict is published before the next replay begins.
+    pub(super) async fn run_next(&mut self, context: &Context) -> Result<bool, StepError> {
+        if self.interrupted {
+            // Only this worker runs replays, so what is running now is what could not be ended.
+            context.state.requeue_running_replays().await?;
+            self.interrupted = false;
+        }
+        let ran = self.run_queued(context).await;
+        self.interrupted = ran.is_err();
+        let judged = self.judge_owed(context).await;
+        let more = ran?;
+        judged?;
+        Ok(more)
+    }
+
+    async fn run_queued(&self, context: &Context) -> Result<bool, StepError> {
+        let Some(replay) = context.state.next_queued_replay().await? else {
+            return Ok(false);
+        };
+        if replay.baseline_fixed {
+            self.run(context, &replay).await?;
+        } else {
+            fix_baseline(context, &replay).await?;
+        }
+        Ok(true)
+    }
+
+    async fn judge_owed(&mut self, context: &Context) -> Result<(), StepError> {
+        let now = context.now();
+        let mut outcome = Ok(());
+        for replay in context.state.unjudged_replays().await? {
+            if !self.unjudged.may_try(&replay.id, now) {
                 continue;
             }
-            self.run(context, &replay).await?;
-            if context.stop.is_cancelled() {
-                return Ok(());
+            match judging::judge_later(context, &replay).await {
+                Ok(()) => self.unjudged.succeeded(&replay.id),
+                Err(error) => {
+                    self.unjudged.failed(replay.id, now);
+                    outcome = Err(error);
+                }
             }
         }
-        for replay in context.state.unjudged_replays().await? {
-            judging::judge_later(context, &replay).await?;
-        }
-        Ok(())
+        outcome
     }
 
     async fn run(&self, context: &Context, replay: &Replay) -> Result<(), StepError> {
@@ -67,8 +104,10 @@ impl Runner {
             let reason = format!("it was started {} times and never came to an end", replay.attempts);
             return end(context, replay, ended(ReplayState::Failed, reason)).await;
         }
-        let stored = context.state.control_examples(&replay.model, &replay.set_id).await?;
-        let examples: Vec<Example> = stored.into_iter().map(Example::from_stored).collect::<Result<_, _>>()?;
+        let examples = match judging::examples(context, replay).await? {
+            Ok(examples) => examples,
+            Err(reason) => return end(context, replay, ended(ReplayState::Failed, reason)).await,
+        };
         context.state.start_replay(&replay.id, &address, context.now()).await?;
         let inputs = examples.iter().map(|example| example.input.clone()).collect();
         let answered = match run_candle(context, &address, &replay.version, inputs, self.options.clone()).await {
@@ -79,7 +118,13 @@ impl Runner {
             }
         };
         let finished = match answered {
-            Ok(outcomes) => judging::finished(&examples, outcomes, &gate_settings(&settings, replay)),
+            Ok(outcomes) => {
+                let settings = gate_settings(&settings, replay);
+                // The bootstrap's draws take tens of milliseconds: not on a thread that others wait for.
+                blocking::compute(move || judging::finished(&examples, outcomes, &settings))
+                    .await
+                    .unwrap_or_else(|error| ended(ReplayState::Failed, error.to_string()))
+            }
             Err(reason) => ended(ReplayState::Failed, reason),
         };
         end(context, replay, finished).await
@@ -126,7 +171,7 @@ async fn fix_baseline(context: &Context, replay: &Replay) -> Result<(), StepErro
         deployment_id: None,
         baseline: None,
     };
-    let baseline_replay = plan::baseline_replay(context, &of, baseline.as_deref()).await?;
+    let baseline_replay = plan::baseline_replay(&of, baseline.as_deref());
     context
         .state
         .fix_replay_baseline(&replay.id, baseline.as_deref(), baseline_replay.as_ref(), context.now())
@@ -148,22 +193,54 @@ async fn run_candle(
     };
     let cancelled = Arc::new(AtomicBool::new(false));
     let asked = cancelled.clone();
-    let mut task = tokio::task::spawn_blocking(move || {
+    let deadline = LOAD_DEADLINE + options.deadline + options.timeout;
+    let run = move || {
         let model = models::load(&folder, &models::device()).map_err(|error| error.to_string());
         let started = Instant::now();
         match model {
             Ok(model) => super::replay::run(&model, &inputs, &options, &|| started.elapsed(), &|| asked.load(Ordering::Relaxed)).map(Ok),
             Err(reason) => Some(Err(reason)),
         }
-    });
-    let ended = tokio::select! {
-        ended = &mut task => ended,
-        () = context.stop.cancelled() => {
-            cancelled.store(true, Ordering::Relaxed);
-            task.await
-        }
     };
-    ended.unwrap_or_else(|error| Some(Err(format!("the replay broke off: {error}"))))
+    match off_thread(run, deadline, &context.stop).await {
+        Off::Ended(answered) => answered,
+        Off::Stopped => {
+            cancelled.store(true, Ordering::Relaxed);
+            None
+        }
+        Off::BrokeOff(reason) => {
+            cancelled.store(true, Ordering::Relaxed);
+            Some(Err(reason))
+        }
+    }
+}
+
+/// What came of work on a thread of its own.
+#[derive(Debug, PartialEq, Eq)]
+enum Off<T> {
+    Ended(T),
+    /// The process is to stop.
+    Stopped,
+    /// It panicked or took too long.
+    BrokeOff(String),
+}
+
+/// Runs work on a thread of its own, not one of the runtime's: the runtime waits for those when the process ends, and a
+/// thread cannot be broken off.
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static, deadline: Duration, stop: &CancellationToken) -> Off<T> {
+    let (sender, mut receiver) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("replay".to_owned());
+    if let Err(error) = thread.spawn(move || sender.send(work()).is_ok()) {
+        return Off::BrokeOff(format!("no thread for the replay: {error}"));
+    }
+    tokio::select! {
+        ended = tokio::time::timeout(deadline, &mut receiver) => match ended {
+            Ok(Ok(value)) => Off::Ended(value),
+            Ok(Err(_)) => Off::BrokeOff("the replay broke off".to_owned()),
+            Err(_) => Off::BrokeOff(format!("loading the model and replaying it took longer than {} s", deadline.as_secs())),
+        },
+        () = stop.cancelled() => Off::Stopped,
+    }
 }
 
 fn ended(state: ReplayState, reason: String) -> FinishedReplay {
@@ -177,22 +254,140 @@ fn ended(state: ReplayState, reason: String) -> FinishedReplay {
 
 /// Writes the end, with the verdict where the baseline is known already.
 async fn end(context: &Context, replay: &Replay, finished: FinishedReplay) -> Result<(), StepError> {
-    let verdict = match judging::judge(context, replay, &finished).await? {
-        Judged::Now(verdict) => Some(*verdict),
-        Judged::Later | Judged::Never => None,
+    let judged = judging::judge(context, replay, &finished).await?;
+    let verdict = match &judged {
+        Judged::Now(verdict) => EndVerdict::Given(verdict),
+        Judged::Later => EndVerdict::Owed,
+        Judged::Never => EndVerdict::None,
     };
-    context
-        .state
-        .finish_replay(&replay.id, &finished, verdict.as_ref(), context.now())
-        .await?;
+    context.state.finish_replay(&replay.id, &finished, verdict, context.now()).await?;
     tracing::info!(
         model = replay.model,
         version = replay.version,
         replay = replay.id,
         state = finished.state.as_str(),
         reason = finished.reason.as_deref().unwrap_or_default(),
-        verdict = verdict.as_ref().map_or("none yet", |verdict| verdict.verdict.as_str()),
+        verdict = match verdict {
+            EndVerdict::Given(verdict) => verdict.verdict.as_str(),
+            EndVerdict::Owed => "waits for the baseline",
+            EndVerdict::None => "none",
+        },
         "replay ended"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use driftlead_store::clickhouse::{ClickHouse, ClickHouseConfig};
+    use driftlead_store::clock::{Clock, UnixNanos};
+    use driftlead_store::state::State;
+    use driftlead_store::state::control::{ControlSet, StoredExample};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_panics_hangs_or_is_stopped_comes_back() {
+        let stop = CancellationToken::new();
+        let minute = Duration::from_secs(60);
+        assert_eq!(off_thread(|| 7, minute, &stop).await, Off::Ended(7));
+        assert!(matches!(
+            off_thread(|| panic!("a model"), minute, &stop).await,
+            Off::<()>::BrokeOff(_)
+        ));
+        let (hold, held) = std::sync::mpsc::channel::<()>();
+        let hang = move || {
+            let _ = held.recv();
+        };
+        assert!(matches!(off_thread(hang, Duration::ZERO, &stop).await, Off::BrokeOff(_)));
+        drop(hold);
+        stop.cancel();
+        let (_hold, held) = std::sync::mpsc::channel::<()>();
+        let hang = move || {
+            let _ = held.recv();
+        };
+        assert_eq!(off_thread(hang, minute, &stop).await, Off::Stopped);
+    }
+
+    /// A worker's context whose telemetry nobody answers.
+    async fn context(folder: &tempfile::TempDir) -> Context {
+        Context {
+            clickhouse: ClickHouse::connect(&ClickHouseConfig::default()),
+            state: State::open(&folder.path().join("state.db")).await.unwrap(),
+            models: Arc::new(vec![ModelSettings {
+                runner: Some(RunnerSettings::Candle("file:///nowhere/{version}".into())),
+                ..ModelSettings::undeclared("m")
+            }]),
+            clock: Clock::manual(UnixNanos::from_seconds(1_000)),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    async fn put_set(context: &Context, input: serde_json::Value) {
+        let set = ControlSet {
+            id: "5e7".into(),
+            model: "m".into(),
+            examples: 1,
+            warnings: Vec::new(),
+            created_at: context.now(),
+            is_current: true,
+        };
+        let example = StoredExample {
+            position: 0,
+            example_id: "1".into(),
+            input,
+            expected: serde_json::json!({"label": "1"}),
+            tags: Vec::new(),
+            segment: None,
+        };
+        context.state.put_control_set(&set, &[example], context.now()).await.unwrap();
+    }
+
+    async fn queue(context: &Context, version: &str) -> Replay {
+        let new = NewReplay {
+            model: "m".into(),
+            version: version.into(),
+            environment: String::new(),
+            set_id: "5e7".into(),
+            requested_by: RequestedBy::Api,
+            deployment_id: None,
+            baseline: Some(None),
+        };
+        context.state.queue_replay(&new, context.now()).await.unwrap().unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_example_that_cannot_be_read_ends_its_replay_and_not_the_queue() {
+        let folder = tempfile::tempdir().unwrap();
+        let context = context(&folder).await;
+        put_set(&context, serde_json::json!({"features": 7})).await;
+        let replays = [queue(&context, "1").await, queue(&context, "2").await];
+        let mut runner = Runner::new(ReplayOptions::default());
+        assert_eq!(runner.run_next(&context).await.ok(), Some(true));
+        assert_eq!(runner.run_next(&context).await.ok(), Some(true));
+        assert_eq!(runner.run_next(&context).await.ok(), Some(false));
+        for replay in replays {
+            let ended = context.state.replay(&replay.id).await.unwrap().unwrap();
+            assert_eq!((ended.state, ended.verdict_owed), (ReplayState::Failed, false));
+            assert!(ended.reason.unwrap().contains("cannot be read"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_replay_whose_end_could_not_be_written_is_run_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let context = context(&folder).await;
+        put_set(&context, serde_json::json!({"features": {"a": 1}})).await;
+        let replay = queue(&context, "1").await;
+        context
+            .state
+            .start_replay(&replay.id, "file:///nowhere", context.now())
+            .await
+            .unwrap();
+        let mut runner = Runner::new(ReplayOptions::default());
+        runner.interrupted = true;
+        assert_eq!(runner.run_next(&context).await.ok(), Some(true));
+        let ended = context.state.replay(&replay.id).await.unwrap().unwrap();
+        assert_eq!((ended.state, ended.attempts), (ReplayState::Failed, 2));
+    }
 }

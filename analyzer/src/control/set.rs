@@ -7,7 +7,8 @@
 //! `features`, `text` or `image` (a path) is the input; `label`, or `value` with an optional `tolerance`, is what is
 //! expected; the same may be nested as `input` and `expected`. JSON is an array of examples, or an object with
 //! `examples`. In CSV the columns `id`, `text`, `image`, `label`, `value`, `tolerance`, `tags` (separated by `;`) and
-//! `segment` mean the same and every other column is a feature: a number where all of the column's values are.
+//! `segment` mean the same and every other column is a feature, kept as it is written (`02134` stays `02134`); models read
+//! numbers from it.
 //!
 //! A set is named by the SHA-256 of its examples in canonical form: sorted by id, object keys sorted, no white space.
 

@@ -12,8 +12,8 @@ use super::worker::{Context, StepError};
 /// How often the time of a version's last inference is written to the state: every look would be an fsync a second.
 const REFRESH_SECONDS: i64 = 30;
 
-/// New versions that are taken up in one look, so that a sender that puts request ids there cannot hold up the rest.
-const MAX_NEW_PER_LOOK: usize = 100;
+/// New versions that are asked telemetry for in one look, so that a sender that puts request ids there cannot hold up the rest.
+const MAX_QUERIES_PER_LOOK: usize = 100;
 
 /// Longest pause before a sighting that the joined inferences did not confirm is looked at again.
 const MAX_PAUSE_SECONDS: i64 = 60;
@@ -58,16 +58,16 @@ impl Sightings {
     pub(super) async fn notice(&mut self, context: &Context) -> Result<(), StepError> {
         let now = context.now();
         let mut to_write = Vec::new();
-        let mut new = 0;
+        let mut queries = 0;
         for seen in version_sightings(&context.clickhouse).await? {
             let key = key_of(&seen);
             let fresh = match self.known.get(&key) {
                 Some(known) => {
                     seen.last_event_time > known.last_event_time && now.seconds_since(known.written_at) >= REFRESH_SECONDS as f64
                 }
-                None if new == MAX_NEW_PER_LOOK => false,
+                None if queries == MAX_QUERIES_PER_LOOK || self.is_paused(&key, now) => false,
                 None => {
-                    new += 1;
+                    queries += 1;
                     self.confirmed(context, &key, &seen, now).await?
                 }
             };
@@ -89,13 +89,14 @@ impl Sightings {
         Ok(())
     }
 
+    /// Whether a version that was not confirmed has to wait; it takes nobody's place meanwhile.
+    fn is_paused(&self, key: &Key, now: UnixNanos) -> bool {
+        self.doubtful.get(key).is_some_and(|doubt| now < doubt.again_at)
+    }
+
     /// Whether inferences carry the version once their halves are joined: a span may name the service's version
     /// where its log record, in another batch, names the model's.
     async fn confirmed(&mut self, context: &Context, key: &Key, seen: &SeenVersion, now: UnixNanos) -> Result<bool, StepError> {
-        let doubt = self.doubtful.get(key).copied();
-        if doubt.is_some_and(|doubt| now < doubt.again_at) {
-            return Ok(false);
-        }
         let until = seen.first_event_time.plus_seconds(LIVE_WINDOW_SECONDS);
         let traffic = traffic_by_version(&context.clickhouse, Some(&seen.model), seen.first_event_time, until).await?;
         let confirmed = traffic
@@ -104,6 +105,7 @@ impl Sightings {
         if confirmed {
             self.doubtful.remove(key);
         } else {
+            let doubt = self.doubtful.get(key);
             let pause_seconds = doubt.map_or(1, |doubt| (doubt.pause_seconds * 2).min(MAX_PAUSE_SECONDS));
             let again_at = now.plus_seconds(pause_seconds);
             self.doubtful.insert(key.clone(), Doubt { pause_seconds, again_at });

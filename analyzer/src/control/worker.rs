@@ -53,8 +53,8 @@ pub(super) enum StepError {
     Live(#[from] LiveError),
     #[error("the telemetry cannot be read or written: {0}")]
     Telemetry(#[from] TelemetryError),
-    #[error("a stored example cannot be read: {0}")]
-    Example(#[from] serde_json::Error),
+    #[error("a verdict cannot be written as JSON: {0}")]
+    Verdict(#[from] serde_json::Error),
 }
 
 /// What every step is given.
@@ -104,8 +104,8 @@ pub async fn run(
         stop: stop.clone(),
     };
     let mut sightings = Sightings::load(&context.state).await?;
-    let mut publisher = Publisher::load(&context.state, signals).await?;
-    let runner = Runner::new(config.replay);
+    let mut publisher = Publisher::new(signals);
+    let mut runner = Runner::new(config.replay);
     let mut look = tokio::time::interval(config.sightings_interval);
     let mut turn = tokio::time::interval(config.queue_interval);
     for timer in [&mut look, &mut turn] {
@@ -116,22 +116,27 @@ pub async fn run(
         Health::new("replays"),
         Health::new("verdicts as signals"),
     );
+    let mut more = false;
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return Ok(()),
             _ = look.tick() => looking.report(sightings.notice(&context).await),
-            _ = turn.tick() => {}
+            _ = turn.tick(), if !more => {}
+            () = std::future::ready(()), if more => {}
         }
-        working.report(work(&context, &runner).await);
+        let worked = work(&context, &mut runner).await;
+        more = *worked.as_ref().unwrap_or(&false);
+        working.report(worked.map(|_| ()));
         publishing.report(publisher.publish(&context).await);
     }
 }
 
-/// Plans what is new and runs what is queued.
-async fn work(context: &Context, runner: &Runner) -> Result<(), StepError> {
+/// Plans what is new, runs the next that is queued, and says whether there are more.
+async fn work(context: &Context, runner: &mut Runner) -> Result<bool, StepError> {
     let planned = super::plan::plan(context).await;
     // A release that cannot be planned while the engine restarts does not hold up replays that can run.
-    let ran = runner.run_queued(context).await;
+    let ran = runner.run_next(context).await;
     planned.and(ran)
 }
 

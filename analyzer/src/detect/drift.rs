@@ -1,6 +1,7 @@
 //! Drift signals of one window: shift, what is missing, what is new.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use driftlead_store::clickhouse::query::profiles::{Profile, ProfileQuery, environments_between, known_features, read_profiles};
 use driftlead_store::records::{Signal, names};
@@ -8,6 +9,7 @@ use serde_json::json;
 
 use super::data_quality::{missing_ratio, new_category_ratio};
 use super::frame::{Estimate, Frame};
+use crate::blocking;
 use crate::context::Context;
 use crate::drift::{Compared, FeatureDrift, Role, compare};
 use crate::error::AnalyzerError;
@@ -35,16 +37,16 @@ pub(super) async fn signals_of_window(
             window.start().plus_seconds(-KNOWN_SECONDS),
         )
         .await?;
-        let known: BTreeSet<String> = known.into_iter().collect();
+        let known: Arc<BTreeSet<String>> = Arc::new(known.into_iter().collect());
         let query = ProfileQuery {
             model,
             environment: &environment,
             version: None,
             from: window.start(),
             until: window.end,
-            block_seconds: None,
+            without: &[],
         };
-        for ((_, version), profile) in read_profiles(&context.clickhouse, query).await? {
+        for (version, profile) in read_profiles(&context.clickhouse, query).await? {
             let comparison = Comparison {
                 model,
                 version: &version,
@@ -53,18 +55,22 @@ pub(super) async fn signals_of_window(
                 now: context.now(),
             };
             let reference = context.references.applying_to(comparison).await?;
-            let frame = Frame {
-                model,
-                version: &version,
-                environment: &environment,
-                window,
-                provisional,
-            };
             let looks = context.days.looks(window);
-            match reference {
-                Ok(reference) => signals.extend(against(&frame, &reference, &profile, &known, looks)),
-                Err(why) => signals.extend(without_reference(&frame, &profile, &why, looks)),
-            }
+            let (model, environment, known) = (model.to_owned(), environment.clone(), Arc::clone(&known));
+            let of_version = blocking::compute(move || {
+                let frame = Frame {
+                    model: &model,
+                    version: &version,
+                    environment: &environment,
+                    window,
+                    provisional,
+                };
+                match reference {
+                    Ok(reference) => against(&frame, &reference, &profile, &known, looks),
+                    Err(why) => without_reference(&frame, &profile, &why, looks),
+                }
+            });
+            signals.extend(of_version.await?);
         }
     }
     Ok(signals)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use driftlead_store::clock::UnixNanos;
 
-use crate::window::Window;
+use crate::window::{HOUR_SECONDS, Window};
 
 /// Shortest time between two computations of a window that late data changes.
 pub(super) const LATE_DATA_INTERVAL: Duration = Duration::from_secs(300);
@@ -35,7 +35,7 @@ pub(super) struct Computed {
 pub(super) enum Due {
     /// Its telemetry is complete: compute it for good.
     Final,
-    /// It still runs: draw what there is.
+    /// It is an hour that still runs: draw what there is.
     Provisional,
     /// Nothing changed, or it is not its turn.
     Not,
@@ -52,9 +52,9 @@ pub(super) fn due(known: Known, watermark: UnixNanos, now: UnixNanos) -> Due {
             _ => Due::Final,
         };
     }
-    let is_running = known.window.start() <= now && now < known.window.end;
+    let is_drawn = known.window.seconds == HOUR_SECONDS && known.window.start() <= now && now < known.window.end;
     match known.computed {
-        _ if !is_running => Due::Not,
+        _ if !is_drawn => Due::Not,
         Some(computed) if computed.generation >= known.profiled => Due::Not,
         Some(computed) if since(computed) < REDRAW_INTERVAL.as_secs_f64() => Due::Not,
         _ => Due::Provisional,
@@ -115,5 +115,16 @@ mod tests {
         check(6, Some((5, HOUR + 160, true)), HOUR + 160, HOUR + 220, Due::Provisional);
         check(5, Some((5, HOUR + 160, true)), HOUR + 160, HOUR + 220, Due::Not);
         check(5, None, 0, HOUR - 1, Due::Not);
+        let day = Window {
+            end: at(86_400),
+            seconds: 86_400,
+        };
+        let known = Known {
+            window: day,
+            profiled: 5,
+            computed: None,
+        };
+        assert_eq!(due(known, at(HOUR), at(HOUR)), Due::Not, "a day is not drawn while it runs");
+        assert_eq!(due(known, at(86_400), at(86_460)), Due::Final);
     }
 }

@@ -5,7 +5,7 @@
 //! at most once in a while, once a day when it is old, and once more when it ends and when its labels are
 //! due.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use driftlead_store::clickhouse::query::quality::hours_of_labels_received;
@@ -14,10 +14,12 @@ use driftlead_store::records::SignalState;
 use driftlead_store::state::dirty::{DirtyConsumer, DirtyMark, MAX_DIRTY_MINUTES};
 
 use super::quality;
+use super::schedule::LENGTHS_LOOKED_AT;
 use crate::context::Context;
 use crate::error::AnalyzerError;
+use crate::failures::Failures;
 use crate::upkeep::WATERMARK_SECONDS;
-use crate::window::{HOUR_SECONDS, Window};
+use crate::window::{Days, HOUR_SECONDS, Window};
 
 /// How far back labels are followed: the retention of inferences.
 const LOOK_BACK_SECONDS: i64 = 90 * 86_400;
@@ -25,6 +27,8 @@ const LOOK_BACK_SECONDS: i64 = 90 * 86_400;
 const OLD_SECONDS: f64 = 7.0 * 86_400.0;
 /// How often an old window is computed.
 const OLD_INTERVAL: Duration = Duration::from_secs(86_400);
+/// Shortest time between two computations of a window with too few labels for a value: somebody waits for the first.
+const FEW_LABELS_INTERVAL: Duration = Duration::from_secs(15);
 /// Windows of one step at most.
 const MAX_WINDOWS_PER_STEP: usize = 16;
 /// Marks whose minutes lie this close are resolved by one query.
@@ -32,34 +36,46 @@ const MAX_GAP_SECONDS: i64 = 3_600;
 
 type Key = (String, Window);
 
+/// Marks that were resolved together, and the windows that they still wait for.
+#[derive(Debug)]
+struct Group {
+    marks: HashSet<DirtyMark>,
+    windows: BTreeSet<Key>,
+}
+
+/// When a window was computed last.
+#[derive(Debug, Clone, Copy)]
+struct Computed {
+    at: UnixNanos,
+    has_values: bool,
+}
+
 /// What is known of late labels.
 #[derive(Debug, Default)]
 pub(crate) struct LateLabels {
-    /// Windows that each mark still waits for.
-    open: HashMap<DirtyMark, BTreeSet<Key>>,
+    open: Vec<Group>,
     /// Windows that have to be computed whatever comes, and when.
     planned: BTreeMap<Key, UnixNanos>,
-    /// When windows were computed last.
-    computed: HashMap<Key, UnixNanos>,
+    computed: HashMap<Key, Computed>,
+    failed_windows: Failures<Key>,
+    failed_marks: Failures<DirtyMark>,
 }
 
 impl LateLabels {
-    /// Plans the windows that alerting may have missed while the process was stopped.
+    /// Plans the windows that alerting may have missed while the process was stopped, and those whose labels are not
+    /// due yet: they are looked at once more then.
     pub fn load(context: &Context) -> Self {
         let now = context.now();
         let mut labels = Self::default();
         for model in context.activity.models() {
-            let hour = Window {
-                end: now.floor_to(i64::from(HOUR_SECONDS)),
-                seconds: HOUR_SECONDS,
-            };
-            let before = Window {
-                end: hour.start(),
-                seconds: HOUR_SECONDS,
-            };
-            let days = context.days.last_before(now);
-            for window in [Some(hour), Some(before), days].into_iter().flatten() {
-                labels.planned.insert((model.clone(), window), now);
+            let label_delay = context.references.settings(&model).label_delay;
+            for window in unfinished(&context.days, label_delay, now) {
+                let at = if window.ended_within(LENGTHS_LOOKED_AT, now) {
+                    Some(now)
+                } else {
+                    next_turn(window, label_delay, now)
+                };
+                labels.planned.extend(at.map(|at| ((model.clone(), window), at)));
             }
         }
         labels
@@ -68,7 +84,7 @@ impl LateLabels {
     /// Resolves new marks, computes windows whose turn it is, and says whether there may be more.
     ///
     /// # Errors
-    /// Telemetry or state cannot be read or written; what is left stays marked.
+    /// Telemetry or state cannot be reached; what is left stays marked.
     pub async fn step(&mut self, context: &Context) -> Result<bool, AnalyzerError> {
         let marks = context.state.take_dirty(DirtyConsumer::Quality, MAX_DIRTY_MINUTES).await?;
         self.resolve(context, marks).await?;
@@ -79,81 +95,156 @@ impl LateLabels {
             if context.stop.is_cancelled() {
                 return Ok(false);
             }
-            self.compute(context, key).await?;
+            if let Err(error) = self.compute(context, &key).await {
+                let retry_in_s = self.failed_windows.failed(key.clone(), now);
+                if error.is_everybodys() {
+                    return Err(error);
+                }
+                let (model, window) = &key;
+                tracing::warn!(model, end = %window.end, seconds = window.seconds, retry_in_s, %error, "the quality of a window could not be computed");
+            }
         }
-        self.computed.retain(|_, at| now.seconds_since(*at) < OLD_INTERVAL.as_secs_f64());
+        self.computed
+            .retain(|_, computed| now.seconds_since(computed.at) < OLD_INTERVAL.as_secs_f64());
         Ok(more)
     }
 
     /// Finds the windows of marks that are not known yet.
     async fn resolve(&mut self, context: &Context, marks: Vec<DirtyMark>) -> Result<(), AnalyzerError> {
-        // A mark that was made again replaces the one that was known.
-        let current: std::collections::HashSet<&DirtyMark> = marks.iter().collect();
-        self.open.retain(|mark, _| current.contains(mark));
-        let new: Vec<DirtyMark> = marks.iter().filter(|mark| !self.open.contains_key(*mark)).cloned().collect();
-        for group in groups(new) {
-            let model = group[0].model.clone();
-            let (from, until) = (group[0].start, group.iter().map(DirtyMark::end).max().unwrap_or(group[0].start));
-            let oldest = context.now().plus_seconds(-LOOK_BACK_SECONDS);
-            let hours = hours_of_labels_received(&context.clickhouse, &model, from, until, oldest).await?;
-            let received: Vec<UnixNanos> = hours.into_iter().map(UnixNanos::from_seconds).collect();
-            let of_labels: BTreeSet<Key> = received.iter().flat_map(|&hour| hour_and_days(context, &model, hour)).collect();
-            for mark in group {
-                let mut windows = of_labels.clone();
-                windows.extend(minutes(&mark).flat_map(|minute| hour_and_days(context, &model, minute)));
-                self.open.insert(mark, windows);
+        let now = context.now();
+        for marks in groups(self.unknown(marks, now)) {
+            match windows_of(context, &marks).await {
+                Ok(windows) => self.wait_for(marks, windows),
+                Err(error) => {
+                    let model = marks[0].model.clone();
+                    marks.into_iter().for_each(|mark| {
+                        self.failed_marks.failed(mark, now);
+                    });
+                    if error.is_everybodys() {
+                        return Err(error);
+                    }
+                    tracing::warn!(model, %error, "the inferences of labels could not be looked up; they are looked up again later");
+                }
             }
         }
         Ok(())
+    }
+
+    /// The marks that no group has. A mark that was made again replaces the one that was known.
+    fn unknown(&mut self, marks: Vec<DirtyMark>, now: UnixNanos) -> Vec<DirtyMark> {
+        let current: HashSet<DirtyMark> = marks.into_iter().collect();
+        for group in &mut self.open {
+            group.marks.retain(|mark| current.contains(mark));
+        }
+        self.open.retain(|group| !group.marks.is_empty());
+        self.failed_marks.retain(|mark| current.contains(mark));
+        let known: HashSet<&DirtyMark> = self.open.iter().flat_map(|group| &group.marks).collect();
+        let is_new = |mark: &DirtyMark| !known.contains(mark) && self.failed_marks.may_try(mark, now);
+        current.iter().filter(|mark| is_new(mark)).cloned().collect()
+    }
+
+    fn wait_for(&mut self, marks: Vec<DirtyMark>, windows: BTreeSet<Key>) {
+        marks.iter().for_each(|mark| self.failed_marks.succeeded(mark));
+        self.open.push(Group {
+            marks: marks.into_iter().collect(),
+            windows,
+        });
     }
 
     /// Windows whose turn it is: planned ones, and those that marks wait for, days first and the newest first.
     fn due(&self, interval: Duration, now: UnixNanos) -> Vec<Key> {
         let marked = self
             .open
-            .values()
-            .flatten()
+            .iter()
+            .flat_map(|group| &group.windows)
             .filter(|key| key.1.start() <= now && self.may_run(key, interval, now));
         let planned = self.planned.iter().filter(|(_, at)| **at <= now).map(|(key, _)| key);
-        let mut due: Vec<Key> = marked.chain(planned).cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        let all: BTreeSet<&Key> = marked.chain(planned).collect();
+        let mut due: Vec<Key> = all
+            .into_iter()
+            .filter(|key| self.failed_windows.may_try(key, now))
+            .cloned()
+            .collect();
         due.sort_by_key(|(_, window)| (std::cmp::Reverse(window.seconds), std::cmp::Reverse(window.end)));
         due
     }
 
     fn may_run(&self, key: &Key, interval: Duration, now: UnixNanos) -> bool {
         let is_old = now.seconds_since(key.1.end) > OLD_SECONDS;
-        let interval = if is_old { OLD_INTERVAL } else { interval };
-        self.computed
-            .get(key)
-            .is_none_or(|at| now.seconds_since(*at) >= interval.as_secs_f64())
+        self.computed.get(key).is_none_or(|computed| {
+            let interval = match computed.has_values {
+                _ if is_old => OLD_INTERVAL,
+                true => interval,
+                false => interval.min(FEW_LABELS_INTERVAL),
+            };
+            now.seconds_since(computed.at) >= interval.as_secs_f64()
+        })
     }
 
-    async fn compute(&mut self, context: &Context, key: Key) -> Result<(), AnalyzerError> {
+    async fn compute(&mut self, context: &Context, key: &Key) -> Result<(), AnalyzerError> {
         let now = context.now();
-        let (model, window) = &key;
+        let (model, window) = key;
         let signals = quality::signals_of_window(context, model, *window).await?;
+        let has_labels = !signals.is_empty();
         let has_values = signals.iter().any(|signal| signal.state == SignalState::Ok);
         tracing::debug!(model, end = %window.end, seconds = window.seconds, signals = signals.len(), "computed quality");
         context.emit(signals).await?;
+        let done = self.finished_with(key);
+        context.state.clear_dirty(DirtyConsumer::Quality, &done).await?;
 
-        self.planned.remove(&key);
-        if has_values {
+        self.failed_windows.succeeded(key);
+        self.planned.remove(key);
+        self.computed.insert(key.clone(), Computed { at: now, has_values });
+        if has_labels {
             let label_delay = context.references.settings(model).label_delay;
             self.planned
                 .extend(next_turn(*window, label_delay, now).map(|at| (key.clone(), at)));
-            self.computed.insert(key.clone(), now);
         }
-        let mut done = Vec::new();
-        for (mark, windows) in &mut self.open {
-            windows.remove(&key);
-            if windows.is_empty() {
-                done.push(mark.clone());
-            }
+        for group in &mut self.open {
+            group.windows.remove(key);
         }
-        context.state.clear_dirty(DirtyConsumer::Quality, &done).await?;
-        self.open.retain(|_, windows| !windows.is_empty());
+        self.open.retain(|group| !group.windows.is_empty());
         Ok(())
     }
+
+    /// The marks that wait for nothing but this window.
+    fn finished_with(&self, key: &Key) -> Vec<DirtyMark> {
+        let waits_for_nothing_else = |group: &&Group| group.windows.iter().all(|window| window == key);
+        self.open
+            .iter()
+            .filter(waits_for_nothing_else)
+            .flat_map(|group| group.marks.iter().cloned())
+            .collect()
+    }
+}
+
+/// The windows that labels of these marks may have changed.
+async fn windows_of(context: &Context, marks: &[DirtyMark]) -> Result<BTreeSet<Key>, AnalyzerError> {
+    let model = &marks[0].model;
+    let (from, until) = (marks[0].start, marks.iter().map(DirtyMark::end).max().unwrap_or(marks[0].start));
+    let oldest = context.now().plus_seconds(-LOOK_BACK_SECONDS);
+    let hours = hours_of_labels_received(&context.clickhouse, model, from, until, oldest).await?;
+    let of_labels = hours.into_iter().map(UnixNanos::from_seconds);
+    let of_marks = marks.iter().flat_map(minutes);
+    Ok(of_labels
+        .chain(of_marks)
+        .flat_map(|instant| hour_and_days(context, model, instant))
+        .collect())
+}
+
+/// Windows that run, whose labels are not due yet, or that rules still look at.
+fn unfinished(days: &Days, label_delay: Duration, now: UnixNanos) -> BTreeSet<Window> {
+    let delay = i64::try_from(label_delay.as_secs())
+        .unwrap_or(LOOK_BACK_SECONDS)
+        .min(LOOK_BACK_SECONDS);
+    let hour = i64::from(HOUR_SECONDS);
+    let since = now.plus_seconds(-delay.max(LENGTHS_LOOKED_AT * hour)).floor_to(hour);
+    let hours = (0..).map(|step| since.plus_seconds(step * hour)).take_while(|&start| start <= now);
+    hours
+        .flat_map(|start| std::iter::once(Window::hour_of(start)).chain(days.of(start)))
+        .chain(days.last_before(now))
+        .filter(|window| window.end.plus_seconds(delay) > now || window.ended_within(LENGTHS_LOOKED_AT, now))
+        .collect()
 }
 
 /// When a window has to be looked at whatever comes: when it ends, and when its labels are due.
@@ -215,22 +306,72 @@ mod tests {
         assert_eq!(next_turn(window, delay, at(9_000)), None);
     }
 
-    #[test]
-    fn windows_run_at_once_then_after_the_interval_and_old_ones_once_a_day() {
-        let mut labels = LateLabels::default();
-        let key = (
+    fn hour(end: i64) -> Key {
+        (
             "m".to_owned(),
             Window {
-                end: at(7_200),
+                end: at(end),
                 seconds: 3_600,
             },
-        );
+        )
+    }
+
+    #[test]
+    fn windows_run_at_once_then_after_the_interval_and_old_ones_once_a_day() {
         let interval = Duration::from_secs(300);
-        assert!(labels.may_run(&key, interval, at(8_000)));
-        labels.computed.insert(key.clone(), at(8_000));
-        assert!(!labels.may_run(&key, interval, at(8_299)) && labels.may_run(&key, interval, at(8_300)));
-        let old = at(7_200 + 8 * 86_400);
-        labels.computed.insert(key.clone(), old);
-        assert!(!labels.may_run(&key, interval, old.plus_seconds(86_399)) && labels.may_run(&key, interval, old.plus_seconds(86_400)));
+        let key = hour(7_200);
+        let old = 7_200 + 8 * 86_400;
+        for (computed, now, expected) in [
+            (None, 8_000, true),
+            (Some((8_000, true)), 8_299, false),
+            (Some((8_000, true)), 8_300, true),
+            (Some((8_000, false)), 8_014, false),
+            (Some((8_000, false)), 8_015, true),
+            (Some((old, true)), old + 86_399, false),
+            (Some((old, false)), old + 86_399, false),
+            (Some((old, true)), old + 86_400, true),
+        ] {
+            let mut labels = LateLabels::default();
+            let known = computed.map(|(seconds, has_values)| Computed {
+                at: at(seconds),
+                has_values,
+            });
+            labels.computed.extend(known.map(|known| (key.clone(), known)));
+            assert_eq!(labels.may_run(&key, interval, at(now)), expected, "{computed:?} {now}");
+        }
+    }
+
+    #[tokio::test]
+    async fn marks_are_finished_with_the_last_of_their_windows_and_one_made_again_is_new() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = driftlead_store::state::State::open(&folder.path().join("state.db")).await.unwrap();
+        let take = async || state.take_dirty(DirtyConsumer::Quality, 10).await.unwrap();
+        let instants = [60, 120].map(|seconds| ("m".to_owned(), at(seconds)));
+        state.mark_dirty(&[DirtyConsumer::Quality], &instants).await.unwrap();
+        let mut labels = LateLabels::default();
+        let marks = labels.unknown(take().await, at(200));
+        assert_eq!(marks.len(), 2);
+        labels.wait_for(marks, BTreeSet::from([hour(3_600), hour(7_200)]));
+        assert!(labels.unknown(take().await, at(200)).is_empty());
+        assert!(labels.finished_with(&hour(3_600)).is_empty());
+        labels.open[0].windows.remove(&hour(3_600));
+        assert_eq!(labels.finished_with(&hour(7_200)).len(), 2);
+
+        state.mark_dirty(&[DirtyConsumer::Quality], &instants[..1]).await.unwrap();
+        assert_eq!(labels.unknown(take().await, at(200)).len(), 1);
+        assert_eq!(labels.finished_with(&hour(7_200)).len(), 1);
+    }
+
+    #[test]
+    fn a_restart_plans_every_window_whose_labels_are_not_due() {
+        let now = at(10 * 86_400 + 5_400);
+        let windows = unfinished(&Days::new(&[]), Duration::from_secs(6 * 3_600), now);
+        let ends = |seconds: u32| -> Vec<i64> {
+            let of_length = windows.iter().filter(|window| window.seconds == seconds);
+            of_length.map(|window| (window.end.seconds() - 10 * 86_400) / 3_600).collect()
+        };
+        assert_eq!(ends(3_600), [-4, -3, -2, -1, 0, 1, 2]);
+        assert_eq!(ends(86_400), [0, 24]);
+        assert_eq!(unfinished(&Days::new(&[]), Duration::ZERO, now).len(), 5);
     }
 }

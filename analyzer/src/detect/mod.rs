@@ -6,6 +6,7 @@ mod due;
 mod frame;
 mod late_labels;
 mod quality;
+mod schedule;
 mod service;
 mod windows;
 
@@ -33,7 +34,7 @@ pub(crate) async fn emit_service_signals(context: &Context) -> Result<(), Analyz
     let from = end.plus_seconds(-i64::from(service::WINDOW_SECONDS));
     let seen = service_windows(&context.clickhouse, end.plus_seconds(-REMEMBERED_SECONDS), from, end).await?;
     let mut signals: Vec<Signal> = seen.iter().flat_map(|seen| service::signals_of_version(seen, end)).collect();
-    let silences = context.activity.silences(now);
+    let silences = context.activity.silences(context.drained_until());
     signals.extend(
         silences
             .iter()

@@ -82,7 +82,7 @@ fn signals_of(frame: &Frame<'_>, confusion: &Confusion, settings: &ModelSettings
 }
 
 /// Binary with the declared positive class, else micro: with one label for each inference micro precision,
-/// recall and F1 are the accuracy.
+/// recall and F1 are the accuracy. F1 is macro where every class has enough examples; the gate takes it likewise.
 fn measures(confusion: &Confusion, settings: &ModelSettings) -> Vec<(&'static str, Result<Measure, Undefined>)> {
     let accuracy = confusion.accuracy(Z);
     match &settings.positive_class {
@@ -100,7 +100,7 @@ fn measures(confusion: &Confusion, settings: &ModelSettings) -> Vec<(&'static st
             (names::ACCURACY, accuracy.clone()),
             (names::PRECISION, accuracy.clone()),
             (names::RECALL, accuracy.clone()),
-            (names::F1, accuracy),
+            (names::F1, confusion.macro_f1(Z).or(accuracy)),
             (
                 names::FALSE_POSITIVE_RATIO,
                 Err(Undefined::because("the model declares no positive_class")),
@@ -117,13 +117,19 @@ fn details(confusion: &Confusion, settings: &ModelSettings) -> Value {
         .take(MAX_PAIRS)
         .map(|(predicted, truth, n)| json!({ "predicted": predicted, "true": truth, "n": n }))
         .collect();
+    let macro_f1 = confusion.macro_f1(Z);
+    let average = match &macro_f1 {
+        _ if settings.positive_class.is_some() => "binary",
+        Ok(_) => "macro",
+        Err(_) => "micro",
+    };
     let mut details = json!({
-        "average": if settings.positive_class.is_some() { "binary" } else { "micro" },
+        "average": average,
         "positive_class": settings.positive_class,
         "confusion": pairs,
     });
-    match confusion.macro_f1() {
-        Ok(macro_f1) => details["macro_f1"] = json!(macro_f1),
+    match macro_f1 {
+        Ok(macro_f1) => details["macro_f1"] = json!(macro_f1.value),
         Err(undefined) => details["macro_f1"] = json!({ "undefined": undefined.to_string() }),
     }
     details
@@ -177,13 +183,34 @@ mod tests {
     }
 
     #[test]
+    fn f1_is_macro_where_every_class_has_enough_examples_and_else_micro() {
+        let check = |counts: &[(&str, &str, u64)], average: &str, expected: f64| {
+            let signals = signals_of(&FRAME, &confusion(counts), &ModelSettings::undeclared("m"));
+            let f1 = signals.iter().find(|signal| signal.name == names::F1).unwrap();
+            assert_eq!(f1.details["average"], average);
+            let value = f1.value.unwrap();
+            assert!((value - expected).abs() < 1e-12, "{value} {expected}");
+            assert!(f1.decision_lower.unwrap() < value && value <= f1.decision_upper.unwrap());
+        };
+        // F1 of a: 60 / 70; of b: 10 / 20.
+        check(
+            &[("a", "a", 30), ("b", "b", 5), ("a", "b", 5), ("b", "a", 5)],
+            "macro",
+            (60.0 / 70.0 + 0.5) / 2.0,
+        );
+        // A class that is only predicted is none of the classes: it makes the others' recall lower.
+        check(&[("a", "a", 30), ("c", "a", 10)], "macro", 60.0 / 70.0);
+        check(&[("a", "a", 30), ("b", "b", 4), ("a", "b", 0)], "micro", 1.0);
+    }
+
+    #[test]
     fn without_one_they_are_micro_and_what_needs_it_says_so() {
         let signals = signals_of(
             &FRAME,
             &confusion(&[("a", "a", 30), ("b", "c", 10)]),
             &ModelSettings::undeclared("m"),
         );
-        assert_eq!(value(&signals, names::F1), Some(0.75));
+        assert_eq!(value(&signals, names::PRECISION), Some(0.75));
         let undefined = signals.iter().find(|signal| signal.name == names::FALSE_POSITIVE_RATIO).unwrap();
         assert_eq!(
             (undefined.state, &undefined.details["unknown"]),

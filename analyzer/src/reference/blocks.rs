@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use driftlead_store::clickhouse::ClickHouse;
-use driftlead_store::clickhouse::query::profiles::{Profile, ProfileQuery, read_profiles};
+use driftlead_store::clickhouse::query::profiles::{BlockSize, Profile, ProfileQuery, block_sizes, read_blocks};
 use driftlead_store::records::FeatureCounts;
 
+use crate::blocking;
 use crate::error::AnalyzerError;
 use crate::seed::seed_of;
 use crate::stats::dispersion::{MIN_BLOCKS, dispersion};
@@ -23,51 +24,64 @@ pub(super) async fn dispersions(
     clickhouse: &ClickHouse,
     stretch: ProfileQuery<'_>,
 ) -> Result<BTreeMap<String, BTreeMap<u32, f64>>, AnalyzerError> {
-    let mut by_feature: BTreeMap<String, BTreeMap<u32, f64>> = BTreeMap::new();
     let hours = blocks(clickhouse, stretch, HOUR_SECONDS).await?;
     if hours.len() < MIN_BLOCKS {
-        return Ok(by_feature);
+        return Ok(BTreeMap::new());
     }
-    let days = join(&hours, i64::from(DAY_SECONDS / HOUR_SECONDS));
-    let hours: Vec<Profile> = evenly(hours.into_values().collect());
-    let days: Vec<Profile> = evenly(days);
+    let days = blocks(clickhouse, stretch, DAY_SECONDS).await?;
+    let model = stretch.model.to_owned();
+    blocking::compute(move || of_blocks(&model, &hours, &days)).await
+}
+
+fn of_blocks(model: &str, hours: &[Profile], days: &[Profile]) -> BTreeMap<String, BTreeMap<u32, f64>> {
+    let mut by_feature: BTreeMap<String, BTreeMap<u32, f64>> = BTreeMap::new();
     let features: BTreeSet<&String> = hours.iter().flat_map(|block| block.features.keys()).collect();
     for feature in features {
         let of = |blocks: &[Profile]| -> Option<f64> {
             let counts: Vec<FeatureCounts> = blocks.iter().map(|block| block.feature(feature)).collect();
-            dispersion(&counts, seed_of(&[stretch.model, feature]))
+            dispersion(&counts, seed_of(&[model, feature]))
         };
-        let by_hour = of(&hours);
+        let by_hour = of(hours);
         let factors = by_feature.entry(feature.clone()).or_default();
         factors.extend(by_hour.map(|factor| (HOUR_SECONDS, factor)));
-        factors.extend(of(&days).or(by_hour).map(|factor| (DAY_SECONDS, factor)));
+        factors.extend(of(days).or(by_hour).map(|factor| (DAY_SECONDS, factor)));
     }
-    Ok(by_feature)
+    by_feature
 }
 
-async fn blocks(clickhouse: &ClickHouse, stretch: ProfileQuery<'_>, seconds: u32) -> Result<BTreeMap<i64, Profile>, AnalyzerError> {
-    let query = ProfileQuery {
-        block_seconds: Some(i64::from(seconds)),
-        ..stretch
-    };
-    let mut blocks: BTreeMap<i64, Profile> = BTreeMap::new();
-    for ((block, _), profile) in read_profiles(clickhouse, query).await? {
-        blocks.entry(block).or_default().merge(&profile);
-    }
-    blocks.retain(|_, profile| profile.inferences >= MIN_BLOCK_N);
-    Ok(blocks)
+/// Some blocks of the stretch, evenly spread over those with enough in them, each with all of its categories.
+async fn blocks(clickhouse: &ClickHouse, stretch: ProfileQuery<'_>, seconds: u32) -> Result<Vec<Profile>, AnalyzerError> {
+    let chosen = chosen(block_sizes(clickhouse, stretch, seconds).await?);
+    Ok(read_blocks(clickhouse, stretch, seconds, &chosen).await?.into_values().collect())
 }
 
-/// Joins blocks to ones that are `times` as long; incomplete ones count as they are.
-fn join(blocks: &BTreeMap<i64, Profile>, times: i64) -> Vec<Profile> {
-    let mut joined: BTreeMap<i64, Profile> = BTreeMap::new();
-    for (block, profile) in blocks {
-        joined.entry(block.div_euclid(times)).or_default().merge(profile);
-    }
-    joined.into_values().collect()
-}
-
-fn evenly(blocks: Vec<Profile>) -> Vec<Profile> {
+/// At most [`MAX_BLOCKS`] blocks with enough inferences, evenly spread.
+fn chosen(mut blocks: Vec<BlockSize>) -> Vec<BlockSize> {
+    blocks.retain(|block| block.inferences >= MIN_BLOCK_N);
     let step = blocks.len().div_ceil(MAX_BLOCKS).max(1);
     blocks.into_iter().step_by(step).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_with_enough_in_them_are_spread_evenly() {
+        let of = |numbers: std::ops::Range<i64>, inferences: fn(i64) -> u64| {
+            let block = |block| BlockSize {
+                block,
+                inferences: inferences(block),
+                values: 0,
+            };
+            let chosen = chosen(numbers.map(block).collect());
+            chosen.into_iter().map(|block| block.block).collect::<Vec<_>>()
+        };
+        let numbers = of(0..672, |number| if number % 2 == 0 { 1_000 } else { MIN_BLOCK_N - 1 });
+        assert!(numbers.len() <= MAX_BLOCKS && numbers.len() > MAX_BLOCKS / 2, "{}", numbers.len());
+        assert!(numbers.iter().all(|number| number % 2 == 0));
+        assert!(numbers.windows(2).all(|pair| pair[1] - pair[0] == numbers[1] - numbers[0]));
+        assert_eq!(of(7..8, |_| MIN_BLOCK_N), [7]);
+        assert_eq!(of(7..9, |_| 0), Vec::<i64>::new());
+    }
 }

@@ -8,6 +8,7 @@
 //! it.
 
 mod blocks;
+mod ended;
 mod resolve;
 mod telemetry;
 mod upload;
@@ -23,6 +24,7 @@ use driftlead_store::state::State;
 use driftlead_store::state::references::{ReferenceKind, ReferenceSet};
 use serde::Serialize;
 
+pub(crate) use ended::profile_what_ended;
 pub use resolve::Comparison;
 pub use upload::RowsFormat;
 
@@ -123,6 +125,10 @@ impl References {
 
     pub(crate) fn clickhouse(&self) -> &ClickHouse {
         &self.clickhouse
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
     }
 
     /// The settings of a model.

@@ -77,20 +77,29 @@ impl References {
     }
 
     /// A stretch that somebody named: every environment has its own profile of it.
-    async fn named_stretch(&self, of: Comparison<'_>, set: ReferenceSet, from: UnixNanos, to: UnixNanos) -> Found {
+    pub(super) async fn named_stretch(&self, of: Comparison<'_>, set: ReferenceSet, from: UnixNanos, to: UnixNanos) -> Found {
         let kept_as = format!("@stretch/{}/{}", set.name, of.environment);
         let found = self.pinned(of, &kept_as, Stretch::new(from, to, None)).await?;
-        if let Ok(reference) = &found
-            && set.state == ReferenceState::Waiting
-        {
-            let profiled = ReferenceSet {
-                state: ReferenceState::Profiled,
-                reason: None,
-                rows: reference.info.rows,
-                profiled_at: Some(of.now),
-                ..set
-            };
-            self.state.put_reference(&profiled).await?;
+        match &found {
+            Ok(reference) if set.state != ReferenceState::Profiled => {
+                let profiled = ReferenceSet {
+                    state: ReferenceState::Profiled,
+                    reason: None,
+                    rows: reference.info.rows,
+                    profiled_at: Some(of.now),
+                    ..set
+                };
+                self.state.put_reference(&profiled).await?;
+            }
+            Err(NoReference::NoReference(reason)) if set.state == ReferenceState::Waiting => {
+                let failed = ReferenceSet {
+                    state: ReferenceState::Failed,
+                    reason: Some(reason.clone()),
+                    ..set
+                };
+                self.state.put_reference(&failed).await?;
+            }
+            _ => {}
         }
         Ok(found)
     }
@@ -139,10 +148,14 @@ impl References {
 
     /// A stretch of telemetry that does not move: as it was profiled once, profiled now if it is complete
     /// and was not, or again if late data came for it.
-    async fn pinned(&self, of: Comparison<'_>, name: &str, stretch: Stretch) -> Found {
+    pub(super) async fn pinned(&self, of: Comparison<'_>, name: &str, stretch: Stretch) -> Found {
         let known = self.state.reference(of.model, name).await?.filter(|set| stretch.is_that_of(set));
         let profiled = known.filter(|set| set.state == ReferenceState::Profiled);
         let newest = self.newest_generation(of.model, stretch.from, stretch.to).await?;
+        // Of a named stretch all has to be there; what a version did before a release is taken as far as it is kept.
+        if profiled.is_none() && stretch.version.is_none() && !stretch.is_retained(of.now) {
+            return self.expired(of, name, stretch).await;
+        }
         match (profiled, self.why_waiting(of, &stretch, newest).await?) {
             (Some(set), None) if newest.is_some_and(|newest| newest > set.generation) && stretch.is_retained(of.now) => {
                 self.profile_and_keep(of, name, stretch, newest.unwrap_or(0)).await
@@ -177,6 +190,19 @@ impl References {
             return Ok(Ok(reference));
         }
         let data = read_reference(&self.clickhouse, of.model, &set.name, set.generation).await?;
+        if set.rows > 0 && data.profile.features.is_empty() {
+            let reason = "its profile is not there: upload its rows again";
+            let failed = ReferenceSet {
+                state: ReferenceState::Failed,
+                reason: Some(reason.to_owned()),
+                ..set.clone()
+            };
+            self.state.put_reference(&failed).await?;
+            return Ok(Err(NoReference::NoReference(format!(
+                "the reference {:?} is lost: {reason}",
+                set.name
+            ))));
+        }
         Ok(Ok(self.of_set(set, data)))
     }
 }

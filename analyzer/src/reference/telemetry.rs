@@ -75,6 +75,46 @@ impl References {
         Ok((reference.info.rows > 0).then_some(reference))
     }
 
+    /// A stretch whose minutes are, or may be, no longer all there, and that was not profiled while they were.
+    pub(super) async fn expired(
+        &self,
+        of: Comparison<'_>,
+        name: &str,
+        stretch: Stretch,
+    ) -> Result<Result<Arc<Reference>, NoReference>, AnalyzerError> {
+        let Stretch { from, to, .. } = stretch;
+        let reason = format!(
+            "the reference from {from} to {to} begins more than {} days ago, and minutes are not kept for longer: pin a later stretch, or \
+             upload its rows",
+            MINUTES_RETAINED_SECONDS / 86_400
+        );
+        let known = self.state.reference(of.model, name).await?;
+        if known.is_none_or(|set| set.state != ReferenceState::Failed || !stretch.is_that_of(&set)) {
+            tracing::warn!(
+                model = of.model,
+                environment = of.environment,
+                reason,
+                "a reference cannot be profiled"
+            );
+            let failed = ReferenceSet {
+                model: of.model.to_owned(),
+                name: name.to_owned(),
+                kind: ReferenceKind::Pinned,
+                from: Some(from),
+                to: Some(to),
+                version: None,
+                rows: 0,
+                state: ReferenceState::Failed,
+                reason: Some(reason.clone()),
+                generation: 0,
+                created_at: of.now,
+                profiled_at: None,
+            };
+            self.state.put_reference(&failed).await?;
+        }
+        Ok(Err(NoReference::NoReference(reason)))
+    }
+
     /// Why a stretch cannot be profiled yet.
     pub(super) async fn why_waiting(
         &self,
@@ -141,10 +181,24 @@ impl References {
             version,
             from,
             until: to,
-            block_seconds: None,
+            without: &[],
         };
         let profile = read_profile(&self.clickhouse, query).await?;
         let dispersion = blocks::dispersions(&self.clickhouse, query).await?;
         Ok(ReferenceProfile { profile, dispersion })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stretch_is_retained_until_its_first_minute_may_be_gone() {
+        let from = UnixNanos::parse("2026-10-01").unwrap();
+        let stretch = Stretch::new(from, from.plus_seconds(3 * 86_400), None);
+        for (days, expected) in [(3, true), (12, true), (13, false), (30, false)] {
+            assert_eq!(stretch.is_retained(from.plus_seconds(days * 86_400)), expected, "{days}");
+        }
     }
 }

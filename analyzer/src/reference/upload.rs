@@ -6,6 +6,7 @@ use driftlead_store::records::MAX_NAME_BYTES;
 use driftlead_store::state::references::{ReferenceKind, ReferenceSet, ReferenceState};
 
 use super::References;
+use crate::blocking;
 use crate::error::AnalyzerError;
 use crate::profile;
 
@@ -32,10 +33,12 @@ impl References {
         now: UnixNanos,
     ) -> Result<ReferenceSet, AnalyzerError> {
         check_name(name)?;
-        let profile = match format {
-            RowsFormat::Csv => profile::of_csv(bytes)?,
-            RowsFormat::JsonLines => profile::of_json_lines(bytes)?,
-        };
+        let bytes = bytes.to_vec();
+        let profile = blocking::compute(move || match format {
+            RowsFormat::Csv => profile::of_csv(&bytes),
+            RowsFormat::JsonLines => profile::of_json_lines(&bytes),
+        })
+        .await??;
         let known = self.state.reference(model, name).await?;
         let generation = now.0.unsigned_abs().max(known.map_or(0, |known| known.generation + 1));
         let rows = profile.inferences;
@@ -62,7 +65,7 @@ impl References {
         Ok(set)
     }
 
-    /// Names a stretch of telemetry. It is profiled when a window is first compared with it.
+    /// Names a stretch of telemetry. It is profiled when it has ended and all of it has arrived.
     ///
     /// # Errors
     /// The name or the stretch is not one, or the state cannot be written.
@@ -90,7 +93,7 @@ impl References {
             version: None,
             rows: 0,
             state: ReferenceState::Waiting,
-            reason: Some("it is profiled when a window is first compared with it".to_owned()),
+            reason: Some("it is profiled when it has ended and its telemetry is complete".to_owned()),
             generation: 0,
             created_at: now,
             profiled_at: None,

@@ -113,13 +113,6 @@ impl Confusion {
         *self.counts.entry((predicted.to_owned(), truth.to_owned())).or_default() += count;
     }
 
-    /// Adds the counts of another.
-    pub fn merge(&mut self, other: &Self) {
-        for ((predicted, truth), &count) in &other.counts {
-            self.add(predicted, truth, count);
-        }
-    }
-
     /// The (predicted, true) pairs and how often each occurred.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str, u64)> {
         self.counts
@@ -166,15 +159,16 @@ impl Confusion {
         counts
     }
 
-    /// Mean F1 of the classes. Agrees with `sklearn.metrics.f1_score(average="macro")`.
+    /// Mean F1 of the classes that are true somewhere. Agrees with
+    /// `sklearn.metrics.f1_score(average="macro", labels=classes that are true)`. Its bounds are the means of the
+    /// classes' bounds: wider than need be, because not all classes err to the same side.
     ///
     /// # Errors
     /// A class has fewer than [`MIN_EXAMPLES_PER_CLASS`] true examples.
-    pub fn macro_f1(&self) -> Result<f64, Undefined> {
+    pub fn macro_f1(&self, z: f64) -> Result<Measure, Undefined> {
         let mut examples: BTreeMap<&str, u64> = BTreeMap::new();
-        for (predicted, truth, count) in self.pairs() {
+        for (_, truth, count) in self.pairs() {
             *examples.entry(truth).or_default() += count;
-            examples.entry(predicted).or_default();
         }
         if examples.is_empty() {
             return Err(Undefined::because("there are no labelled examples"));
@@ -184,10 +178,15 @@ impl Confusion {
                 "class {class:?} has {count} labelled examples, fewer than {MIN_EXAMPLES_PER_CLASS}"
             )));
         }
-        let sum: f64 = examples
-            .keys()
-            .map(|class| self.of_class(class).f1(0.0).map_or(0.0, |f1| f1.value))
-            .sum();
-        Ok(sum / examples.len() as f64)
+        let of_classes = examples.keys().map(|class| self.of_class(class).f1(z));
+        let of_classes: Vec<Measure> = of_classes.collect::<Result<_, _>>()?;
+        let mean = |of: fn(&Measure) -> f64| of_classes.iter().map(of).sum::<f64>() / of_classes.len() as f64;
+        Ok(Measure {
+            value: mean(|f1| f1.value),
+            bounds: Bounds {
+                lower: mean(|f1| f1.bounds.lower),
+                upper: mean(|f1| f1.bounds.upper),
+            },
+        })
     }
 }

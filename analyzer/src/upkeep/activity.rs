@@ -93,7 +93,17 @@ impl Activity {
         self.with(|models| models.keys().cloned().collect())
     }
 
-    /// How long each model has been silent in each environment. History never counts.
+    /// The environments in which a model was ever seen.
+    pub fn environments(&self, model: &str) -> Vec<String> {
+        self.with(|models| {
+            models
+                .get(model)
+                .map_or_else(Vec::new, |seen| seen.newest.keys().cloned().collect())
+        })
+    }
+
+    /// How long each model has been silent in each environment up to `now`: up to when what was received is known.
+    /// History never counts.
     pub fn silences(&self, now: UnixNanos) -> Vec<Silence> {
         self.with(|models| {
             let all = models

@@ -1,13 +1,15 @@
 //! Keeping `buckets_10s` and `profiles_minute` true: every minute that the drain marked as dirty is computed
-//! again as a whole, buckets at once, profiles when the model's watermark has passed the minute.
+//! again as a whole, buckets soon, profiles when the model's watermark has passed the minute.
 //!
 //! A mark is cleared after its minute was written, so that a crash or an engine that restarts computes the
-//! minute again, under a higher generation, with the same result.
+//! minute again, under a higher generation, with the same result. What cannot be computed waits by itself.
 
 mod activity;
+mod batches;
 mod generations;
+mod pace;
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
 use driftlead_store::clickhouse::query::buckets::{last_arrivals, newest_events, write_buckets};
 use driftlead_store::clickhouse::query::generations::highest_generation;
@@ -20,19 +22,20 @@ pub use generations::Generations;
 
 use crate::context::Context;
 use crate::error::AnalyzerError;
+use batches::Batch;
+use pace::Pace;
 
-/// Minutes that one query computes at most. Six hours of a busy model are profiled in a second or two; longer
-/// stretches save little and hold more memory.
-const MAX_MINUTES_PER_QUERY: usize = 360;
-/// Queries of one step at most, so that windows are looked at between them.
-const MAX_QUERIES_PER_STEP: usize = 16;
+/// How often the buckets of a running minute are computed, in seconds: as often as service signals are.
+const BUCKETS_PAUSE_SECONDS: i64 = 5;
+/// How often profiles of the present are computed again for what came late, in seconds.
+const PROFILES_PAUSE_SECONDS: i64 = 60;
 
-/// Marks of one model that one query takes care of.
+/// Minutes of a model that were computed, as Unix seconds of their starts.
 #[derive(Debug, Clone, PartialEq)]
-struct Batch {
-    model: String,
-    minutes: Vec<i64>,
-    marks: Vec<DirtyMark>,
+pub(crate) struct ComputedMinutes {
+    pub model: String,
+    pub minutes: Vec<i64>,
+    pub generation: u64,
 }
 
 /// What the analyzer has to know before its first step.
@@ -48,108 +51,145 @@ pub(crate) async fn load(context: &Context) -> Result<Generations, AnalyzerError
     Ok(Generations::after(highest_generation(&context.clickhouse).await?))
 }
 
-/// Computes the buckets of all dirty minutes, the newest first.
-///
-/// # Errors
-/// Telemetry or state cannot be read or written; what is left stays dirty.
-pub(crate) async fn compute_buckets(context: &Context, generations: &Generations) -> Result<(), AnalyzerError> {
-    let marks = context.state.take_dirty(DirtyConsumer::Buckets, MAX_DIRTY_MINUTES).await?;
-    if marks.is_empty() {
-        return Ok(());
-    }
-    let now = context.now();
-    marks.iter().for_each(|mark| context.activity.note_arrival(&mark.model, now));
-    for batch in batches(marks).into_iter().rev().take(MAX_QUERIES_PER_STEP) {
-        let generation = generations.next(context.now());
-        write_buckets(&context.clickhouse, &batch.model, &batch.minutes, generation).await?;
-        context.state.clear_dirty(DirtyConsumer::Buckets, &batch.marks).await?;
-    }
-    context
-        .activity
-        .note_newest(&newest_events(&context.clickhouse).await?, context.now());
-    Ok(())
+/// Keeps `buckets_10s`.
+#[derive(Debug)]
+pub(crate) struct Buckets {
+    pace: Pace,
+    /// Marks that were there at the step before: the others arrived since.
+    known: HashSet<DirtyMark>,
 }
 
-/// Computes the profiles of dirty minutes that the watermark has passed, the oldest first, and says whether
-/// there were any.
-///
-/// # Errors
-/// As [`compute_buckets`].
-pub(crate) async fn compute_profiles(context: &Context, generations: &Generations) -> Result<bool, AnalyzerError> {
-    let now = context.now();
-    let marks = context.state.take_dirty(DirtyConsumer::Profiles, MAX_DIRTY_MINUTES).await?;
-    let is_complete = |mark: &DirtyMark| {
-        context
-            .activity
-            .watermark(&mark.model, now)
-            .is_some_and(|watermark| mark.end() <= watermark)
-    };
-    let ripe: Vec<DirtyMark> = marks.into_iter().filter(is_complete).collect();
-    let batches = batches(ripe);
-    let any = !batches.is_empty();
-    for batch in batches.into_iter().take(MAX_QUERIES_PER_STEP) {
+impl Buckets {
+    pub fn new() -> Self {
+        Self {
+            pace: Pace::new(BUCKETS_PAUSE_SECONDS),
+            known: HashSet::new(),
+        }
+    }
+
+    /// Computes the buckets of dirty minutes, and says whether there are more.
+    ///
+    /// # Errors
+    /// Telemetry or state cannot be reached; what is left stays dirty.
+    pub async fn step(&mut self, context: &Context, generations: &Generations) -> Result<bool, AnalyzerError> {
+        let marks = context.state.take_dirty(DirtyConsumer::Buckets, MAX_DIRTY_MINUTES).await?;
+        let now = context.now();
+        let arrived: Vec<&DirtyMark> = marks.iter().filter(|mark| !self.known.contains(*mark)).collect();
+        if !arrived.is_empty() {
+            arrived.iter().for_each(|mark| context.activity.note_arrival(&mark.model, now));
+            context.activity.note_newest(&newest_events(&context.clickhouse).await?, now);
+        }
+        self.known = marks.iter().cloned().collect();
+        let (batches, more) = self.pace.batches(marks, now);
+        compute(
+            context,
+            generations,
+            DirtyConsumer::Buckets,
+            &mut self.pace,
+            batches,
+            &mut Vec::new(),
+        )
+        .await?;
+        Ok(more)
+    }
+}
+
+/// Keeps `profiles_minute`.
+#[derive(Debug)]
+pub(crate) struct Profiles {
+    pace: Pace,
+}
+
+impl Profiles {
+    pub fn new() -> Self {
+        Self {
+            pace: Pace::new(PROFILES_PAUSE_SECONDS),
+        }
+    }
+
+    /// Computes the profiles of dirty minutes that the watermark has passed, adds them to `computed` even where it
+    /// fails, and says whether there are more.
+    ///
+    /// # Errors
+    /// As [`Buckets::step`].
+    pub async fn step(
+        &mut self,
+        context: &Context,
+        generations: &Generations,
+        computed: &mut Vec<ComputedMinutes>,
+    ) -> Result<bool, AnalyzerError> {
+        let now = context.now();
+        let marks = context.state.take_dirty(DirtyConsumer::Profiles, MAX_DIRTY_MINUTES).await?;
+        let is_complete = |mark: &DirtyMark| {
+            context
+                .activity
+                .watermark(&mark.model, now)
+                .is_some_and(|watermark| mark.end() <= watermark)
+        };
+        let ripe: Vec<DirtyMark> = marks.into_iter().filter(is_complete).collect();
+        let (batches, more) = self.pace.batches(ripe, now);
+        compute(context, generations, DirtyConsumer::Profiles, &mut self.pace, batches, computed).await?;
+        Ok(more)
+    }
+}
+
+/// Computes batches. One that fails for its own sake is left for later, and the others are computed.
+async fn compute(
+    context: &Context,
+    generations: &Generations,
+    consumer: DirtyConsumer,
+    pace: &mut Pace,
+    batches: Vec<Batch>,
+    computed: &mut Vec<ComputedMinutes>,
+) -> Result<(), AnalyzerError> {
+    for batch in batches {
         if context.stop.is_cancelled() {
             break;
         }
         let generation = generations.next(context.now());
-        write_profiles(&context.clickhouse, &batch.model, &batch.minutes, generation).await?;
-        context.state.clear_dirty(DirtyConsumer::Profiles, &batch.marks).await?;
-        tracing::debug!(model = batch.model, minutes = batch.minutes.len(), "profiled minutes");
-    }
-    Ok(any)
-}
-
-/// One batch for each model and stretch of at most [`MAX_MINUTES_PER_QUERY`] minutes from its first to its
-/// last, the oldest first.
-fn batches(mut marks: Vec<DirtyMark>) -> Vec<Batch> {
-    marks.sort_by(|a, b| (a.start, &a.model).cmp(&(b.start, &b.model)));
-    let mut open: BTreeMap<String, Batch> = BTreeMap::new();
-    let mut batches = Vec::new();
-    for mark in marks {
-        let minutes: Vec<i64> = (0..mark.seconds / 60).map(|minute| mark.start.seconds() + minute * 60).collect();
-        let is_full = open.get(&mark.model).is_some_and(|batch| {
-            let first = batch.minutes.first().copied().unwrap_or(0);
-            mark.end().seconds() - first > MAX_MINUTES_PER_QUERY as i64 * 60
-        });
-        if is_full {
-            batches.extend(open.remove(&mark.model));
+        match write(context, consumer, &batch, pace.limit(&batch.model), generation).await {
+            Ok(()) => {
+                pace.succeeded(&batch, context.now());
+                tracing::debug!(
+                    model = batch.model,
+                    minutes = batch.minutes.len(),
+                    of = consumer.name(),
+                    "computed minutes"
+                );
+                computed.push(ComputedMinutes {
+                    model: batch.model,
+                    minutes: batch.minutes,
+                    generation,
+                });
+            }
+            Err(error) => {
+                pace.failed(&batch, context.now());
+                if error.is_everybodys() {
+                    return Err(error);
+                }
+                tracing::warn!(
+                    model = batch.model, minutes = batch.minutes.len(), first = ?batch.minutes.first(), of = consumer.name(), %error,
+                    "minutes could not be computed; they are tried again later, less of them at once"
+                );
+            }
         }
-        let batch = open.entry(mark.model.clone()).or_insert_with(|| Batch {
-            model: mark.model.clone(),
-            minutes: Vec::new(),
-            marks: Vec::new(),
-        });
-        batch.minutes.extend(minutes);
-        batch.marks.push(mark);
     }
-    batches.extend(open.into_values());
-    for batch in &mut batches {
-        batch.minutes.sort_unstable();
-        batch.minutes.dedup();
-    }
-    batches.sort_by_key(|batch| batch.minutes.first().copied());
-    batches
+    Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use driftlead_store::state::State;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn marks_are_gathered_by_model_and_stretch_and_hours_hold_their_minutes() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = State::open(&folder.path().join("state.db")).await.unwrap();
-        let instants: Vec<_> = [("a", 0), ("a", 60), ("a", 21_540), ("a", 21_600), ("b", 120)]
-            .map(|(model, seconds)| (model.to_owned(), UnixNanos::from_seconds(seconds)))
-            .to_vec();
-        state.mark_dirty(&[DirtyConsumer::Profiles], &instants).await.unwrap();
-        let batches = batches(state.take_dirty(DirtyConsumer::Profiles, 100).await.unwrap());
-        let shape: Vec<_> = batches
-            .iter()
-            .map(|batch| (batch.model.as_str(), batch.minutes.clone(), batch.marks.len()))
-            .collect();
-        assert_eq!(shape, [("a", vec![0, 60, 21_540], 3), ("b", vec![120], 1), ("a", vec![21_600], 1)]);
+async fn write(
+    context: &Context,
+    consumer: DirtyConsumer,
+    batch: &Batch,
+    minutes_per_query: usize,
+    generation: u64,
+) -> Result<(), AnalyzerError> {
+    for minutes in batch.minutes.chunks(minutes_per_query) {
+        match consumer {
+            DirtyConsumer::Buckets => write_buckets(&context.clickhouse, &batch.model, minutes, generation).await?,
+            DirtyConsumer::Profiles => write_profiles(&context.clickhouse, &batch.model, minutes, generation).await?,
+            DirtyConsumer::Quality => {}
+        }
     }
+    Ok(context.state.clear_dirty(consumer, &batch.marks).await?)
 }

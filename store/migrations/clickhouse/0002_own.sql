@@ -1,4 +1,5 @@
--- Driftlead's own tables. Scalar fields that both halves of an inference can carry are stored as
+-- Driftlead's own tables. All are fsynced at insert: what led to a row (a log, a mark, a decision) is cleared durably
+-- after it. Scalar fields that both halves of an inference can carry are stored as
 -- log_… and span_…, so that the order of arrival does not matter; readers use the view
 -- `whole_inferences`, which takes the log's.
 
@@ -44,7 +45,9 @@ CREATE TABLE IF NOT EXISTS inferences
     embedding          SimpleAggregateFunction(max, Array(Float32)) CODEC(ZSTD(1)),
     scores             SimpleAggregateFunction(maxMap, Map(String, Float64)),
     numeric_features   SimpleAggregateFunction(maxMap, Map(String, Float64)),
-    categorical_features SimpleAggregateFunction(maxMap, Map(String, String))
+    categorical_features SimpleAggregateFunction(maxMap, Map(String, String)),
+    INDEX event_time_range event_time TYPE minmax GRANULARITY 1,     -- the newest minutes of an hour lie in its newest parts
+    INDEX request_ids request_id TYPE bloom_filter(0.01) GRANULARITY 1 -- a late label does not say in which hour its inference lies
 )
 ENGINE = CoalescingMergeTree
 PARTITION BY toDate(key_hour)
@@ -61,7 +64,8 @@ CREATE TABLE IF NOT EXISTS outcomes
     verdict       Nullable(UInt8),
     conversion    Nullable(Float64),
     at            DateTime64(9, 'UTC'),
-    received_time DateTime64(9, 'UTC')
+    received_time DateTime64(9, 'UTC'),
+    INDEX received_range received_time TYPE minmax GRANULARITY 1     -- what came just now lies in the newest parts
 )
 ENGINE = ReplacingMergeTree(received_time)
 ORDER BY (model, request_id, kind, id)
@@ -79,7 +83,8 @@ CREATE TABLE IF NOT EXISTS minute_generations
 )
 ENGINE = ReplacingMergeTree(generation)
 PARTITION BY toYYYYMM(minute)
-ORDER BY (consumer, model, minute);
+ORDER BY (consumer, model, minute)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS buckets_10s
 (
@@ -98,7 +103,8 @@ CREATE TABLE IF NOT EXISTS buckets_10s
 )
 ENGINE = ReplacingMergeTree(generation)
 PARTITION BY toDate(bucket_start)
-ORDER BY (model, bucket_start, environment, version, segment, arm);
+ORDER BY (model, bucket_start, environment, version, segment, arm)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS profiles_minute
 (
@@ -122,7 +128,8 @@ CREATE TABLE IF NOT EXISTS profiles_minute
 )
 ENGINE = ReplacingMergeTree(generation)
 PARTITION BY toDate(minute)
-ORDER BY (model, minute, environment, version, segment, arm, feature);
+ORDER BY (model, minute, environment, version, segment, arm, feature)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS reference_profiles
 (
@@ -142,7 +149,8 @@ CREATE TABLE IF NOT EXISTS reference_profiles
     dispersion     Map(UInt32, Float64)           -- inflation of the variance by length of the window in seconds
 )
 ENGINE = ReplacingMergeTree(generation)
-ORDER BY (model, reference, feature, generation);
+ORDER BY (model, reference, feature, generation)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 CREATE TABLE IF NOT EXISTS signals
 (
@@ -168,7 +176,8 @@ CREATE TABLE IF NOT EXISTS signals
 )
 ENGINE = ReplacingMergeTree(computed_at)
 PARTITION BY toYYYYMM(window_end)
-ORDER BY (model, name, window_seconds, version, environment, segment, subject, window_end);
+ORDER BY (model, name, window_seconds, version, environment, segment, subject, window_end)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- One row per inference, its halves merged: what everybody reads.
 CREATE VIEW IF NOT EXISTS whole_inferences AS

@@ -31,6 +31,7 @@ CREATE TABLE deployments (
     planned_at       BIGINT                        -- when the baseline was fixed and the replays were queued
 );
 CREATE INDEX deployments_by_model ON deployments (model, created_at);
+CREATE INDEX deployments_unplanned ON deployments (created_at, id) WHERE planned_at IS NULL;
 
 CREATE TABLE reference_sets (
     model         TEXT   NOT NULL,
@@ -47,6 +48,7 @@ CREATE TABLE reference_sets (
     profiled_at   BIGINT,
     PRIMARY KEY (model, name)
 );
+CREATE INDEX reference_sets_waiting ON reference_sets (to_time) WHERE state = 'waiting';
 
 CREATE TABLE control_sets (
     id          TEXT   NOT NULL,                   -- content hash
@@ -86,12 +88,14 @@ CREATE TABLE replays (
     baseline_fixed INTEGER NOT NULL,
     attempts      BIGINT NOT NULL,                 -- starts, so that a replay that kills the process ends as failed
     metrics       TEXT,
+    verdict_owed  INTEGER NOT NULL DEFAULT 0,      -- it ended, and its verdict waits for the baseline's replay
     created_at    BIGINT NOT NULL,
     started_at    BIGINT,
     finished_at   BIGINT
 );
 CREATE INDEX replays_by_state ON replays (state, created_at);
 CREATE INDEX replays_by_version ON replays (model, version, created_at);
+CREATE INDEX replays_owing ON replays (created_at, id) WHERE verdict_owed = 1;
 
 CREATE TABLE replay_results (
     replay_id  TEXT   NOT NULL,
@@ -117,9 +121,12 @@ CREATE TABLE verdicts (
     reasons            TEXT   NOT NULL,
     flips              TEXT   NOT NULL,
     details            TEXT   NOT NULL,
-    created_at         BIGINT NOT NULL
+    created_at         BIGINT NOT NULL,
+    published_at       BIGINT                      -- when its signals were given to alerting
 );
 CREATE INDEX verdicts_by_version ON verdicts (model, version, created_at);
+CREATE INDEX verdicts_by_replay ON verdicts (replay_id);
+CREATE INDEX verdicts_unpublished ON verdicts (created_at, id) WHERE published_at IS NULL;
 
 CREATE TABLE alerts (
     id               TEXT   PRIMARY KEY,

@@ -5,7 +5,7 @@
 //! between the two marks again, which is harmless. A consumer takes marks, works, and clears them by
 //! their number: a mark that was made again meanwhile has another number and stays.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use sqlx::{QueryBuilder, Row, Sqlite};
 
@@ -123,6 +123,54 @@ impl State {
             .collect()
     }
 
+    /// The start of the oldest mark of each model that has any.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub async fn oldest_dirty(&self, consumer: DirtyConsumer) -> Result<HashMap<String, UnixNanos>, StateError> {
+        let rows: Vec<(String, i64)> = sqlx::query_as("SELECT model, min(minute) FROM dirty_minutes WHERE consumer = ? GROUP BY model")
+            .bind(consumer.name())
+            .fetch_all(self.pool())
+            .await?;
+        Ok(rows
+            .into_iter()
+            .map(|(model, minute)| (model, UnixNanos::from_seconds(minute)))
+            .collect())
+    }
+
+    /// The minutes of a model (Unix seconds of their starts) between two instants that still have to be computed for
+    /// a consumer, the newest first, `limit` at most.
+    ///
+    /// # Errors
+    /// The database refused.
+    pub async fn dirty_minutes_between(
+        &self,
+        consumer: DirtyConsumer,
+        model: &str,
+        from: UnixNanos,
+        to: UnixNanos,
+        limit: usize,
+    ) -> Result<Vec<i64>, StateError> {
+        let rows: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT minute, seconds FROM dirty_minutes WHERE consumer = ? AND model = ? AND minute < ? AND minute + seconds > ? \
+             ORDER BY minute DESC LIMIT ?",
+        )
+        .bind(consumer.name())
+        .bind(model)
+        .bind(to.seconds())
+        .bind(from.seconds())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(self.pool())
+        .await?;
+        let minutes = rows
+            .into_iter()
+            .flat_map(|(start, seconds)| (0..seconds / MINUTE_SECONDS).map(move |minute| start + minute * MINUTE_SECONDS));
+        let minutes: BTreeSet<i64> = minutes
+            .filter(|&minute| minute >= from.floor_to(MINUTE_SECONDS).seconds() && minute < to.seconds())
+            .collect();
+        Ok(minutes.into_iter().rev().take(limit).collect())
+    }
+
     /// Clears marks that were taken, but not those that were made again since.
     ///
     /// # Errors
@@ -141,18 +189,6 @@ impl State {
         }
         transaction.commit().await?;
         Ok(())
-    }
-
-    /// How many marks a consumer has.
-    ///
-    /// # Errors
-    /// The database refused.
-    pub async fn count_dirty(&self, consumer: DirtyConsumer) -> Result<u64, StateError> {
-        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM dirty_minutes WHERE consumer = $1")
-            .bind(consumer.name())
-            .fetch_one(self.pool())
-            .await?;
-        Ok(count.unsigned_abs())
     }
 }
 
@@ -200,6 +236,10 @@ mod tests {
         (state, folder)
     }
 
+    async fn count(state: &State, consumer: DirtyConsumer) -> u64 {
+        state.take_dirty(consumer, u32::MAX).await.unwrap().len() as u64
+    }
+
     fn at(seconds: i64) -> UnixNanos {
         UnixNanos::from_seconds(seconds)
     }
@@ -225,7 +265,26 @@ mod tests {
                 .collect();
             assert_eq!(named, [("m", 120, 60), ("m", 60, 60), ("n", 60, 60)]);
         }
-        assert_eq!(state.count_dirty(DirtyConsumer::Quality).await.unwrap(), 0);
+        assert_eq!(count(&state, DirtyConsumer::Quality).await, 0);
+    }
+
+    #[tokio::test]
+    async fn the_newest_dirty_minutes_of_a_stretch_are_listed() {
+        let (state, _folder) = state().await;
+        let consumer = DirtyConsumer::Profiles;
+        let marks = [60, 120, 180, 240].map(|seconds| ("m".to_owned(), at(seconds)));
+        state.mark_dirty(&[consumer], &marks).await.unwrap();
+        let oldest = state.oldest_dirty(consumer).await.unwrap();
+        assert_eq!(oldest, HashMap::from([("m".to_owned(), at(60))]));
+        for (model, from, to, limit, expected) in [
+            ("m", 90, 240, 10, vec![180, 120, 60]),
+            ("m", 120, 241, 2, vec![240, 180]),
+            ("m", 300, 900, 10, vec![]),
+            ("n", 0, 900, 10, vec![]),
+        ] {
+            let found = state.dirty_minutes_between(consumer, model, at(from), at(to), limit).await.unwrap();
+            assert_eq!(found, expected, "{model} {from} {to}");
+        }
     }
 
     #[tokio::test]
@@ -240,7 +299,7 @@ mod tests {
         let left = state.take_dirty(consumer, 10).await.unwrap();
         assert_eq!(left.iter().map(|mark| mark.start).collect::<Vec<_>>(), [at(60)]);
         state.clear_dirty(consumer, &left).await.unwrap();
-        assert_eq!(state.count_dirty(consumer).await.unwrap(), 0);
+        assert_eq!(count(&state, consumer).await, 0);
     }
 
     #[tokio::test]
@@ -251,13 +310,13 @@ mod tests {
             .map(|minute| ("m".to_owned(), at(minute * 60)))
             .collect();
         state.mark_dirty(&[consumer], &all[1..]).await.unwrap();
-        assert_eq!(state.count_dirty(consumer).await.unwrap(), u64::from(MAX_DIRTY_MINUTES));
+        assert_eq!(count(&state, consumer).await, u64::from(MAX_DIRTY_MINUTES));
         state.mark_dirty(&[consumer], &all).await.unwrap();
         let hours = state.take_dirty(consumer, u32::MAX).await.unwrap();
         assert_eq!(hours.len() as u64, u64::from(MAX_DIRTY_MINUTES).div_ceil(60));
         assert!(hours.iter().all(|hour| hour.seconds == 3_600 && hour.start.seconds() % 3_600 == 0));
         state.mark_dirty(&[consumer], &all).await.unwrap();
         state.clear_dirty(consumer, &hours).await.unwrap();
-        assert_eq!(state.count_dirty(consumer).await.unwrap(), hours.len() as u64);
+        assert_eq!(count(&state, consumer).await, hours.len() as u64);
     }
 }

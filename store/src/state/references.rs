@@ -167,6 +167,23 @@ impl State {
             .await?)
     }
 
+    /// Stretches of telemetry that somebody named, that have ended, and that are not profiled yet; the first to end
+    /// first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn waiting_stretches(&self, now: UnixNanos) -> Result<Vec<ReferenceSet>, StateError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM reference_sets WHERE state = 'waiting' AND kind = 'pinned' AND to_time <= ? \
+             ORDER BY to_time, model, name LIMIT ?"
+        );
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(now.0)
+            .bind(LISTING_LIMIT)
+            .fetch_all(self.pool())
+            .await?)
+    }
+
     /// Whether anything of a model between two instants still has to be computed again for a consumer.
     ///
     /// # Errors
@@ -224,6 +241,9 @@ mod tests {
             profiled_at: None,
         };
         state.put_reference(&waiting).await.unwrap();
+        for (now, expected) in [(1, 0), (2, 1)] {
+            assert_eq!(state.waiting_stretches(UnixNanos(now)).await.unwrap().len(), expected);
+        }
         let profiled = ReferenceSet {
             rows: 10,
             state: ReferenceState::Profiled,
@@ -240,6 +260,7 @@ mod tests {
         };
         assert_eq!(state.reference("m", "training").await.unwrap(), Some(expected.clone()));
         assert_eq!(state.references("m").await.unwrap(), [expected]);
+        assert_eq!(state.waiting_stretches(UnixNanos(9)).await.unwrap(), []);
         assert_eq!(state.reference("m", "other").await.unwrap(), None);
         assert_eq!(state.training_reference("m", "1.0", "production").await.unwrap(), None);
     }

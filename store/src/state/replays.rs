@@ -108,6 +108,9 @@ pub struct Replay {
     pub attempts: u32,
     /// F1, accuracy and latencies, once done; an object.
     pub metrics: Option<serde_json::Value>,
+    /// It ended, and its verdict waits for the baseline's replay.
+    #[serde(skip)]
+    pub verdict_owed: bool,
     /// When it was queued.
     pub created_at: UnixNanos,
     /// When it was started last.
@@ -166,6 +169,17 @@ pub struct ReplayResult {
     pub error: Option<String>,
 }
 
+/// What becomes of its verdict when a replay ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum EndVerdict<'a> {
+    /// It is this one.
+    Given(&'a Verdict),
+    /// It is given once the baseline has been replayed.
+    Owed,
+    /// There is none: nothing was measured, or it was only another version's baseline.
+    None,
+}
+
 /// How a replay ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FinishedReplay {
@@ -180,7 +194,7 @@ pub struct FinishedReplay {
 }
 
 const COLUMNS: &str = "id, model, version, environment, set_id, runner, state, reason, requested_by, deployment_id, baseline_version, \
-     baseline_fixed, attempts, metrics, created_at, started_at, finished_at";
+     baseline_fixed, attempts, metrics, verdict_owed, created_at, started_at, finished_at";
 
 impl FromRow<'_, SqliteRow> for Replay {
     fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
@@ -199,6 +213,7 @@ impl FromRow<'_, SqliteRow> for Replay {
             baseline_fixed: row.try_get::<i64, _>("baseline_fixed")? != 0,
             attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
             metrics: column::optional_json(row, "metrics")?,
+            verdict_owed: row.try_get::<i64, _>("verdict_owed")? != 0,
             created_at: UnixNanos(row.try_get("created_at")?),
             started_at: row.try_get::<Option<i64>, _>("started_at")?.map(UnixNanos),
             finished_at: row.try_get::<Option<i64>, _>("finished_at")?.map(UnixNanos),
@@ -235,6 +250,7 @@ async fn insert(connection: &mut SqliteConnection, new: &NewReplay, now: UnixNan
         baseline_fixed: new.baseline.is_some(),
         attempts: 0,
         metrics: None,
+        verdict_owed: false,
         created_at: now,
         started_at: None,
         finished_at: None,
@@ -260,13 +276,15 @@ async fn insert(connection: &mut SqliteConnection, new: &NewReplay, now: UnixNan
 }
 
 /// Queues those of `replays` that are neither waiting, running nor done for the same set, version, environment and
-/// baseline; which baseline a baseline's own replay is compared with does not matter.
+/// baseline. Any replay will do as another's baseline, but a baseline's replay gets no verdict, so it will do for
+/// nothing else.
 pub(super) async fn queue_missing(connection: &mut SqliteConnection, replays: &[NewReplay], now: UnixNanos) -> Result<(), StateError> {
     for new in replays {
         let (there,): (i64,) = sqlx::query_as(
             "SELECT count(*) FROM replays WHERE model = ? AND version = ? AND environment = ? AND set_id = ? \
              AND state IN ('queued', 'running', 'done') \
-             AND (? = 'baseline' OR baseline_fixed = 0 OR coalesce(baseline_version, '') = coalesce(?, ''))",
+             AND (? = 'baseline' OR (requested_by <> 'baseline' \
+               AND (baseline_fixed = 0 OR coalesce(baseline_version, '') = coalesce(?, ''))))",
         )
         .bind(&new.model)
         .bind(&new.version)
@@ -283,9 +301,27 @@ pub(super) async fn queue_missing(connection: &mut SqliteConnection, replays: &[
     Ok(())
 }
 
+/// Makes a replay that waits as a baseline one that is asked for.
+async fn ask_for(connection: &mut SqliteConnection, waiting: &mut Replay, new: &NewReplay) -> Result<(), StateError> {
+    waiting.requested_by = new.requested_by;
+    waiting.deployment_id.clone_from(&new.deployment_id);
+    waiting.baseline_version = new.baseline.clone().flatten();
+    waiting.baseline_fixed = new.baseline.is_some();
+    sqlx::query("UPDATE replays SET requested_by = ?, deployment_id = ?, baseline_version = ?, baseline_fixed = ? WHERE id = ?")
+        .bind(waiting.requested_by.as_str())
+        .bind(&waiting.deployment_id)
+        .bind(&waiting.baseline_version)
+        .bind(i64::from(waiting.baseline_fixed))
+        .bind(&waiting.id)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 impl State {
     /// Queues a replay that somebody asked for. One that still waits for the same set, version and
-    /// environment is returned in its place; `None` when [`MAX_QUEUED_REPLAYS`] wait already.
+    /// environment is returned in its place (one that waits as a baseline becomes the one that is asked for, so
+    /// that it gets a verdict); `None` when [`MAX_QUEUED_REPLAYS`] wait already.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -293,7 +329,7 @@ impl State {
         let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
         let sql = format!(
             "SELECT {COLUMNS} FROM replays WHERE model = ? AND version = ? AND environment = ? AND set_id = ? AND state = 'queued' \
-             ORDER BY created_at, id LIMIT 1"
+             ORDER BY CASE requested_by WHEN 'baseline' THEN 1 ELSE 0 END, created_at, id LIMIT 1"
         );
         let waiting: Option<Replay> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(&new.model)
@@ -302,8 +338,12 @@ impl State {
             .bind(&new.set_id)
             .fetch_optional(&mut *transaction)
             .await?;
-        if waiting.is_some() {
-            return Ok(waiting);
+        if let Some(mut waiting) = waiting {
+            if waiting.requested_by == RequestedBy::Baseline && new.requested_by != RequestedBy::Baseline {
+                ask_for(&mut transaction, &mut waiting, new).await?;
+                transaction.commit().await?;
+            }
+            return Ok(Some(waiting));
         }
         let (queued,): (i64,) = sqlx::query_as("SELECT count(*) FROM replays WHERE state = 'queued'")
             .fetch_one(&mut *transaction)
@@ -441,7 +481,7 @@ impl State {
         Ok(())
     }
 
-    /// Puts replays that were running when the process ended back into the queue.
+    /// Puts replays that were running back into the queue: the process ended, or their end could not be written.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -452,7 +492,7 @@ impl State {
         Ok(requeued.rows_affected())
     }
 
-    /// Writes how a replay ended, its results, and the verdict where there is one, in one transaction.
+    /// Writes how a replay ended, its results, and what becomes of its verdict, in one transaction.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -460,14 +500,15 @@ impl State {
         &self,
         id: &str,
         finished: &FinishedReplay,
-        verdict: Option<&Verdict>,
+        verdict: EndVerdict<'_>,
         now: UnixNanos,
     ) -> Result<(), StateError> {
         let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("UPDATE replays SET state = ?, reason = ?, metrics = ?, finished_at = ? WHERE id = ?")
+        sqlx::query("UPDATE replays SET state = ?, reason = ?, metrics = ?, verdict_owed = ?, finished_at = ? WHERE id = ?")
             .bind(finished.state.as_str())
             .bind(&finished.reason)
             .bind(finished.metrics.as_ref().map(ToString::to_string))
+            .bind(i64::from(verdict == EndVerdict::Owed))
             .bind(now.0)
             .bind(id)
             .execute(&mut *transaction)
@@ -490,7 +531,7 @@ impl State {
             .execute(&mut *transaction)
             .await?;
         }
-        if let Some(verdict) = verdict {
+        if let EndVerdict::Given(verdict) = verdict {
             verdicts::insert(&mut transaction, verdict).await?;
         }
         transaction.commit().await?;
@@ -510,19 +551,137 @@ impl State {
         .await?)
     }
 
-    /// Replays that ended as done or failed and have no verdict yet, because their baseline's replay was not
-    /// over.
+    /// Ended replays whose verdict waits for their baseline's replay, the oldest first.
     ///
     /// # Errors
     /// The database cannot be read.
     pub async fn unjudged_replays(&self) -> Result<Vec<Replay>, StateError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM replays AS r WHERE state IN ('done', 'failed') AND baseline_fixed = 1 \
-             AND NOT EXISTS (SELECT 1 FROM verdicts AS v WHERE v.replay_id = r.id) ORDER BY created_at, id LIMIT ?"
-        );
+        let sql = format!("SELECT {COLUMNS} FROM replays WHERE verdict_owed = 1 ORDER BY created_at, id LIMIT ?");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(LISTING_LIMIT)
             .fetch_all(self.pool())
             .await?)
+    }
+
+    /// Says that a replay gets no verdict after all.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn owe_no_verdict(&self, id: &str) -> Result<(), StateError> {
+        sqlx::query("UPDATE replays SET verdict_owed = 0 WHERE id = ?")
+            .bind(id)
+            .execute(self.pool())
+            .await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::verdicts::VerdictKind;
+
+    async fn state() -> (State, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state.db")).await.unwrap();
+        (state, folder)
+    }
+
+    fn new(version: &str, requested_by: RequestedBy, baseline: Option<Option<&str>>) -> NewReplay {
+        NewReplay {
+            model: "m".into(),
+            version: version.into(),
+            environment: String::new(),
+            set_id: "s".into(),
+            requested_by,
+            deployment_id: None,
+            baseline: baseline.map(|version| version.map(Into::into)),
+        }
+    }
+
+    fn verdict_on(replay: &Replay) -> Verdict {
+        Verdict {
+            id: new_id(IdKind::Verdict),
+            model: replay.model.clone(),
+            version: replay.version.clone(),
+            environment: replay.environment.clone(),
+            baseline_version: replay.baseline_version.clone(),
+            set_id: replay.set_id.clone(),
+            replay_id: replay.id.clone(),
+            baseline_replay_id: None,
+            verdict: VerdictKind::Pass,
+            reasons: Vec::new(),
+            flips: Vec::new(),
+            details: serde_json::json!({}),
+            created_at: UnixNanos(5),
+        }
+    }
+
+    const DONE: FinishedReplay = FinishedReplay {
+        state: ReplayState::Done,
+        reason: None,
+        metrics: None,
+        results: Vec::new(),
+    };
+
+    #[tokio::test]
+    async fn a_baseline_will_do_as_a_baseline_and_for_nothing_else() {
+        let (state, _folder) = state().await;
+        let baseline = new("1.0", RequestedBy::Baseline, Some(None));
+        let release = new("1.0", RequestedBy::Release, Some(None));
+        for (replays, waiting) in [
+            (vec![baseline.clone()], 1),
+            (vec![baseline.clone()], 1),
+            (vec![release.clone()], 2),
+            (vec![release, baseline], 2),
+        ] {
+            state.queue_missing_replays(&replays, UnixNanos(1)).await.unwrap();
+            assert_eq!(state.replays("m").await.unwrap().len(), waiting);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_waiting_baseline_that_somebody_asks_for_gets_a_verdict() {
+        let (state, _folder) = state().await;
+        let baseline = new("1.0", RequestedBy::Baseline, Some(None));
+        state.queue_missing_replays(&[baseline], UnixNanos(1)).await.unwrap();
+        let asked = state
+            .queue_replay(&new("1.0", RequestedBy::Api, None), UnixNanos(2))
+            .await
+            .unwrap()
+            .unwrap();
+        let kept = state.replays("m").await.unwrap();
+        assert_eq!(kept, [asked]);
+        assert_eq!((kept[0].requested_by, kept[0].baseline_fixed), (RequestedBy::Api, false));
+    }
+
+    #[tokio::test]
+    async fn a_verdict_is_owed_until_it_is_given_or_called_off() {
+        let (state, _folder) = state().await;
+        let mut replays = Vec::new();
+        for version in ["1", "2", "3", "4"] {
+            replays.extend(
+                state
+                    .queue_replay(&new(version, RequestedBy::Api, None), UnixNanos(1))
+                    .await
+                    .unwrap(),
+            );
+        }
+        let given = verdict_on(&replays[0]);
+        for (replay, verdict) in replays
+            .iter()
+            .zip([EndVerdict::Given(&given), EndVerdict::Owed, EndVerdict::Owed, EndVerdict::None])
+        {
+            state.finish_replay(&replay.id, &DONE, verdict, UnixNanos(2)).await.unwrap();
+        }
+        let owed = async || -> Vec<String> {
+            let unjudged = state.unjudged_replays().await.unwrap();
+            unjudged.into_iter().map(|replay| replay.version).collect()
+        };
+        assert_eq!(owed().await, ["2", "3"]);
+        state.insert_verdict(&verdict_on(&replays[1])).await.unwrap();
+        assert_eq!(owed().await, ["3"]);
+        state.owe_no_verdict(&replays[2].id).await.unwrap();
+        assert_eq!(owed().await, Vec::<String>::new());
     }
 }

@@ -136,6 +136,10 @@ impl State {
     pub async fn insert_verdict(&self, verdict: &Verdict) -> Result<(), StateError> {
         let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
         insert(&mut transaction, verdict).await?;
+        sqlx::query("UPDATE replays SET verdict_owed = 0 WHERE id = ?")
+            .bind(&verdict.replay_id)
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -183,29 +187,66 @@ impl State {
             .await?)
     }
 
-    /// Verdicts given after `since` (creation instant and id), the oldest first: what is still to be published
-    /// as signals.
+    /// Verdicts whose signals were not published yet, the oldest first. Not by a cursor in time: a clock that is set
+    /// back would hide new ones behind it.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn verdicts_since(&self, since: &VerdictCursor, limit: u32) -> Result<Vec<Verdict>, StateError> {
-        let sql =
-            format!("SELECT {COLUMNS} FROM verdicts WHERE created_at > ? OR (created_at = ? AND id > ?) ORDER BY created_at, id LIMIT ?");
+    pub async fn unpublished_verdicts(&self, limit: u32) -> Result<Vec<Verdict>, StateError> {
+        let sql = format!("SELECT {COLUMNS} FROM verdicts WHERE published_at IS NULL ORDER BY created_at, id LIMIT ?");
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(since.created_at.0)
-            .bind(since.created_at.0)
-            .bind(&since.id)
             .bind(i64::from(limit))
             .fetch_all(self.pool())
             .await?)
     }
+
+    /// Says that a verdict's signals were published.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn verdict_published(&self, id: &str, now: UnixNanos) -> Result<(), StateError> {
+        sqlx::query("UPDATE verdicts SET published_at = ? WHERE id = ?")
+            .bind(now.0)
+            .bind(id)
+            .execute(self.pool())
+            .await?;
+        Ok(())
+    }
 }
 
-/// How far verdicts were published.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct VerdictCursor {
-    /// Creation instant of the last one.
-    pub created_at: UnixNanos,
-    /// Its id.
-    pub id: String,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_verdict_is_published_once_whatever_the_clock_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state.db")).await.unwrap();
+        let verdict = |id: &str, at: i64| Verdict {
+            id: id.into(),
+            model: "m".into(),
+            version: "1".into(),
+            environment: String::new(),
+            baseline_version: None,
+            set_id: "s".into(),
+            replay_id: id.into(),
+            baseline_replay_id: None,
+            verdict: VerdictKind::Pass,
+            reasons: Vec::new(),
+            flips: Vec::new(),
+            details: serde_json::json!({}),
+            created_at: UnixNanos(at),
+        };
+        let waiting = async || -> Vec<String> {
+            let unpublished = state.unpublished_verdicts(10).await.unwrap();
+            unpublished.into_iter().map(|verdict| verdict.id).collect()
+        };
+        state.insert_verdict(&verdict("b", 100)).await.unwrap();
+        state.verdict_published("b", UnixNanos(101)).await.unwrap();
+        // The clock was set back.
+        state.insert_verdict(&verdict("a", 50)).await.unwrap();
+        assert_eq!(waiting().await, ["a"]);
+        state.verdict_published("a", UnixNanos(51)).await.unwrap();
+        assert_eq!(waiting().await, Vec::<String>::new());
+    }
 }

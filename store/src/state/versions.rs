@@ -1,7 +1,7 @@
 //! The versions that telemetry has named, and when.
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{FromRow, Row};
+use sqlx::{FromRow, Row, SqliteConnection};
 
 use super::deployments::{self, NewDeployment};
 use super::{State, StateError};
@@ -10,6 +10,10 @@ use crate::clock::UnixNanos;
 /// Versions of one model that are kept; a sender that puts a request's id where the version belongs must not
 /// fill the state.
 pub const MAX_VERSIONS_PER_MODEL: i64 = 1_000;
+
+/// A version that was not seen for this long makes room for a new one, in seconds: 30 days. Not earlier: a sender of
+/// ever new versions would push out those that serve.
+const FORGOTTEN_SECONDS: i64 = 30 * 86_400;
 
 /// A version as telemetry shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +49,19 @@ pub struct NotedVersions {
     pub new: u64,
     /// Versions that were not kept because their model has [`MAX_VERSIONS_PER_MODEL`].
     pub refused: u64,
+}
+
+/// Forgets the version of a model that was seen longest ago, if that is long enough.
+async fn forget_oldest(connection: &mut SqliteConnection, model: &str, now: UnixNanos) -> Result<bool, StateError> {
+    let forgotten = sqlx::query(
+        "DELETE FROM model_versions WHERE (model, version, environment) IN (SELECT model, version, environment FROM model_versions \
+         WHERE model = ? AND last_event_time < ? ORDER BY last_event_time, version, environment LIMIT 1)",
+    )
+    .bind(model)
+    .bind(now.plus_seconds(-FORGOTTEN_SECONDS).0)
+    .execute(connection)
+    .await?;
+    Ok(forgotten.rows_affected() > 0)
 }
 
 impl State {
@@ -97,7 +114,7 @@ impl State {
                 .bind(&seen.model)
                 .fetch_one(&mut *transaction)
                 .await?;
-            if kept >= MAX_VERSIONS_PER_MODEL {
+            if kept >= MAX_VERSIONS_PER_MODEL && !forget_oldest(&mut transaction, &seen.model, now).await? {
                 noted.refused += 1;
                 continue;
             }
@@ -129,5 +146,35 @@ impl State {
         }
         transaction.commit().await?;
         Ok(noted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_model_forgets_what_was_long_not_seen_and_refuses_the_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state.db")).await.unwrap();
+        let now = UnixNanos::from_seconds(100 * 86_400);
+        let seen = |version: String, days_ago: i64| SeenVersion {
+            model: "m".into(),
+            version,
+            environment: String::new(),
+            first_event_time: now.plus_seconds(-days_ago * 86_400),
+            last_event_time: now.plus_seconds(-days_ago * 86_400),
+        };
+        let recent = (1..MAX_VERSIONS_PER_MODEL).map(|i| seen(format!("recent {i}"), 1));
+        let all: Vec<SeenVersion> = recent.chain([seen("old".into(), 31)]).collect();
+        let noted = state.note_versions(&all, now).await.unwrap();
+        assert_eq!((noted.new, noted.refused), (MAX_VERSIONS_PER_MODEL.unsigned_abs(), 0));
+        let noted = state
+            .note_versions(&[seen("new".into(), 0), seen("one more".into(), 0)], now)
+            .await
+            .unwrap();
+        assert_eq!((noted.new, noted.refused), (1, 1));
+        let kept = state.seen_versions(Some("m")).await.unwrap();
+        assert!(kept.iter().any(|kept| kept.version == "new") && kept.iter().all(|kept| kept.version != "old"));
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Latency {
     pub(super) over_budget: bool,
     /// Some warm run over the budget.
     pub(super) once_over_budget: bool,
-    /// Relative rise of the median p95 against the baseline, where there are enough pairs and it is sure.
+    /// Relative rise of p95 against the baseline, where there are enough pairs and it is sure.
     pub(super) sure_rise: Option<f64>,
 }
 
@@ -165,7 +165,7 @@ impl Latency {
     }
 }
 
-/// The relative rise of p95 when it is over the limit in every warm run and more examples got slower than chance
+/// The relative rise of p95 when it is over the limits in every warm run and more examples got slower than chance
 /// explains.
 fn sure_rise(version: &JudgedReplay, baseline: &JudgedReplay) -> Option<f64> {
     let pairs: Vec<(f64, f64)> = version
@@ -182,7 +182,8 @@ fn sure_rise(version: &JudgedReplay, baseline: &JudgedReplay) -> Option<f64> {
     let slower = pairs.iter().filter(|(now, before)| now > before).count();
     let faster = pairs.iter().filter(|(now, before)| now < before).count();
     let rise = fastest_now / before - 1.0;
-    (rise > MAX_RELATIVE_P95_RISE && McNemar::test(slower as u64, faster as u64).is_significant()).then_some(rise)
+    let is_large = rise > MAX_RELATIVE_P95_RISE && fastest_now - before >= MIN_P95_RISE_MS;
+    (is_large && McNemar::test(slower as u64, faster as u64).is_significant()).then_some(rise)
 }
 
 fn answered_any(replay: &JudgedReplay) -> bool {

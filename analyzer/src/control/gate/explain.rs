@@ -132,6 +132,13 @@ fn unmeasured(evidence: &Evidence, version: &JudgedReplay, baseline: Option<&Jud
             baseline.version
         ));
     }
+    let expects_labels = version
+        .examples
+        .iter()
+        .any(|example| matches!(example.expected, Expected::Label(_)));
+    if expects_labels && evidence.measured.f1.is_none() {
+        doubts.push("F1 is undefined on this set: no example that was answered expects, or gets, the positive class".to_owned());
+    }
     if let Some(first) = evidence.unanswered.first() {
         let why = version
             .examples
@@ -155,12 +162,8 @@ fn too_little(evidence: &Evidence, baseline: Option<&JudgedReplay>) -> Vec<Strin
     if n < MIN_EXAMPLES {
         doubts.push(format!("{n} examples are too few: at least {MIN_EXAMPLES} are needed to pass"));
     }
-    if evidence.measured.f1.is_none() {
-        if evidence.average.is_some() {
-            doubts.push("F1 is undefined on this set".to_owned());
-        } else if baseline.is_none() {
-            doubts.push("F1 is not defined for this set, and there is no baseline to compare accuracy with".to_owned());
-        }
+    if evidence.measured.f1.is_none() && baseline.is_none() {
+        doubts.push("without labels there is no F1, and there is no baseline to compare accuracy with".to_owned());
     }
     doubts
 }

@@ -16,6 +16,10 @@ use crate::records::{FeatureCounts, MAX_CATEGORIES, OTHER_CATEGORIES, pseudo};
 /// megabytes where somebody sends unique ids as categories. What is beyond is "other".
 const MAX_GROUPS: usize = 1_000_000;
 
+/// What a row of `profiles_minute` holds beside its model and generation.
+const PROFILE_COLUMNS: &str = "minute, environment, version, segment, arm, feature, inferences, absent, `nan`, positive_infinity, \
+    negative_infinity, bucket_keys, bucket_counts, values, value_counts";
+
 /// Which profiles to read.
 #[derive(Debug, Clone, Copy)]
 pub struct ProfileQuery<'a> {
@@ -29,8 +33,8 @@ pub struct ProfileQuery<'a> {
     pub from: UnixNanos,
     /// Exclusive end.
     pub until: UnixNanos,
-    /// Cut into blocks of this many seconds; `None`: one block.
-    pub block_seconds: Option<i64>,
+    /// Minutes that are left out, as Unix seconds of their starts.
+    pub without: &'a [i64],
 }
 
 /// The profile of a stretch of time: counts by feature.
@@ -64,24 +68,19 @@ impl Profile {
     }
 }
 
-/// Computes whole minutes (Unix seconds of their starts) from the deduplicated inferences, by one query,
-/// and makes the result the current one.
+/// The profiles of minutes, computed from the deduplicated inferences, as a query; [`minutes::bind_dirty`] and `other`
+/// are its parameters.
 ///
 /// Each series of a minute has a row of the feature "" with its number of inferences, so that a feature
 /// that nobody sent is known to be absent. Keys are those of [`crate::bucket`].
-///
-/// # Errors
-/// A query failed; the minutes keep what they had, and have to be computed again.
-pub async fn write_profiles(clickhouse: &ClickHouse, model: &str, minutes: &[i64], generation: u64) -> Result<(), Error> {
-    let sql = format!(
-        "INSERT INTO profiles_minute (model, minute, environment, version, segment, arm, feature, generation, inferences, absent, `nan`, \
-           positive_infinity, negative_infinity, bucket_keys, bucket_counts, values, value_counts) \
-         SELECT {{model:String}}, minute, environment, version, segment, arm, feature, {{generation:UInt64}}, \
+fn profiles_of_minutes() -> String {
+    format!(
+        "SELECT minute, environment, version, segment, arm, feature, \
            max(whole) OVER (PARTITION BY minute, environment, version, segment, arm) AS inferences, \
-           if(feature = '', 0, inferences - present), nans, positive_infinities, negative_infinities, \
-           buckets.1, buckets.2, \
-           if(categories_n > {MAX_CATEGORIES}, arrayPushBack(kept.1, {{other:String}}), kept.1), \
-           if(categories_n > {MAX_CATEGORIES}, arrayPushBack(kept.2, toUInt64(category_total - arraySum(kept.2))), kept.2) \
+           if(feature = '', 0, inferences - present) AS absent, nans AS `nan`, positive_infinities AS positive_infinity, \
+           negative_infinities AS negative_infinity, buckets.1 AS bucket_keys, buckets.2 AS bucket_counts, \
+           if(categories_n > {MAX_CATEGORIES}, arrayPushBack(kept.1, {{other:String}}), kept.1) AS values, \
+           if(categories_n > {MAX_CATEGORIES}, arrayPushBack(kept.2, toUInt64(category_total - arraySum(kept.2))), kept.2) AS value_counts \
          FROM (\
            SELECT minute, environment, version, segment, arm, feature, \
              sumIf(n, kind = 5) AS whole, sumIf(n, kind != 5) AS present, sumIf(n, kind = 1) AS category_total, \
@@ -119,6 +118,19 @@ pub async fn write_profiles(clickhouse: &ClickHouse, model: &str, minutes: &[i64
             "event_time, environment, version, segment, arm, prediction_label, prediction_score, prediction_value, \
              numeric_features, categorical_features"
         ),
+    )
+}
+
+/// Computes whole minutes (Unix seconds of their starts) from the deduplicated inferences, by one query,
+/// and makes the result the current one.
+///
+/// # Errors
+/// A query failed; the minutes keep what they had, and have to be computed again.
+pub async fn write_profiles(clickhouse: &ClickHouse, model: &str, minutes: &[i64], generation: u64) -> Result<(), Error> {
+    let sql = format!(
+        "INSERT INTO profiles_minute (model, generation, {PROFILE_COLUMNS}) \
+         SELECT {{model:String}}, {{generation:UInt64}}, {PROFILE_COLUMNS} FROM ({profiles})",
+        profiles = profiles_of_minutes(),
     );
     minutes::bind_dirty(clickhouse.writer().query(&sql), model, minutes)
         .param("generation", generation)
@@ -126,6 +138,70 @@ pub async fn write_profiles(clickhouse: &ClickHouse, model: &str, minutes: &[i64
         .execute()
         .await?;
     write_generations(clickhouse, Computed::Profiles, model, minutes, generation).await
+}
+
+#[derive(Debug, Row, Deserialize)]
+struct SeriesRow {
+    environment: String,
+    version: String,
+    feature: String,
+    inferences: u64,
+    nan: u64,
+    positive_infinity: u64,
+    negative_infinity: u64,
+    bucket_keys: Vec<i32>,
+    bucket_counts: Vec<u64>,
+    values: Vec<String>,
+    value_counts: Vec<u64>,
+}
+
+/// The profiles of minutes (Unix seconds of their starts) by environment and version as `inferences` has them now,
+/// whether they were profiled or not; nothing is written. Only traffic that was served counts.
+///
+/// # Errors
+/// The query failed.
+pub async fn profiles_now(clickhouse: &ClickHouse, model: &str, minutes: &[i64]) -> Result<BTreeMap<(String, String), Profile>, Error> {
+    if minutes.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let sql = format!(
+        "SELECT environment, version, feature, inferences, `nan`, positive_infinity, negative_infinity, bucket_keys, bucket_counts, \
+           values, value_counts FROM ({profiles}) WHERE {SERVES} ORDER BY minute, environment, version, segment, arm, feature",
+        profiles = profiles_of_minutes(),
+    );
+    let rows: Vec<SeriesRow> = minutes::bind_dirty(clickhouse.reader().query(&sql), model, minutes)
+        .param("other", OTHER_CATEGORIES)
+        .fetch_all()
+        .await?;
+    Ok(join_series(rows))
+}
+
+/// Joins the minutes, segments and arms of each version. The feature "" comes first in each series.
+fn join_series(rows: Vec<SeriesRow>) -> BTreeMap<(String, String), Profile> {
+    let mut profiles: BTreeMap<(String, String), Profile> = BTreeMap::new();
+    for row in rows {
+        let profile = profiles.entry((row.environment, row.version)).or_default();
+        if row.feature.is_empty() {
+            profile.inferences += row.inferences;
+            continue;
+        }
+        let counts = profile.features.entry(row.feature).or_default();
+        counts.nan += row.nan;
+        counts.positive_infinity += row.positive_infinity;
+        counts.negative_infinity += row.negative_infinity;
+        for (key, n) in row.bucket_keys.into_iter().zip(row.bucket_counts) {
+            *counts.buckets.entry(key).or_default() += n;
+        }
+        for (value, n) in row.values.iter().zip(row.value_counts) {
+            counts.add_categories(value, n);
+        }
+    }
+    for profile in profiles.values_mut() {
+        for counts in profile.features.values_mut() {
+            counts.complete_to(profile.inferences);
+        }
+    }
+    profiles
 }
 
 #[derive(Debug, Row, Deserialize)]
@@ -150,13 +226,34 @@ struct CategoryRow {
     n: u64,
 }
 
-/// The profiles by block (number, from 0) and version. Only traffic that was served counts.
+/// The profiles by version. Only traffic that was served counts.
 ///
 /// # Errors
 /// A query failed.
-pub async fn read_profiles(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> Result<BTreeMap<(i64, String), Profile>, Error> {
-    let numbers: Vec<NumbersRow> = bind_query(clickhouse, &numbers_sql(), query).fetch_all().await?;
-    let categories: Vec<CategoryRow> = bind_query(clickhouse, &categories_sql(), query)
+pub async fn read_profiles(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> Result<BTreeMap<String, Profile>, Error> {
+    let profiles = read_cut(clickhouse, query, Cut::WHOLE).await?;
+    Ok(profiles.into_iter().map(|((_, version), profile)| (version, profile)).collect())
+}
+
+/// A stretch that is cut into blocks, and which of them are read.
+#[derive(Debug, Clone, Copy)]
+struct Cut<'a> {
+    /// Length of a block in seconds.
+    seconds: i64,
+    /// Numbers of blocks, from 0; empty: all.
+    only: &'a [i64],
+}
+
+impl Cut<'_> {
+    const WHOLE: Cut<'static> = Cut {
+        seconds: i64::MAX,
+        only: &[],
+    };
+}
+
+async fn read_cut(clickhouse: &ClickHouse, query: ProfileQuery<'_>, cut: Cut<'_>) -> Result<BTreeMap<(i64, String), Profile>, Error> {
+    let numbers: Vec<NumbersRow> = bind_query(clickhouse, &numbers_sql(), query, cut).fetch_all().await?;
+    let categories: Vec<CategoryRow> = bind_query(clickhouse, &categories_sql(), query, cut)
         .with_setting("max_rows_to_group_by", MAX_GROUPS.to_string())
         .with_setting("group_by_overflow_mode", "any")
         .fetch_all()
@@ -215,7 +312,76 @@ pub async fn environments_between(clickhouse: &ClickHouse, model: &str, from: Un
         .await
 }
 
-/// Rows of the queried minutes that are current, cut into blocks.
+/// How much a block of a stretch holds.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
+pub struct BlockSize {
+    /// Number of the block, from 0 at the query's start.
+    pub block: i64,
+    /// Inferences that were served.
+    pub inferences: u64,
+    /// At least as many as it has distinct values of categories.
+    pub values: u64,
+}
+
+/// How much each block of `seconds` holds; blocks without inferences are left out.
+///
+/// # Errors
+/// The query failed.
+pub async fn block_sizes(clickhouse: &ClickHouse, query: ProfileQuery<'_>, seconds: u32) -> Result<Vec<BlockSize>, Error> {
+    let sql = format!(
+        "SELECT block, sumIf(n, feature = '') AS inferences, sum(categories) AS values \
+         FROM (SELECT block, feature, n, categories FROM {rows}) GROUP BY block HAVING inferences > 0 ORDER BY block",
+        rows = current_profiles("inferences AS n, length(values) AS categories"),
+    );
+    let cut = Cut {
+        seconds: seconds.into(),
+        only: &[],
+    };
+    bind_query(clickhouse, &sql, query, cut).fetch_all().await
+}
+
+/// The profiles of some blocks, all versions together, by the block's number. Blocks are read together as long as their
+/// categories surely fit one query: what does not fit would be cut short.
+///
+/// # Errors
+/// A query failed.
+pub async fn read_blocks(
+    clickhouse: &ClickHouse,
+    query: ProfileQuery<'_>,
+    seconds: u32,
+    blocks: &[BlockSize],
+) -> Result<BTreeMap<i64, Profile>, Error> {
+    let mut profiles: BTreeMap<i64, Profile> = BTreeMap::new();
+    for only in fitting(blocks) {
+        let cut = Cut {
+            seconds: seconds.into(),
+            only: &only,
+        };
+        for ((block, _), profile) in read_cut(clickhouse, query, cut).await? {
+            profiles.entry(block).or_default().merge(&profile);
+        }
+    }
+    Ok(profiles)
+}
+
+/// Groups of blocks whose values fit one query; a block that does not fit stands alone.
+fn fitting(blocks: &[BlockSize]) -> Vec<Vec<i64>> {
+    let mut groups: Vec<Vec<i64>> = Vec::new();
+    let mut values = 0;
+    for block in blocks {
+        values += block.values;
+        match groups.last_mut() {
+            Some(group) if values <= MAX_GROUPS as u64 => group.push(block.block),
+            _ => {
+                values = block.values;
+                groups.push(vec![block.block]);
+            }
+        }
+    }
+    groups
+}
+
+/// Rows of the queried minutes that are current, with the number of their block.
 fn current_profiles(columns: &str) -> String {
     let rows = format!(
         "(SELECT model, minute, generation, version, feature, {columns}, \
@@ -223,13 +389,17 @@ fn current_profiles(columns: &str) -> String {
          FROM profiles_minute FINAL \
          WHERE model = {{model:String}} AND environment = {{environment:String}} \
            AND minute >= toDateTime({{from:Int64}}, 'UTC') AND minute < toDateTime({{until:Int64}}, 'UTC') \
+           AND NOT has({{without:Array(UInt32)}}, toUnixTimestamp(minute)) \
            AND ({{any_version:Bool}} OR version = {{version:String}}) AND {SERVES})"
     );
     let generations = "(SELECT model, minute, max(generation) AS current FROM minute_generations \
          WHERE consumer = 'profiles' AND model = {model:String} \
            AND minute >= toDateTime({from:Int64}, 'UTC') AND minute < toDateTime({until:Int64}, 'UTC') \
          GROUP BY model, minute)";
-    format!("{rows} AS profiles INNER JOIN {generations} AS generations USING (model, minute) WHERE generation >= current")
+    format!(
+        "{rows} AS profiles INNER JOIN {generations} AS generations USING (model, minute) \
+         WHERE generation >= current AND (empty({{blocks:Array(Int64)}}) OR has({{blocks:Array(Int64)}}, block))"
+    )
 }
 
 fn numbers_sql() -> String {
@@ -255,8 +425,8 @@ fn categories_sql() -> String {
     )
 }
 
-fn bind_query(clickhouse: &ClickHouse, sql: &str, query: ProfileQuery<'_>) -> clickhouse::query::Query {
-    let span = (query.until.seconds() - query.from.seconds()).max(1);
+fn bind_query(clickhouse: &ClickHouse, sql: &str, query: ProfileQuery<'_>, cut: Cut<'_>) -> clickhouse::query::Query {
+    let without: Vec<u32> = query.without.iter().filter_map(|&minute| u32::try_from(minute).ok()).collect();
     clickhouse
         .reader()
         .query(sql)
@@ -266,7 +436,9 @@ fn bind_query(clickhouse: &ClickHouse, sql: &str, query: ProfileQuery<'_>) -> cl
         .param("version", query.version.unwrap_or_default())
         .param("from", query.from.seconds().max(0))
         .param("until", query.until.seconds().max(0))
-        .param("block", query.block_seconds.unwrap_or(span))
+        .param("without", without)
+        .param("block", cut.seconds)
+        .param("blocks", cut.only)
 }
 
 fn assemble(numbers: Vec<NumbersRow>, categories: Vec<CategoryRow>) -> BTreeMap<(i64, String), Profile> {
@@ -303,4 +475,62 @@ fn assemble(numbers: Vec<NumbersRow>, categories: Vec<CategoryRow>) -> BTreeMap<
         }
     }
     profiles
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(version: &str, feature: &str, inferences: u64, buckets: &[(i32, u64)], values: &[(&str, u64)]) -> SeriesRow {
+        SeriesRow {
+            environment: "e".into(),
+            version: version.into(),
+            feature: feature.into(),
+            inferences,
+            nan: 0,
+            positive_infinity: 0,
+            negative_infinity: 0,
+            bucket_keys: buckets.iter().map(|(key, _)| *key).collect(),
+            bucket_counts: buckets.iter().map(|(_, n)| *n).collect(),
+            values: values.iter().map(|(value, _)| (*value).into()).collect(),
+            value_counts: values.iter().map(|(_, n)| *n).collect(),
+        }
+    }
+
+    #[test]
+    fn the_minutes_of_a_version_are_joined_and_what_nobody_sent_is_absent() {
+        let joined = join_series(vec![
+            row("1", "", 10, &[], &[]),
+            row("1", "age", 10, &[(5, 4), (6, 6)], &[]),
+            row("1", "", 5, &[], &[]),
+            row("1", "age", 5, &[(6, 3)], &[]),
+            row("1", "city", 5, &[], &[("Bonn", 4), (OTHER_CATEGORIES, 1)]),
+            row("2", "", 1, &[], &[]),
+        ]);
+        let first = &joined[&("e".to_owned(), "1".to_owned())];
+        assert_eq!(first.inferences, 15);
+        assert_eq!(first.features["age"].buckets, BTreeMap::from([(5, 4), (6, 9)]));
+        assert_eq!((first.features["age"].inferences, first.features["age"].absent), (15, 2));
+        assert_eq!((first.features["city"].other, first.features["city"].absent), (1, 10));
+        assert_eq!(joined[&("e".to_owned(), "2".to_owned())].inferences, 1);
+    }
+
+    #[test]
+    fn blocks_are_read_together_as_far_as_their_values_fit() {
+        let check = |values: &[u64], expected: &[&[i64]]| {
+            let blocks: Vec<BlockSize> = (0..)
+                .zip(values)
+                .map(|(block, &values)| BlockSize {
+                    block,
+                    inferences: 100,
+                    values,
+                })
+                .collect();
+            assert_eq!(fitting(&blocks), expected);
+        };
+        const ALL: u64 = MAX_GROUPS as u64;
+        check(&[], &[]);
+        check(&[10, 10, 10], &[&[0, 1, 2]]);
+        check(&[ALL / 2, ALL / 2, 1, ALL + 1, 1], &[&[0, 1], &[2], &[3], &[4]]);
+    }
 }

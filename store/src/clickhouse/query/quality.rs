@@ -62,7 +62,11 @@ pub async fn labelled_predictions(
 }
 
 /// The hours (Unix seconds of their starts, by event time) of the inferences whose labels were received
-/// from `from` up to and not including `until`; only inferences since `oldest` are looked at.
+/// from `from` up to and not including `until`; only inferences since `oldest` are looked at. An inference that comes
+/// after its label is not found here: it is a mark of its own.
+///
+/// Cheap at any history: what was received just now lies in the newest parts of `outcomes`, and the request ids have
+/// an index.
 ///
 /// # Errors
 /// The query failed.
@@ -74,7 +78,8 @@ pub async fn hours_of_labels_received(
     oldest: UnixNanos,
 ) -> Result<Vec<i64>, Error> {
     let sql = "SELECT DISTINCT toInt64(toUnixTimestamp(toStartOfHour(event_time))) AS hour FROM inferences \
-               WHERE model = {model:String} AND key_hour >= toStartOfHour(toDateTime({oldest:Int64}, 'UTC')) AND request_id IN (\
+               WHERE model = {model:String} AND key_hour >= toStartOfHour(toDateTime({oldest:Int64}, 'UTC')) \
+                 AND key_hour <= toStartOfHour(toDateTime({until:Int64}, 'UTC')) + INTERVAL 1 HOUR AND request_id IN (\
                  SELECT request_id FROM outcomes WHERE model = {model:String} AND kind = 'label' \
                    AND received_time >= toDateTime({from:Int64}, 'UTC') AND received_time < toDateTime({until:Int64}, 'UTC')) \
                ORDER BY hour";
