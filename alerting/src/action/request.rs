@@ -6,7 +6,7 @@ use driftlead_store::ids::{IdKind, new_id};
 use driftlead_store::model_settings::Approval;
 use driftlead_store::state::StateError;
 use driftlead_store::state::actions::{self, Action, ActionDetails, ActionKind, ActionState};
-use driftlead_store::state::verdicts::VerdictKind;
+use driftlead_store::state::verdicts::{self, VerdictKind};
 
 use super::refusal::Refusal;
 use super::{APPROVAL_DEADLINE_SECONDS, deadline_seconds};
@@ -49,6 +49,36 @@ pub(crate) struct Asked {
     pub asker: Asker,
     /// Who is told how it goes.
     pub receivers: Vec<String>,
+}
+
+impl Asked {
+    /// What is asked for, whoever asks: the kind, the environment, the model, and the version.
+    pub fn target_key(&self) -> (ActionKind, String, String, String) {
+        let version = self.version.clone().unwrap_or_default();
+        (self.kind, self.environment.clone(), self.model.clone(), version)
+    }
+
+    /// Since when the alert fires that asks; a person asks out of the blue.
+    pub fn firing_since(&self) -> UnixNanos {
+        match &self.asker {
+            Asker::Alert { firing_since, .. } => *firing_since,
+            Asker::Person(_) => UnixNanos(0),
+        }
+    }
+
+    /// What an action that waits for approval asks for, asked again by the person who approves it.
+    pub fn again(action: &Action, approved_by: &str) -> Self {
+        Self {
+            kind: action.kind,
+            model: action.model.clone(),
+            environment: action.environment.clone(),
+            version: action.from_version.clone(),
+            target: action.to_version.clone(),
+            because: action.because.clone(),
+            asker: Asker::Person(approved_by.to_owned()),
+            receivers: action.details.receivers.clone(),
+        }
+    }
 }
 
 /// What is asked for, and everything that the decision depends on but the actions of the past.
@@ -152,6 +182,7 @@ pub(crate) async fn begin(
 ) -> Result<Result<Action, Refusal>, StateError> {
     let asked = &proposal.asked;
     let past = actions::latest(transaction, asked.kind, &asked.model, &asked.environment, REMEMBERED_ACTIONS).await?;
+    let proposal = &as_of_now(transaction, proposal).await?;
     let endpoint = match decide(proposal, &past, now) {
         Ok(endpoint) => endpoint,
         Err(refusal) => return Ok(Err(refusal)),
@@ -171,6 +202,46 @@ pub(crate) async fn begin(
         request(shared, transaction, &mut action, &endpoint, now).await?;
     }
     Ok(Ok(action))
+}
+
+/// Requests an action that a person approved, unless it may not begin any more: the target may have failed the
+/// gate since it was asked for, or the version that it complains about may be gone. `proposal` holds the facts
+/// of now.
+pub(crate) async fn approve(
+    shared: &Shared,
+    transaction: &mut StateTransaction,
+    action: &mut Action,
+    proposal: &Proposal,
+    now: UnixNanos,
+) -> Result<Result<(), Refusal>, StateError> {
+    let asked = &proposal.asked;
+    let mut past = actions::latest(transaction, asked.kind, &asked.model, &asked.environment, REMEMBERED_ACTIONS).await?;
+    past.retain(|other| other.id != action.id);
+    let proposal = as_of_now(transaction, proposal).await?;
+    let endpoint = match decide(&proposal, &past, now).and_then(|endpoint| match &proposal.facts {
+        Facts::Rollback(facts) => refuse_bystander(facts).map(|()| endpoint),
+        Facts::Retrain { .. } => Ok(endpoint),
+    }) {
+        Ok(endpoint) => endpoint,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if let Asker::Person(label) = &asked.asker {
+        action.details.approved_by = Some(label.clone());
+    }
+    request(shared, transaction, action, &endpoint, now).await?;
+    Ok(Ok(()))
+}
+
+/// The proposal with the verdict that stands now: the gate may have spoken since the facts were gathered.
+async fn as_of_now(transaction: &mut StateTransaction, proposal: &Proposal) -> Result<Proposal, StateError> {
+    let mut proposal = proposal.clone();
+    if let Facts::Rollback(facts) = &mut proposal.facts
+        && let Some(target) = &facts.target
+    {
+        let (model, environment) = (&proposal.asked.model, &proposal.asked.environment);
+        facts.target_verdict = verdicts::latest_kind(transaction, model, target, environment).await?;
+    }
+    Ok(proposal)
 }
 
 /// Writes the request of an action that may begin: state and message together.

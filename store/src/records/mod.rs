@@ -14,7 +14,7 @@ pub use error_document::ErrorDocument;
 pub use inference::{Half, InferenceHalf, JoinedInference, RequestId};
 pub use outcome::{Outcome, OutcomeKind};
 pub use profile::{FeatureCounts, MAX_CATEGORIES, OTHER_CATEGORIES, pseudo};
-pub use signal::{Signal, SignalState, names};
+pub use signal::{SILENCE_FORGOTTEN_SECONDS, Signal, SignalState, names};
 pub use telemetry::{
     Attributes, Exemplar, ExponentialHistogram, Gauge, Histogram, LogRecord, MetricPoint, MetricPoints, Resource, Scope, SpanEvent,
     SpanLink, SpanRecord, Sum, Summary,

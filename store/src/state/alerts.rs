@@ -202,6 +202,30 @@ pub struct AlertTransition {
     pub reason: String,
 }
 
+/// One time that an alert fired.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Firing {
+    /// The alert as it stands now.
+    pub alert: Alert,
+    /// When it began to fire.
+    pub from: UnixNanos,
+    /// When it ended; `None`: it still fires.
+    pub to: Option<UnixNanos>,
+    /// The signal's value when it began.
+    pub value: Option<f64>,
+}
+
+impl FromRow<'_, SqliteRow> for Firing {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            alert: Alert::from_row(row)?,
+            from: UnixNanos(row.try_get("began_at")?),
+            to: row.try_get::<Option<i64>, _>("ended_at")?.map(UnixNanos),
+            value: row.try_get("began_value")?,
+        })
+    }
+}
+
 /// Which alerts are listed.
 #[derive(Debug, Clone, Default)]
 pub struct AlertFilter {
@@ -409,14 +433,58 @@ impl State {
     /// # Errors
     /// The database cannot be read.
     pub async fn alert_transitions(&self, alert_id: &str) -> Result<Vec<AlertTransition>, StateError> {
-        let mut transitions: Vec<AlertTransition> = sqlx::query_as(
-            "SELECT alert_id, at, from_state, to_state, value, reason FROM alert_transitions WHERE alert_id = $1 ORDER BY at DESC LIMIT $2",
-        )
-        .bind(alert_id)
-        .bind(TRANSITIONS_LISTED)
-        .fetch_all(self.pool())
-        .await?;
-        transitions.reverse();
+        self.transitions_of(&[alert_id.to_owned()]).await
+    }
+
+    /// The changes of several alerts, the oldest first, of each the latest ones.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn transitions_of(&self, alert_ids: &[String]) -> Result<Vec<AlertTransition>, StateError> {
+        let mut transitions = Vec::new();
+        for ids in alert_ids.chunks(column::MAX_LISTED) {
+            let mut query = sqlx::QueryBuilder::new(
+                "SELECT alert_id, at, from_state, to_state, value, reason FROM (\
+                 SELECT *, ROW_NUMBER() OVER (PARTITION BY alert_id ORDER BY at DESC) AS place FROM alert_transitions WHERE alert_id IN ",
+            );
+            column::push_list(&mut query, ids);
+            query.push(") AS ranked WHERE place <= ").push_bind(TRANSITIONS_LISTED);
+            query.push(" ORDER BY at");
+            transitions.extend(query.build_query_as::<AlertTransition>().fetch_all(self.pool()).await?);
+        }
         Ok(transitions)
+    }
+
+    /// The times that alerts of a model fired and that overlap `from` up to and not including `to`, the newest
+    /// first: an alert that fired three times is there three times.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn firings(
+        &self,
+        model: &str,
+        environment: Option<&str>,
+        from: UnixNanos,
+        to: UnixNanos,
+        limit: u32,
+    ) -> Result<Vec<Firing>, StateError> {
+        let sql = format!(
+            "SELECT * FROM (\
+             SELECT {COLUMNS}, began.at AS began_at, began.value AS began_value, \
+             (SELECT MIN(ended.at) FROM alert_transitions AS ended \
+              WHERE ended.alert_id = began.alert_id AND ended.from_state = 'firing' AND ended.at > began.at) AS ended_at \
+             FROM alert_transitions AS began JOIN alerts ON alerts.id = began.alert_id \
+             WHERE began.to_state = 'firing' AND began.at < $4 AND alerts.model = $1 AND ($2 IS NULL OR alerts.environment = $2)) AS firings \
+             WHERE ended_at IS NULL OR ended_at >= $3 ORDER BY began_at DESC, id DESC LIMIT $5",
+            COLUMNS = COLUMNS.replace("value,", "alerts.value AS value,"),
+        );
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(model)
+            .bind(environment)
+            .bind(from.0)
+            .bind(to.0)
+            .bind(i64::from(limit))
+            .fetch_all(self.pool())
+            .await?)
     }
 }

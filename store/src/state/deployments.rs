@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, SqliteConnection};
 
-use super::replays::{self, NewReplay};
-use super::{State, StateError, column};
+use super::replays::{self, NewReplay, RequestedBy};
+use super::{State, StateError, column, verdicts};
 use crate::clock::UnixNanos;
 use crate::ids::{IdKind, new_id};
 
@@ -312,20 +312,31 @@ impl State {
             .await?)
     }
 
-    /// The deployment that names a retraining, the oldest first.
+    /// The first deployment of a model in an environment that names a retraining as what made its version.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn deployment_of_retraining(&self, retrain_id: &str) -> Result<Option<Deployment>, StateError> {
-        let sql = format!("SELECT {COLUMNS} FROM deployments WHERE retrain_id = ? ORDER BY created_at, id LIMIT 1");
+    pub async fn deployment_of_retraining(
+        &self,
+        retrain_id: &str,
+        model: &str,
+        environment: &str,
+    ) -> Result<Option<Deployment>, StateError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM deployments WHERE retrain_id = ? AND model = ? AND environment = ? AND event IN ('candidate', 'live') \
+             ORDER BY created_at, id LIMIT 1"
+        );
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(retrain_id)
+            .bind(model)
+            .bind(environment)
             .fetch_optional(self.pool())
             .await?)
     }
 
-    /// Fixes the baseline of a deployment and queues the replays that it calls for, in one transaction.
-    /// Doing it again changes nothing.
+    /// Fixes the baseline of a deployment and queues the replays that it calls for, in one transaction. Where
+    /// a release's replay is done and judged already, its verdict is given again for this release: who put a
+    /// version into service after its verdict has to hear of it. Doing it again changes nothing.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -345,6 +356,9 @@ impl State {
             .await?;
         if planned.rows_affected() == 1 {
             replays::queue_missing(&mut transaction, replays, now).await?;
+            for replay in replays.iter().filter(|replay| replay.requested_by == RequestedBy::Release) {
+                verdicts::give_again(&mut transaction, replay, now).await?;
+            }
         }
         transaction.commit().await?;
         Ok(())

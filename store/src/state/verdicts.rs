@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, SqliteConnection};
 
+use super::replays::NewReplay;
 use super::{State, StateError, column};
 use crate::clock::UnixNanos;
+use crate::ids::{IdKind, new_id};
 
 /// Verdicts that one listing returns at most.
 const LISTING_LIMIT: i64 = 1_000;
@@ -126,6 +128,51 @@ pub(super) async fn insert(connection: &mut SqliteConnection, verdict: &Verdict)
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Gives the newest verdict on the same version, set and baseline once more, as of `now`, for a release that
+/// calls for a replay which was judged before. Without one nothing happens.
+pub(super) async fn give_again(connection: &mut SqliteConnection, replay: &NewReplay, now: UnixNanos) -> Result<(), StateError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM verdicts WHERE model = ? AND version = ? AND environment = ? AND set_id = ? \
+         AND coalesce(baseline_version, '') = coalesce(?, '') ORDER BY created_at DESC, id DESC LIMIT 1"
+    );
+    let given: Option<Verdict> = sqlx::query_as(sqlx::AssertSqlSafe(sql))
+        .bind(&replay.model)
+        .bind(&replay.version)
+        .bind(&replay.environment)
+        .bind(&replay.set_id)
+        .bind(replay.baseline.clone().flatten())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(given) = given else { return Ok(()) };
+    let again = Verdict {
+        id: new_id(IdKind::Verdict),
+        created_at: now,
+        ..given
+    };
+    insert(connection, &again).await
+}
+
+/// What the gate says of a version at present, read in a transaction.
+///
+/// # Errors
+/// The database cannot be read.
+pub async fn latest_kind(
+    connection: &mut SqliteConnection,
+    model: &str,
+    version: &str,
+    environment: &str,
+) -> Result<Option<VerdictKind>, StateError> {
+    let row = sqlx::query(
+        "SELECT verdict FROM verdicts WHERE model = ? AND version = ? AND environment = ? ORDER BY created_at DESC, id DESC LIMIT 1",
+    )
+    .bind(model)
+    .bind(version)
+    .bind(environment)
+    .fetch_optional(connection)
+    .await?;
+    Ok(row.as_ref().map(|row| column::text_enum(row, "verdict")).transpose()?)
 }
 
 impl State {
