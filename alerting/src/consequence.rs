@@ -290,3 +290,44 @@ pub(crate) fn note_for(alert: &Alert, pursued: &[Pursued], news: AlertNews) -> V
     };
     pursued.iter().filter(asked_by).map(Pursued::action_note).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pursued(firing_since: UnixNanos, outcome: Outcome) -> Pursued {
+        Pursued {
+            kind: ActionKind::Rollback,
+            target: target(),
+            firing_since,
+            by: Vec::new(),
+            outcome,
+        }
+    }
+
+    fn target() -> Target {
+        (ActionKind::Rollback, "production".into(), "employment".into(), "1.1".into())
+    }
+
+    #[test]
+    fn what_was_refused_by_facts_is_pursued_again_ever_later_and_at_once_for_a_younger_alert() {
+        let since = UnixNanos::from_seconds(1_000);
+        let refused = || Outcome::Refused(Refusal::FailedGate { version: "1.0".into() });
+        let mut pursuits = Pursuits::default();
+        let (mut now, mut waits) = (since, Vec::new());
+        for _ in 0..6 {
+            pursuits.note(&[pursued(since, refused())], now);
+            let until = pursuits.waiting[&target()].until;
+            assert!(pursuits.still_waiting(&target(), since, until.plus_seconds(-1)).is_some());
+            assert!(pursuits.still_waiting(&target(), since, until).is_none());
+            waits.push(until.seconds() - now.seconds());
+            now = until;
+        }
+        assert_eq!(waits, [2, 4, 8, 16, 30, 30]);
+        assert!(pursuits.still_waiting(&target(), since.plus_seconds(1), since).is_none());
+        // What only the past refuses costs no query.
+        let cooling = Outcome::Refused(Refusal::CoolingDown { until: now });
+        pursuits.note(&[pursued(since, cooling)], now);
+        assert!(pursuits.waiting.is_empty());
+    }
+}

@@ -196,3 +196,38 @@ fn is_stale(rules: &Rules, alert: &Alert, now: UnixNanos) -> bool {
     let quiet = now.seconds_since(alert.last_window_end) > (length + SERVED_WITHIN_SECONDS) as f64;
     !alert.series.version.is_empty() && quiet && now.seconds_since(alert.since) > SERVED_WITHIN_SECONDS as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::AlertingConfig;
+    use crate::pack::RuleSet;
+    use crate::testing::alert;
+
+    #[test]
+    fn a_verdict_stands_as_long_as_a_release_is_watched_whatever_serves() {
+        let rules = RuleSet::load(&[], &AlertingConfig::default()).unwrap().current();
+        let check = |rule: &str, signal: &str, hours: i64, expected: bool| {
+            let mut alert = alert(signal, AlertState::Firing);
+            alert.rule = rule.into();
+            let now = alert.since.plus_seconds(hours * 3_600);
+            assert_eq!(is_stale(&rules, &alert, now), expected, "{rule} after {hours} h");
+        };
+        check("errors-above-2-percent", names::ERROR_RATIO, 1, true);
+        check("gate-failed", names::GATE_FAILED, 1, false);
+        check("gate-failed", names::GATE_FAILED, 48, false);
+        check("gate-failed", names::GATE_FAILED, 49, true);
+        check("taken-out", names::GATE_FAILED, 49, false);
+    }
+
+    #[test]
+    fn a_model_that_nobody_misses_is_silent_no_longer() {
+        let mut alert = alert(names::SILENCE_S, AlertState::Firing);
+        alert.value = Some(3_600.0);
+        let week = SILENCE_FORGOTTEN_SECONDS - 3_600;
+        assert!(!is_forgotten(&alert, alert.last_window_end.plus_seconds(week)));
+        assert!(is_forgotten(&alert, alert.last_window_end.plus_seconds(week + SERVED_WITHIN_SECONDS + 1)));
+        alert.signal = names::ERROR_RATIO.into();
+        assert!(!is_forgotten(&alert, alert.last_window_end.plus_seconds(10 * week)));
+    }
+}

@@ -579,4 +579,49 @@ mod tests {
         assert_eq!(action.state, ActionState::Asked);
         assert_eq!(action.because.last().unwrap(), "the target 1.0 was never judged by the gate");
     }
+
+    #[tokio::test]
+    async fn an_approval_is_refused_when_the_target_failed_since_or_the_version_is_gone() {
+        use crate::testing::{Bench, BenchSettings};
+        let bench = Bench::new(BenchSettings {
+            rollback: Some(("http://127.0.0.1:9/rollback".into(), Approval::Ask)),
+            ..BenchSettings::default()
+        })
+        .await;
+        let shared = &bench.shared;
+        let asking = proposal(ActionKind::Rollback, Approval::Ask, false);
+        let mut transaction = shared.state.begin().await.unwrap();
+        let action = begin(shared, &mut transaction, &asking, NOW).await.unwrap().unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(action.state, ActionState::Asked);
+
+        let approve_with = async |change: fn(&mut RollbackFacts)| {
+            let mut proposal = proposal(ActionKind::Rollback, Approval::Ask, true);
+            facts(&mut proposal, change);
+            let mut action = action.clone();
+            let mut transaction = shared.state.begin().await.unwrap();
+            let outcome = approve(shared, &mut transaction, &mut action, &proposal, NOW).await.unwrap();
+            outcome.map(|()| action.state).map_err(|refusal| refusal.code())
+        };
+        assert_eq!(approve_with(|facts| facts.from_serves = false).await, Err("not_serving"));
+        assert_eq!(approve_with(|_| ()).await, Ok(ActionState::Requested));
+        // The gate spoke after the facts were gathered, which still say that it passed.
+        let verdict = verdicts::Verdict {
+            id: "ver_1".into(),
+            model: "employment".into(),
+            version: "1.0".into(),
+            environment: "production".into(),
+            baseline_version: None,
+            set_id: "set".into(),
+            replay_id: "rpl_1".into(),
+            baseline_replay_id: None,
+            verdict: VerdictKind::Fail,
+            reasons: vec![],
+            flips: vec![],
+            details: serde_json::json!({}),
+            created_at: NOW,
+        };
+        shared.state.insert_verdict(&verdict).await.unwrap();
+        assert_eq!(approve_with(|_| ()).await, Err("failed_gate"));
+    }
 }

@@ -31,6 +31,8 @@ CREATE TABLE deployments (
     planned_at       BIGINT                        -- when the baseline was fixed and the replays were queued
 );
 CREATE INDEX deployments_by_model ON deployments (model, created_at);
+-- The indexes named *_looked_at hold all that open pages look at every second, so that no row is read for it.
+CREATE INDEX deployments_looked_at ON deployments (model, planned_at, created_at);
 
 CREATE TABLE reference_sets (
     model         TEXT   NOT NULL,
@@ -92,6 +94,7 @@ CREATE TABLE replays (
 );
 CREATE INDEX replays_by_state ON replays (state, created_at);
 CREATE INDEX replays_by_version ON replays (model, version, created_at);
+CREATE INDEX replays_looked_at ON replays (model, finished_at, started_at, created_at);
 
 CREATE TABLE replay_results (
     replay_id  TEXT   NOT NULL,
@@ -120,6 +123,8 @@ CREATE TABLE verdicts (
     created_at         BIGINT NOT NULL
 );
 CREATE INDEX verdicts_by_version ON verdicts (model, version, created_at);
+CREATE INDEX verdicts_by_replay ON verdicts (replay_id, created_at);
+CREATE INDEX verdicts_looked_at ON verdicts (model, created_at);
 
 CREATE TABLE alerts (
     id               TEXT   PRIMARY KEY,
@@ -149,6 +154,7 @@ CREATE TABLE alerts (
     UNIQUE (rule, series)
 );
 CREATE INDEX alerts_by_model ON alerts (model, state);
+CREATE INDEX alerts_looked_at ON alerts (model, updated_at);
 
 CREATE TABLE alert_transitions (
     alert_id   TEXT   NOT NULL,
@@ -179,6 +185,7 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_due ON outbox (state, next_attempt_at);
 CREATE INDEX outbox_by_group ON outbox (group_key, route, state, id);
 CREATE INDEX outbox_by_action ON outbox (action_id);
+CREATE INDEX outbox_looked_at ON outbox (created_at, delivered_at, attempts);
 
 CREATE TABLE actions (
     id            TEXT   PRIMARY KEY,
@@ -202,6 +209,8 @@ CREATE TABLE actions (
 );
 CREATE INDEX actions_by_model ON actions (model, environment, requested_at);
 CREATE INDEX actions_by_state ON actions (kind, state);
+CREATE INDEX actions_by_alert ON actions (alert_id, requested_at);
+CREATE INDEX actions_looked_at ON actions (model, updated_at);
 
 CREATE TABLE action_events (
     action_id TEXT   NOT NULL,
