@@ -4,6 +4,7 @@
 //! the migrations are done; nothing is lost meanwhile.
 
 mod keys;
+mod own_signals;
 mod parts;
 
 use std::net::SocketAddr;
@@ -28,8 +29,9 @@ use driftlead_store::state::State;
 use driftlead_store::state::keys::KeyRing;
 use driftlead_store::upkeep;
 use driftlead_store::wal::{Log, LogConfig};
-use driftlead_web::WebState;
+use driftlead_web::{PartsSource, WebState};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -49,6 +51,8 @@ const MIGRATE_INTERVAL: Duration = Duration::from_millis(300);
 /// # Errors
 /// Something that is needed at the start cannot be had; the error says what to do.
 pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
+    // Before anything else: a SIGHUP that nobody waits for ends the process.
+    let hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be waited for")?;
     let config = Config::load(arguments.config.as_deref(), std::env::vars())?;
     let clock = Clock::System;
     let started_at = clock.now();
@@ -89,6 +93,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         raw_retention_days: config.retention.raw_days,
         inference_retention_days: config.retention.inferences_days,
     }));
+    let parts = sources.into_source();
     let web = WebState {
         log: log.clone(),
         clickhouse: clickhouse.clone(),
@@ -97,7 +102,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         state: state.clone(),
         commands,
         models: Arc::new(config.models.clone()),
-        parts: sources.into_source(),
+        parts: parts.clone(),
         public_url: config.public_url.clone(),
         clock: clock.clone(),
     };
@@ -149,6 +154,8 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         rules,
         alerting,
         clock,
+        parts,
+        hangup,
         shutdown: shutdown.clone(),
     };
     workers.spawn(tables.run());
@@ -187,6 +194,8 @@ struct Tables {
     rules: RuleSet,
     alerting: AlertingConfig,
     clock: Clock,
+    parts: PartsSource,
+    hangup: Signal,
     shutdown: Shutdown,
 }
 
@@ -221,7 +230,7 @@ impl Tables {
         }
         {
             let (clickhouse, state, clock, token) = (self.clickhouse.clone(), self.state.clone(), self.clock.clone(), token.clone());
-            let models = models.clone();
+            let (models, sender) = (models.clone(), sender.clone());
             parts.spawn(async move {
                 driftlead_analyzer::control::run(ControlConfig::default(), clickhouse, state, models, clock, sender, token)
                     .await
@@ -235,7 +244,8 @@ impl Tables {
                 Ok(())
             });
         }
-        parts.spawn(reload_on_hangup(self.rules.clone(), token.clone()));
+        parts.spawn(own_signals::run(self.parts, sender, self.clock.clone(), token.clone()));
+        parts.spawn(reload_on_hangup(self.hangup, self.rules.clone(), token.clone()));
         let (alerting, rules, clickhouse, state, clock) = (self.alerting, self.rules, self.clickhouse, self.state, self.clock);
         parts.spawn(async move {
             driftlead_alerting::run(alerting, rules, clickhouse, state, models, clock, signals, token)
@@ -271,8 +281,7 @@ async fn migrate_when_up(clickhouse: &ClickHouse, retention: Retention) -> anyho
 }
 
 /// SIGHUP reads the rule files again.
-async fn reload_on_hangup(rules: RuleSet, token: tokio_util::sync::CancellationToken) -> anyhow::Result<()> {
-    let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).context("SIGHUP")?;
+async fn reload_on_hangup(mut hangup: Signal, rules: RuleSet, token: tokio_util::sync::CancellationToken) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             () = token.cancelled() => return Ok(()),

@@ -114,4 +114,18 @@ pub enum KeyCommand {
         #[arg(long, default_value = "data")]
         data: PathBuf,
     },
+    /// List all keys, revoked ones too: id, scopes, environments, when it was made, whether it counts, label.
+    List {
+        /// The data folder.
+        #[arg(long, default_value = "data")]
+        data: PathBuf,
+    },
+    /// Revoke a key; a running server takes it no more within seconds.
+    Revoke {
+        /// Its id, `key_…`.
+        id: String,
+        /// The data folder.
+        #[arg(long, default_value = "data")]
+        data: PathBuf,
+    },
 }

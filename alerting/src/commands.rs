@@ -1,5 +1,6 @@
 //! What people see of alerts and actions, and what they do about them: the API's way in.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use driftlead_store::clickhouse::ClickHouse;
@@ -17,7 +18,7 @@ use serde::Serialize;
 
 use crate::action::advance;
 use crate::action::refusal::Refusal;
-use crate::action::request::{Asked, Asker, begin, gather, request};
+use crate::action::request::{self, Asked, Asker, begin, gather};
 use crate::config::{AlertingConfig, resolve_models};
 use crate::pack::{RuleSet, Rules};
 use crate::problem::Problems;
@@ -216,22 +217,22 @@ impl Commands {
         Ok(action)
     }
 
-    /// Approves an action that waits for it; it is requested at once.
+    /// Approves an action that waits for it; it is requested at once, unless what was true when it was asked
+    /// for is not true any more: it is checked like a new one.
     ///
     /// # Errors
-    /// There is no such action, it does not wait, or its webhook was taken out of the configuration.
+    /// There is no such action, it does not wait, it may not begin any more, or state or telemetry cannot be
+    /// used.
     pub async fn approve(&self, action_id: &str, approved_by: &str) -> Result<Action, CommandError> {
         let now = self.shared.clock.now();
+        let asked = self.shared.state.action(action_id).await?;
+        let asked = waiting(asked, action_id)?;
+        let proposal = gather(&self.shared, Asked::again(&asked, approved_by), now).await?;
         let mut transaction = self.shared.state.begin().await?;
         let mut action = asked_action(&mut transaction, action_id).await?;
-        let endpoint = self.shared.endpoint(action.kind, &action.model).cloned().ok_or_else(|| {
-            CommandError::Refused(Refusal::NotConfigured {
-                kind: action.kind,
-                model: action.model.clone(),
-            })
-        })?;
-        action.details.approved_by = Some(approved_by.to_owned());
-        request(&self.shared, &mut transaction, &mut action, &endpoint, now).await?;
+        request::approve(&self.shared, &mut transaction, &mut action, &proposal, now)
+            .await?
+            .map_err(CommandError::Refused)?;
         audit(&mut transaction, approved_by, "action.approve", action_id, &action, now).await?;
         transaction.commit().await.map_err(StateError::from)?;
         Ok(action)
@@ -252,98 +253,89 @@ impl Commands {
         Ok(action)
     }
 
-    /// Whether a person could roll back to a version now, for pages that offer it. `live` is the version
-    /// that serves, `verdict` the gate's on the one that is offered.
+    /// Whether a person could roll back to each of these versions now, for pages that offer it: versions with
+    /// the gate's verdict on them. `live` is the version that serves.
     ///
     /// # Errors
     /// The state cannot be read.
-    pub async fn rollback_option(
+    pub async fn rollback_options(
         &self,
         model: &str,
         environment: &str,
-        version: &str,
+        versions: &[(&str, Option<VerdictKind>)],
         live: Option<&str>,
-        verdict: Option<VerdictKind>,
-    ) -> Result<RollbackOption, StateError> {
+    ) -> Result<Vec<RollbackOption>, StateError> {
         let kind = ActionKind::Rollback;
-        let named = || (kind, model.to_owned());
-        let refusal = match self.shared.endpoint(kind, model) {
-            None => {
-                let (kind, model) = named();
-                Some(Refusal::NotConfigured { kind, model })
-            }
-            Some(endpoint) if endpoint.approval == Approval::Off => {
-                let (kind, model) = named();
-                Some(Refusal::SwitchedOff { kind, model })
-            }
+        let endpoint = self.shared.endpoint(kind, model);
+        let filter = ActionFilter {
+            model: Some(model.into()),
+            environment: Some(environment.into()),
+            open_only: true,
+            limit: ACTIONS_OF_ALERT,
+            ..ActionFilter::default()
+        };
+        let open = self.shared.state.actions(&filter).await?;
+        let open = open.into_iter().find(|action| action.kind == kind);
+        let model = || model.to_owned();
+        let refusal = |version: &str, verdict: Option<VerdictKind>| match endpoint {
+            None => Some(Refusal::NotConfigured { kind, model: model() }),
+            Some(endpoint) if endpoint.approval == Approval::Off => Some(Refusal::SwitchedOff { kind, model: model() }),
             Some(_) if live == Some(version) => Some(Refusal::IsLive { version: version.into() }),
             Some(_) if verdict == Some(VerdictKind::Fail) => Some(Refusal::FailedGate { version: version.into() }),
-            Some(_) => {
-                let filter = ActionFilter {
-                    model: Some(model.into()),
-                    environment: Some(environment.into()),
-                    open_only: true,
-                    limit: ACTIONS_OF_ALERT,
-                    ..ActionFilter::default()
-                };
-                let open = self.shared.state.actions(&filter).await?;
-                open.into_iter()
-                    .find(|action| action.kind == kind)
-                    .map(|action| Refusal::InProgress {
-                        action: action.id,
-                        state: action.state,
-                    })
-            }
+            Some(_) => open.as_ref().map(|action| Refusal::InProgress {
+                action: action.id.clone(),
+                state: action.state,
+            }),
         };
-        Ok(RollbackOption {
-            refusal,
+        let options = versions.iter().map(|(version, verdict)| RollbackOption {
+            refusal: refusal(version, *verdict),
             ungated: verdict.is_none(),
-        })
+        });
+        Ok(options.collect())
     }
 
-    /// Actions with their steps and messages, the newest first.
+    /// Actions with their steps and messages, the newest first. Messages come without their bodies.
     ///
     /// # Errors
     /// The state cannot be read.
     pub async fn actions(&self, filter: &ActionFilter) -> Result<Vec<ActionView>, StateError> {
-        let mut views = Vec::new();
-        for action in self.shared.state.actions(filter).await? {
-            views.push(self.view_of(action).await?);
-        }
-        Ok(views)
+        self.views_of(self.shared.state.actions(filter).await?).await
     }
 
-    /// One action with its steps and messages.
+    /// One action, likewise.
     ///
     /// # Errors
     /// The state cannot be read.
     pub async fn action(&self, id: &str) -> Result<Option<ActionView>, StateError> {
-        match self.shared.state.action(id).await? {
-            Some(action) => Ok(Some(self.view_of(action).await?)),
-            None => Ok(None),
-        }
+        let found = self.shared.state.action(id).await?;
+        Ok(self.views_of(found.into_iter().collect()).await?.pop())
     }
 
-    async fn view_of(&self, action: Action) -> Result<ActionView, StateError> {
-        Ok(ActionView {
-            events: self.shared.state.action_events(&action.id).await?,
-            deliveries: self.shared.state.messages_of_action(&action.id).await?,
+    /// Actions that are at hand, with their steps and messages, in a few queries for all of them.
+    ///
+    /// # Errors
+    /// The state cannot be read.
+    pub async fn views_of(&self, actions: Vec<Action>) -> Result<Vec<ActionView>, StateError> {
+        let ids: Vec<String> = actions.iter().map(|action| action.id.clone()).collect();
+        let events = self.shared.state.action_events(&ids).await?;
+        let mut events = by(events, |event| event.action_id.clone());
+        let messages = self.shared.state.messages_of_actions(&ids).await?;
+        let mut messages = by(messages, |message| message.action_id.clone().unwrap_or_default());
+        let view = |action: Action| ActionView {
+            events: events.remove(&action.id).unwrap_or_default(),
+            deliveries: messages.remove(&action.id).unwrap_or_default(),
             action,
-        })
+        };
+        Ok(actions.into_iter().map(view).collect())
     }
 
     /// Alerts with their transitions, messages and actions: firing first, the most severe first, then the
-    /// newest.
+    /// newest. Messages come without their bodies.
     ///
     /// # Errors
     /// The state cannot be read.
     pub async fn alerts(&self, filter: &AlertFilter) -> Result<Vec<AlertView>, StateError> {
-        let silences = self.shared.state.active_silences(self.shared.clock.now()).await?;
-        let mut views = Vec::new();
-        for alert in self.shared.state.alerts(filter).await? {
-            views.push(self.view_of_alert(alert, &silences).await?);
-        }
-        Ok(views)
+        self.views_of_alerts(self.shared.state.alerts(filter).await?).await
     }
 
     /// One alert, likewise.
@@ -351,30 +343,46 @@ impl Commands {
     /// # Errors
     /// The state cannot be read.
     pub async fn alert(&self, id: &str) -> Result<Option<AlertView>, StateError> {
-        let silences = self.shared.state.active_silences(self.shared.clock.now()).await?;
-        match self.shared.state.alert(id).await? {
-            Some(alert) => Ok(Some(self.view_of_alert(alert, &silences).await?)),
-            None => Ok(None),
-        }
+        let found = self.shared.state.alert(id).await?;
+        Ok(self.views_of_alerts(found.into_iter().collect()).await?.pop())
     }
 
-    async fn view_of_alert(&self, alert: Alert, silences: &[Silence]) -> Result<AlertView, StateError> {
-        let mut deliveries = Vec::new();
-        for id in &alert.memory.messages {
-            deliveries.extend(self.shared.state.message(id).await?);
-        }
-        let mut actions = Vec::new();
-        for action in self.shared.state.actions_of_alert(&alert.id, ACTIONS_OF_ALERT).await? {
-            actions.push(self.view_of(action).await?);
-        }
-        Ok(AlertView {
-            silenced_until: silenced_until(&alert, silences),
-            transitions: self.shared.state.alert_transitions(&alert.id).await?,
-            deliveries,
-            actions,
+    async fn views_of_alerts(&self, alerts: Vec<Alert>) -> Result<Vec<AlertView>, StateError> {
+        let state = &self.shared.state;
+        let silences = state.active_silences(self.shared.clock.now()).await?;
+        let ids: Vec<String> = alerts.iter().map(|alert| alert.id.clone()).collect();
+        let mut transitions = by(state.transitions_of(&ids).await?, |transition| transition.alert_id.clone());
+        let actions = self.views_of(state.actions_of_alerts(&ids, ACTIONS_OF_ALERT).await?).await?;
+        let mut actions = by(actions, |view| view.action.alert_id.clone().unwrap_or_default());
+        // A message about several alerts is each one's.
+        let mut told: Vec<String> = alerts.iter().flat_map(|alert| alert.memory.messages.iter().cloned()).collect();
+        told.sort_unstable();
+        told.dedup();
+        let messages = state.messages_of_ids(&told).await?;
+        let messages: HashMap<&str, &Message> = messages.iter().map(|message| (message.id.as_str(), message)).collect();
+        let view = |alert: Alert| AlertView {
+            silenced_until: silenced_until(&alert, &silences),
+            transitions: transitions.remove(&alert.id).unwrap_or_default(),
+            deliveries: alert
+                .memory
+                .messages
+                .iter()
+                .filter_map(|id| messages.get(id.as_str()).copied().cloned())
+                .collect(),
+            actions: actions.remove(&alert.id).unwrap_or_default(),
             alert,
-        })
+        };
+        Ok(alerts.into_iter().map(view).collect())
     }
+}
+
+/// Groups items by a key, keeping their order.
+fn by<T>(items: Vec<T>, key: impl Fn(&T) -> String) -> HashMap<String, Vec<T>> {
+    let mut groups: HashMap<String, Vec<T>> = HashMap::new();
+    for item in items {
+        groups.entry(key(&item)).or_default().push(item);
+    }
+    groups
 }
 
 /// Until when silences cover an alert.
@@ -402,9 +410,12 @@ fn given_by(person: &str, reason: &str) -> String {
 }
 
 async fn asked_action(transaction: &mut StateTransaction, id: &str) -> Result<Action, CommandError> {
-    let action = actions::get(transaction, id)
-        .await?
-        .ok_or_else(|| CommandError::NotFound(id.to_owned()))?;
+    waiting(actions::get(transaction, id).await?, id)
+}
+
+/// An action that waits for approval.
+fn waiting(action: Option<Action>, id: &str) -> Result<Action, CommandError> {
+    let action = action.ok_or_else(|| CommandError::NotFound(id.to_owned()))?;
     if action.state == ActionState::Asked {
         Ok(action)
     } else {

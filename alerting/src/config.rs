@@ -18,6 +18,9 @@ use crate::problem::{Problem, Problems};
 /// to be muted.
 pub const DEFAULT_REPEAT_INTERVAL: Duration = Duration::from_secs(4 * 3_600);
 
+/// Shortest `repeat_interval`: what is told more often is not read.
+pub const MIN_REPEAT_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Names that routes of the outbox use for what goes to deployers and trainers.
 pub(crate) const RESERVED_RECEIVERS: [&str; 2] = ["rollback", "retrain"];
 
@@ -243,6 +246,13 @@ impl AlertingConfig {
                 problems.push(Problem::new(place, "there are two of this name: rename one"));
             }
         }
+        if settings.repeat_interval.is_some_and(|interval| interval < MIN_REPEAT_INTERVAL) {
+            let message = format!(
+                "repeat_interval is shorter than {} s, so receivers would be told without end: write one such as \"4h\"",
+                MIN_REPEAT_INTERVAL.as_secs()
+            );
+            problems.push(Problem::new("[alerts]", message));
+        }
         if !problems.is_empty() {
             return Err(Problems(problems));
         }
@@ -287,6 +297,21 @@ pub fn resolve_models(models: &[ModelSettings]) -> Result<BTreeMap<String, Model
     } else {
         Err(Problems(problems))
     }
+}
+
+/// Places of webhooks that are posted without a signature: whoever finds their address can pretend to be
+/// Driftlead.
+pub(crate) fn unsigned_webhooks(config: &AlertingConfig, models: &BTreeMap<String, ModelActions>) -> Vec<String> {
+    let receivers = config.receivers.iter();
+    let receivers = receivers.filter_map(|(name, receiver)| Some((format!("receiver {name:?}"), receiver.webhook.as_ref()?)));
+    let actions = models.iter().flat_map(|(name, model)| {
+        let kinds = [("rollback", model.rollback.as_ref()), ("retrain", model.retrain.as_ref())];
+        kinds
+            .into_iter()
+            .filter_map(move |(kind, action)| Some((format!("{kind} of {name:?}"), &action?.endpoint)))
+    });
+    let unsigned = receivers.chain(actions).filter(|(_, endpoint)| endpoint.secret.is_none());
+    unsigned.map(|(place, _)| place).collect()
 }
 
 fn noted<T>(result: Result<T, Problem>, problems: &mut Vec<Problem>) -> Option<T> {
@@ -386,6 +411,28 @@ mod tests {
     }
 
     #[test]
+    fn webhooks_without_a_secret_are_named() {
+        let config = AlertingConfig::resolve(&settings(
+            r#"
+            receivers = [
+                { name = "signed", webhook = { url = "http://x", secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" } },
+                { name = "bare", webhook = { url = "http://x" } },
+            ]
+            "#,
+        ))
+        .unwrap();
+        let mut model = ModelSettings::undeclared("employment");
+        model.retrain = Some(ActionSettings {
+            url: "http://x".into(),
+            approval: Approval::Auto,
+            secret: None,
+            cool_down: Duration::ZERO,
+        });
+        let models = resolve_models(&[model]).unwrap();
+        assert_eq!(unsigned_webhooks(&config, &models), ["receiver \"bare\"", "retrain of \"employment\""]);
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_what_to_do() {
         let check = |text: &str, place: &str, hint: &str| {
             let problems = AlertingConfig::resolve(&settings(text)).unwrap_err();
@@ -431,5 +478,11 @@ mod tests {
         );
         check("smtp = { host = \"h\", from = \"nobody\" }", "[smtp]", "not a mail address");
         check("smtp = { host = \"h\", from = \"a@b\", user = \"u\" }", "[smtp]", "both");
+        let without_pause = AlertingSettings {
+            repeat_interval: Some(Duration::ZERO),
+            ..AlertingSettings::default()
+        };
+        let problems = AlertingConfig::resolve(&without_pause).unwrap_err().to_string();
+        assert!(problems.contains("[alerts]") && problems.contains("4h"), "{problems}");
     }
 }

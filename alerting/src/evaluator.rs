@@ -12,8 +12,10 @@ use driftlead_store::state::silences::Silence;
 
 use crate::book::{Book, Change, is_active, series_of};
 use crate::commands::silenced_until;
-use crate::consequence::{Pursued, note_for, pursue, wanted};
+use crate::catalogue::Windows;
+use crate::consequence::{Pursued, Pursuits, note_for, wanted};
 use crate::evaluate::{Circumstances, Standing, judge};
+use crate::looked::Looked;
 use crate::notify::notice::{AlertNews, AlertSaid};
 use crate::notify::{email, notice};
 use crate::pack::Rules;
@@ -35,6 +37,8 @@ pub(crate) type Changes = BTreeMap<(String, Series), Change>;
 pub(crate) struct Evaluator {
     pub shared: Arc<Shared>,
     pub book: Book,
+    pub looked: Looked,
+    pursuits: Pursuits,
     asked_at: UnixNanos,
 }
 
@@ -45,12 +49,14 @@ impl Evaluator {
         Ok(Self {
             shared,
             book,
+            looked: Looked::default(),
+            pursuits: Pursuits::default(),
             asked_at: UnixNanos(0),
         })
     }
 
     /// Judges signals by all rules that cover them.
-    pub fn judge(&self, rules: &Rules, signals: &[Signal], now: UnixNanos) -> Changes {
+    pub fn judge(&mut self, rules: &Rules, signals: &[Signal], now: UnixNanos) -> Changes {
         let mut changes = Changes::new();
         for signal in signals {
             for rule in rules.on_signal(&signal.name).iter().filter(|rule| rule.covers(signal)) {
@@ -60,7 +66,11 @@ impl Evaluator {
         changes
     }
 
-    fn judge_one(&self, rule: &Rule, signal: &Signal, now: UnixNanos, changes: &mut Changes) {
+    fn judge_one(&mut self, rule: &Rule, signal: &Signal, now: UnixNanos, changes: &mut Changes) {
+        let once = rule.signal.windows == Windows::HourOrDay;
+        if once && !self.looked.counts(&rule.name, signal) {
+            return;
+        }
         let known = self.book.get(&rule.name, signal);
         let model = self.shared.model_settings(&signal.model);
         let circumstances = Circumstances {
@@ -85,6 +95,10 @@ impl Evaluator {
         // A series that has no alert and gets none leaves no trace, unless its absence would be one.
         let traceless = known.is_none() && pending_change.is_none() && judgement.standing.state == AlertState::Inactive;
         if traceless && rule.no_data != NoData::Alert {
+            // Noted before anything is written: what leaves no trace comes to the same when it is tried again.
+            if once && judgement.judged {
+                self.looked.note(&rule.name, signal);
+            }
             return;
         }
         let change = changes
@@ -110,7 +124,7 @@ impl Evaluator {
                 continue;
             }
             let telling = self.telling(alert, silences, &silent, now);
-            let wants = asks && alert.state == AlertState::Firing && !matches!(telling, Telling::Muted(_));
+            let wants = asks && alert.state == AlertState::Firing;
             let acts = wants && rules.get(&alert.rule).is_some_and(|rule| !rule.actions.is_empty());
             if telling.news().is_some() || telling.quiet_because() != alert.memory.quiet_because || acts {
                 due.push((key, Change::of(alert.clone())));
@@ -149,12 +163,14 @@ impl Evaluator {
             .map(|(key, change)| (key.clone(), self.telling(&change.alert, silences, &silent, now)))
             .collect();
         let rules = self.shared.rules.current();
-        let mut pursued = pursue(&self.shared, wanted(&self.shared, &rules, &changes, &tellings), now).await?;
+        let wanted = wanted(&self.shared, &rules, &changes);
+        let mut pursued = self.pursuits.pursue(&self.shared, wanted, now).await?;
         let speaks = tellings.values().any(|telling| telling.news().is_some());
         let quiet_changes = tellings
             .iter()
             .any(|(key, telling)| changes[key].alert.memory.quiet_because != telling.quiet_because());
         let acts = pursued.iter().any(|item| item.is_proposed() || !item.is_noted(&changes));
+        self.pursuits.note(&pursued, now);
         if !speaks && !quiet_changes && !acts && !changes.values().any(|change| change.dirty) {
             self.adopt(changes);
             return Ok(());
@@ -163,6 +179,7 @@ impl Evaluator {
         for item in &mut pursued {
             item.begin(&self.shared, &mut transaction, now).await?;
         }
+        self.pursuits.note(&pursued, now);
         for item in &pursued {
             item.note(&mut changes);
         }

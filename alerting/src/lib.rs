@@ -18,6 +18,7 @@ pub mod config;
 mod consequence;
 pub mod evaluate;
 mod evaluator;
+mod looked;
 pub mod notify;
 mod outbox;
 pub mod pack;

@@ -205,7 +205,11 @@ pub(crate) async fn settle(shared: &Shared, message: &Message, delivery: &Delive
             retry_after,
         } if message.attempts < policy.max_attempts => {
             let wait = policy.wait(message.attempts, *retry_after, rand::random());
-            let due = UnixNanos(now.0.saturating_add(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX)));
+            let mut due = UnixNanos(now.0.saturating_add(i64::try_from(wait.as_nanos()).unwrap_or(i64::MAX)));
+            if requests && let Some(action) = requested_action(&mut transaction, message).await? {
+                // A deployer that asks for an hour's rest must not make the request outlive its deadline.
+                due = due.min(action.deadline);
+            }
             mark_failed(&mut transaction, &message.id, *status, error, due).await?;
             tracing::debug!(message = %message.id, route = %message.route, attempts = message.attempts, %error, "not delivered; trying again");
         }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::action::worker;
-use crate::config::{AlertingConfig, resolve_models};
+use crate::config::{AlertingConfig, resolve_models, unsigned_webhooks};
 use crate::evaluator::Evaluator;
 use crate::notify::webhook;
 use crate::outbox;
@@ -76,6 +76,11 @@ pub async fn run(
         state,
         clock,
     });
+    let unsigned = unsigned_webhooks(&shared.config, &shared.models);
+    if !unsigned.is_empty() {
+        let places = unsigned.join(", ");
+        tracing::warn!(places, "webhooks without a secret are not signed: add secret = \"whsec_…\" so that receivers can check who sent them");
+    }
     let evaluator = Evaluator::load(shared.clone()).await?;
     tokio::join!(
         judge(evaluator, signals, changes, &token),

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use driftlead_store::clickhouse::query::live::{MIN_LIVE_INFERENCES, traffic_by_version};
 use driftlead_store::clock::UnixNanos;
-use driftlead_store::records::{Signal, SignalState};
+use driftlead_store::model_settings::DEFAULT_LABEL_DELAY_SECONDS;
+use driftlead_store::records::{SILENCE_FORGOTTEN_SECONDS, Signal, SignalState, names};
 use driftlead_store::state::actions::Action;
 use driftlead_store::state::alerts::{Alert, delete_resolved_before};
 use driftlead_store::state::outbox::delete_finished_before;
@@ -14,7 +15,7 @@ use driftlead_store::state::{StateError, alerts::AlertState};
 use crate::book::Change;
 use crate::catalogue::{RULES_INVALID, Windows};
 use crate::evaluate::reason::Reason;
-use crate::evaluate::{Circumstances, Judgement, Standing, end, judge_absence};
+use crate::evaluate::{Circumstances, INSTANT_LENGTH_SECONDS, Judgement, RECENT_LENGTHS, Standing, end, judge_absence};
 use crate::evaluator::{Changes, Evaluator};
 use crate::pack::{RULES_INVALID_RULE, Rules};
 
@@ -68,6 +69,9 @@ impl Evaluator {
                 action: rollback.id.clone(),
             };
             return end(&standing, reason, now);
+        }
+        if is_forgotten(alert, now) {
+            return end(&standing, Reason::Forgotten, now);
         }
         let model = self.shared.model_settings(&alert.series.model);
         let circumstances = Circumstances {
@@ -159,6 +163,10 @@ impl Evaluator {
         delete_finished_before(&mut transaction, now.plus_seconds(-KEEP_MESSAGES_DAYS * DAY_SECONDS)).await?;
         transaction.commit().await?;
         self.book.forget_ended_before(ended_before);
+        let label_delays = self.shared.models.values().map(|model| model.settings.label_delay.as_secs());
+        let longest = label_delays.max().unwrap_or(DEFAULT_LABEL_DELAY_SECONDS).max(DEFAULT_LABEL_DELAY_SECONDS);
+        let reach = RECENT_LENGTHS * DAY_SECONDS + i64::try_from(longest).unwrap_or(i64::MAX);
+        self.looked.forget_before(now.plus_seconds(-reach));
         Ok(())
     }
 }
@@ -171,9 +179,55 @@ fn took_out(rollback: &Action, alert: &Alert) -> bool {
         && alert.state == AlertState::Firing
 }
 
-/// An alert on a version, of which nothing was heard for longer than a window takes.
+/// A model that nobody misses any more: its silence is no longer reported, so nothing else ends the alert.
+fn is_forgotten(alert: &Alert, now: UnixNanos) -> bool {
+    let silent_then = alert.value.unwrap_or_default().max(0.0) as i64;
+    let last_seen = alert.last_window_end.plus_seconds(-silent_then);
+    alert.signal == names::SILENCE_S && now.seconds_since(last_seen) > (SILENCE_FORGOTTEN_SECONDS + SERVED_WITHIN_SECONDS) as f64
+}
+
+/// An alert on a version, of which nothing was heard for longer than a window takes. A verdict stands for as
+/// long as it counts: a candidate that failed has no traffic, and may be put into service any hour.
 fn is_stale(rules: &Rules, alert: &Alert, now: UnixNanos) -> bool {
-    let length = rules.get(&alert.rule).and_then(|rule| rule.window_length()).map_or(0, i64::from);
+    let Some(rule) = rules.get(&alert.rule) else { return false };
+    let length = rule
+        .window_length()
+        .map_or(RECENT_LENGTHS * INSTANT_LENGTH_SECONDS, i64::from);
     let quiet = now.seconds_since(alert.last_window_end) > (length + SERVED_WITHIN_SECONDS) as f64;
     !alert.series.version.is_empty() && quiet && now.seconds_since(alert.since) > SERVED_WITHIN_SECONDS as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::AlertingConfig;
+    use crate::pack::RuleSet;
+    use crate::testing::alert;
+
+    #[test]
+    fn a_verdict_stands_as_long_as_a_release_is_watched_whatever_serves() {
+        let rules = RuleSet::load(&[], &AlertingConfig::default()).unwrap().current();
+        let check = |rule: &str, signal: &str, hours: i64, expected: bool| {
+            let mut alert = alert(signal, AlertState::Firing);
+            alert.rule = rule.into();
+            let now = alert.since.plus_seconds(hours * 3_600);
+            assert_eq!(is_stale(&rules, &alert, now), expected, "{rule} after {hours} h");
+        };
+        check("errors-above-2-percent", names::ERROR_RATIO, 1, true);
+        check("gate-failed", names::GATE_FAILED, 1, false);
+        check("gate-failed", names::GATE_FAILED, 48, false);
+        check("gate-failed", names::GATE_FAILED, 49, true);
+        check("taken-out", names::GATE_FAILED, 49, false);
+    }
+
+    #[test]
+    fn a_model_that_nobody_misses_is_silent_no_longer() {
+        let mut alert = alert(names::SILENCE_S, AlertState::Firing);
+        alert.value = Some(3_600.0);
+        let week = SILENCE_FORGOTTEN_SECONDS - 3_600;
+        assert!(!is_forgotten(&alert, alert.last_window_end.plus_seconds(week)));
+        assert!(is_forgotten(&alert, alert.last_window_end.plus_seconds(week + SERVED_WITHIN_SECONDS + 1)));
+        alert.signal = names::ERROR_RATIO.into();
+        assert!(!is_forgotten(&alert, alert.last_window_end.plus_seconds(10 * week)));
+    }
 }

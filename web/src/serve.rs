@@ -1,6 +1,8 @@
 //! The server: the router, its layers, and its end.
 
+use std::future::IntoFuture as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef, Request};
@@ -13,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::api::answers::ListAnswers;
 use crate::api::endpoint::Endpoint;
 use crate::api::live::{Hub, watch};
 use crate::api::{endpoints, openapi};
@@ -47,8 +50,18 @@ impl FromRef<Server> for Hub {
     }
 }
 
-/// Serves the API and the pages until `token` fires, then finishes the requests that are under way; streams
-/// end at once.
+impl FromRef<Server> for ListAnswers {
+    fn from_ref(server: &Server) -> Self {
+        server.hub.answers.clone()
+    }
+}
+
+/// How long requests that are under way may take to end: a client that reads slowly, or not at all, must not
+/// keep the log from being closed.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves the API and the pages until `token` fires, then finishes the requests that are under way, for at most
+/// [`SHUTDOWN_TIMEOUT`]; streams end at once.
 ///
 /// # Errors
 /// The listener failed.
@@ -56,9 +69,18 @@ pub async fn serve(listener: TcpListener, state: WebState, token: CancellationTo
     let is_loopback = listener.local_addr()?.ip().is_loopback();
     let server = Server::new(state, is_loopback, token.clone());
     let watching = tokio::spawn(watch(server.app.clone(), server.hub.clone(), token.clone()));
-    let served = axum::serve(listener, router(server))
-        .with_graceful_shutdown(token.cancelled_owned())
-        .await;
+    let serving = axum::serve(listener, router(server)).with_graceful_shutdown(token.clone().cancelled_owned());
+    let overdue = async {
+        token.cancelled().await;
+        tokio::time::sleep(SHUTDOWN_TIMEOUT).await;
+    };
+    let served = tokio::select! {
+        served = serving.into_future() => served,
+        () = overdue => {
+            tracing::warn!("requests were still under way {} s after the end was asked for; they are dropped", SHUTDOWN_TIMEOUT.as_secs());
+            Ok(())
+        }
+    };
     let _ended = watching.await;
     served
 }
@@ -128,3 +150,6 @@ async fn unrouted(request: Request) -> Response {
     }
     assets::serve(method, uri).await
 }
+
+#[cfg(test)]
+mod tests;

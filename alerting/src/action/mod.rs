@@ -54,7 +54,11 @@ pub(crate) async fn advance(
     tracing::info!(action = %action.id, kind = action.kind.as_str(), model = %action.model, state = state.as_str(), note, "action");
     if is_news(state) {
         let said = said(shared, action, note);
-        let receivers = action.details.receivers.clone();
+        // A rule that tells nobody still acts, and somebody has to hear how that went.
+        let receivers = match action.details.receivers.as_slice() {
+            [] => shared.all_receivers(),
+            named => named.to_vec(),
+        };
         shared.tell(transaction, &receivers, &said, now).await?;
     }
     Ok(())

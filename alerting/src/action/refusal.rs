@@ -71,6 +71,18 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether facts about what serves had to be gathered to find it out.
+    pub(crate) fn needs_facts(&self) -> bool {
+        matches!(
+            self,
+            Self::NoTarget { .. }
+                | Self::IsLive { .. }
+                | Self::UnknownVersion { .. }
+                | Self::FailedGate { .. }
+                | Self::NotServing { .. }
+        )
+    }
+
     /// For pages and clients.
     pub fn code(&self) -> &'static str {
         match self {

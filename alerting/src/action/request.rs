@@ -6,7 +6,7 @@ use driftlead_store::ids::{IdKind, new_id};
 use driftlead_store::model_settings::Approval;
 use driftlead_store::state::StateError;
 use driftlead_store::state::actions::{self, Action, ActionDetails, ActionKind, ActionState};
-use driftlead_store::state::verdicts::VerdictKind;
+use driftlead_store::state::verdicts::{self, VerdictKind};
 
 use super::refusal::Refusal;
 use super::{APPROVAL_DEADLINE_SECONDS, deadline_seconds};
@@ -49,6 +49,36 @@ pub(crate) struct Asked {
     pub asker: Asker,
     /// Who is told how it goes.
     pub receivers: Vec<String>,
+}
+
+impl Asked {
+    /// What is asked for, whoever asks: the kind, the environment, the model, and the version.
+    pub fn target_key(&self) -> (ActionKind, String, String, String) {
+        let version = self.version.clone().unwrap_or_default();
+        (self.kind, self.environment.clone(), self.model.clone(), version)
+    }
+
+    /// Since when the alert fires that asks; a person asks out of the blue.
+    pub fn firing_since(&self) -> UnixNanos {
+        match &self.asker {
+            Asker::Alert { firing_since, .. } => *firing_since,
+            Asker::Person(_) => UnixNanos(0),
+        }
+    }
+
+    /// What an action that waits for approval asks for, asked again by the person who approves it.
+    pub fn again(action: &Action, approved_by: &str) -> Self {
+        Self {
+            kind: action.kind,
+            model: action.model.clone(),
+            environment: action.environment.clone(),
+            version: action.from_version.clone(),
+            target: action.to_version.clone(),
+            because: action.because.clone(),
+            asker: Asker::Person(approved_by.to_owned()),
+            receivers: action.details.receivers.clone(),
+        }
+    }
 }
 
 /// What is asked for, and everything that the decision depends on but the actions of the past.
@@ -152,6 +182,7 @@ pub(crate) async fn begin(
 ) -> Result<Result<Action, Refusal>, StateError> {
     let asked = &proposal.asked;
     let past = actions::latest(transaction, asked.kind, &asked.model, &asked.environment, REMEMBERED_ACTIONS).await?;
+    let proposal = &as_of_now(transaction, proposal).await?;
     let endpoint = match decide(proposal, &past, now) {
         Ok(endpoint) => endpoint,
         Err(refusal) => return Ok(Err(refusal)),
@@ -171,6 +202,46 @@ pub(crate) async fn begin(
         request(shared, transaction, &mut action, &endpoint, now).await?;
     }
     Ok(Ok(action))
+}
+
+/// Requests an action that a person approved, unless it may not begin any more: the target may have failed the
+/// gate since it was asked for, or the version that it complains about may be gone. `proposal` holds the facts
+/// of now.
+pub(crate) async fn approve(
+    shared: &Shared,
+    transaction: &mut StateTransaction,
+    action: &mut Action,
+    proposal: &Proposal,
+    now: UnixNanos,
+) -> Result<Result<(), Refusal>, StateError> {
+    let asked = &proposal.asked;
+    let mut past = actions::latest(transaction, asked.kind, &asked.model, &asked.environment, REMEMBERED_ACTIONS).await?;
+    past.retain(|other| other.id != action.id);
+    let proposal = as_of_now(transaction, proposal).await?;
+    let endpoint = match decide(&proposal, &past, now).and_then(|endpoint| match &proposal.facts {
+        Facts::Rollback(facts) => refuse_bystander(facts).map(|()| endpoint),
+        Facts::Retrain { .. } => Ok(endpoint),
+    }) {
+        Ok(endpoint) => endpoint,
+        Err(refusal) => return Ok(Err(refusal)),
+    };
+    if let Asker::Person(label) = &asked.asker {
+        action.details.approved_by = Some(label.clone());
+    }
+    request(shared, transaction, action, &endpoint, now).await?;
+    Ok(Ok(()))
+}
+
+/// The proposal with the verdict that stands now: the gate may have spoken since the facts were gathered.
+async fn as_of_now(transaction: &mut StateTransaction, proposal: &Proposal) -> Result<Proposal, StateError> {
+    let mut proposal = proposal.clone();
+    if let Facts::Rollback(facts) = &mut proposal.facts
+        && let Some(target) = &facts.target
+    {
+        let (model, environment) = (&proposal.asked.model, &proposal.asked.environment);
+        facts.target_verdict = verdicts::latest_kind(transaction, model, target, environment).await?;
+    }
+    Ok(proposal)
 }
 
 /// Writes the request of an action that may begin: state and message together.
@@ -507,5 +578,50 @@ mod tests {
         let action = write(&asking, &endpoint(Approval::Ask), NOW);
         assert_eq!(action.state, ActionState::Asked);
         assert_eq!(action.because.last().unwrap(), "the target 1.0 was never judged by the gate");
+    }
+
+    #[tokio::test]
+    async fn an_approval_is_refused_when_the_target_failed_since_or_the_version_is_gone() {
+        use crate::testing::{Bench, BenchSettings};
+        let bench = Bench::new(BenchSettings {
+            rollback: Some(("http://127.0.0.1:9/rollback".into(), Approval::Ask)),
+            ..BenchSettings::default()
+        })
+        .await;
+        let shared = &bench.shared;
+        let asking = proposal(ActionKind::Rollback, Approval::Ask, false);
+        let mut transaction = shared.state.begin().await.unwrap();
+        let action = begin(shared, &mut transaction, &asking, NOW).await.unwrap().unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(action.state, ActionState::Asked);
+
+        let approve_with = async |change: fn(&mut RollbackFacts)| {
+            let mut proposal = proposal(ActionKind::Rollback, Approval::Ask, true);
+            facts(&mut proposal, change);
+            let mut action = action.clone();
+            let mut transaction = shared.state.begin().await.unwrap();
+            let outcome = approve(shared, &mut transaction, &mut action, &proposal, NOW).await.unwrap();
+            outcome.map(|()| action.state).map_err(|refusal| refusal.code())
+        };
+        assert_eq!(approve_with(|facts| facts.from_serves = false).await, Err("not_serving"));
+        assert_eq!(approve_with(|_| ()).await, Ok(ActionState::Requested));
+        // The gate spoke after the facts were gathered, which still say that it passed.
+        let verdict = verdicts::Verdict {
+            id: "ver_1".into(),
+            model: "employment".into(),
+            version: "1.0".into(),
+            environment: "production".into(),
+            baseline_version: None,
+            set_id: "set".into(),
+            replay_id: "rpl_1".into(),
+            baseline_replay_id: None,
+            verdict: VerdictKind::Fail,
+            reasons: vec![],
+            flips: vec![],
+            details: serde_json::json!({}),
+            created_at: NOW,
+        };
+        shared.state.insert_verdict(&verdict).await.unwrap();
+        assert_eq!(approve_with(|_| ()).await, Err("failed_gate"));
     }
 }

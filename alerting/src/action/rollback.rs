@@ -21,13 +21,9 @@ pub const MIN_TARGET_SHARE: f64 = 0.99;
 /// The latest inferences, all of which have to be the target's.
 pub const LATEST_INFERENCES: usize = 20;
 
-/// A deployer that answers at once and moves traffic later leaves inferences of the version before that
-/// would outweigh the target's for a long time. So it also counts when *all* inferences of this many
-/// seconds are the target's.
-pub const CLEAN_WINDOW_SECONDS: i64 = 60;
-
-/// The inferences of a clean window have to lie at least this far apart.
-pub const MIN_CLEAN_SPAN_SECONDS: f64 = 45.0;
+/// What serves is read again once this share of the time since the acceptance has passed: a look reads all
+/// inferences since then, so looks at a fixed pace would cost the square of the time.
+const LOOK_AGAIN_SHARE: f64 = 1.0 / 30.0;
 
 /// How long after the deadline telemetry that cannot be read is waited for.
 pub const UNREADABLE_GRACE_SECONDS: i64 = ROLLBACK_DEADLINE_SECONDS;
@@ -50,6 +46,14 @@ pub fn counts_from(accepted_at: UnixNanos) -> UnixNanos {
     accepted_at.plus_seconds(SETTLING_SECONDS)
 }
 
+/// When to look again after a look at `now`; never later than the deadline.
+pub fn look_again_at(accepted_at: UnixNanos, now: UnixNanos) -> UnixNanos {
+    let wait_seconds = now.seconds_since(accepted_at).max(0.0) * LOOK_AGAIN_SHARE;
+    let next = UnixNanos(now.0.saturating_add((wait_seconds * 1e9) as i64));
+    let deadline = accepted_at.plus_seconds(ROLLBACK_DEADLINE_SECONDS);
+    if now < deadline { next.min(deadline) } else { next }
+}
+
 /// Decides. `serving` is what telemetry shows since [`counts_from`]; `None` while it cannot be read.
 pub fn decide(accepted_at: UnixNanos, target: &str, serving: Option<&Serving>, now: UnixNanos) -> Step {
     let deadline = accepted_at.plus_seconds(ROLLBACK_DEADLINE_SECONDS);
@@ -60,10 +64,10 @@ pub fn decide(accepted_at: UnixNanos, target: &str, serving: Option<&Serving>, n
             Step::Wait("the telemetry cannot be read at present".into())
         };
     };
-    if let Some(evidence) = shown_since_acceptance(serving, target).or_else(|| shown_by_clean_window(serving, target)) {
-        return Step::Confirm(evidence);
-    }
     let seen = in_words(serving, target);
+    if is_shown(serving, target) {
+        return Step::Confirm(seen);
+    }
     if now < deadline {
         Step::Wait(seen)
     } else if serving.inferences < MIN_INFERENCES {
@@ -73,26 +77,11 @@ pub fn decide(accepted_at: UnixNanos, target: &str, serving: Option<&Serving>, n
     }
 }
 
-fn shown_since_acceptance(serving: &Serving, target: &str) -> Option<String> {
-    let shown = serving.inferences >= MIN_INFERENCES
+fn is_shown(serving: &Serving, target: &str) -> bool {
+    serving.inferences >= MIN_INFERENCES
         && serving.span_seconds() >= MIN_SPAN_SECONDS
         && serving.of_target as f64 >= MIN_TARGET_SHARE * serving.inferences as f64
-        && latest_are(serving, target);
-    shown.then(|| in_words(serving, target))
-}
-
-fn shown_by_clean_window(serving: &Serving, target: &str) -> Option<String> {
-    let window = serving.window?;
-    let shown = window.inferences >= MIN_INFERENCES
-        && window.of_target == window.inferences
-        && window.span_seconds() >= MIN_CLEAN_SPAN_SECONDS
-        && latest_are(serving, target);
-    shown.then(|| {
-        format!(
-            "all {} inferences of the last {CLEAN_WINDOW_SECONDS} s are {target}'s, after a slow switch",
-            window.inferences
-        )
-    })
+        && latest_are(serving, target)
 }
 
 fn latest_are(serving: &Serving, target: &str) -> bool {
@@ -112,8 +101,6 @@ fn in_words(serving: &Serving, target: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use driftlead_store::clickhouse::query::serving::Span;
-
     use super::*;
 
     const ACCEPTED: UnixNanos = UnixNanos(1_000 * UnixNanos::SECOND);
@@ -122,32 +109,20 @@ mod tests {
         UnixNanos(ACCEPTED.0 + (seconds * 1e9) as i64)
     }
 
-    /// Inferences as (seconds after the acceptance, version), seen at `now`.
-    fn seen(inferences: &[(f64, &str)], now: f64) -> Serving {
+    /// Inferences as (seconds after the acceptance, version), as they are seen.
+    fn seen(inferences: &[(f64, &str)]) -> Serving {
         let counted: Vec<_> = inferences.iter().filter(|(second, _)| *second > SETTLING_SECONDS as f64).collect();
-        let span = |from: f64| {
-            let of: Vec<_> = counted.iter().filter(|(second, _)| *second > from).collect();
-            Span {
-                inferences: of.len() as u64,
-                of_target: of.iter().filter(|(_, version)| *version == "1.0").count() as u64,
-                first: of.first().map_or(UnixNanos(0), |(second, _)| at(*second)),
-                last: of.last().map_or(UnixNanos(0), |(second, _)| at(*second)),
-            }
-        };
-        let all = span(0.0);
-        let window_from = now - CLEAN_WINDOW_SECONDS as f64;
         Serving {
-            inferences: all.inferences,
-            of_target: all.of_target,
-            first: all.first,
-            last: all.last,
+            inferences: counted.len() as u64,
+            of_target: counted.iter().filter(|(_, version)| *version == "1.0").count() as u64,
+            first: counted.first().map_or(UnixNanos(0), |(second, _)| at(*second)),
+            last: counted.last().map_or(UnixNanos(0), |(second, _)| at(*second)),
             latest_versions: counted
                 .iter()
                 .rev()
                 .take(LATEST_INFERENCES)
                 .map(|(_, version)| (*version).to_owned())
                 .collect(),
-            window: (window_from >= SETTLING_SECONDS as f64).then(|| span(window_from)),
         }
     }
 
@@ -160,7 +135,7 @@ mod tests {
     }
 
     fn check(inferences: &[(f64, &str)], now: f64, expected: fn(&Step) -> bool) {
-        let step = decide(ACCEPTED, "1.0", Some(&seen(inferences, now)), at(now));
+        let step = decide(ACCEPTED, "1.0", Some(&seen(inferences)), at(now));
         assert!(expected(&step), "{step:?}");
     }
 
@@ -194,18 +169,25 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_switch_is_confirmed_by_a_clean_minute() {
-        let switched = |second: f64| if second < 45.0 { "1.1" } else { "1.0" };
-        check(&steady(50.0, 90.0, switched), 90.0, WAITS);
-        check(&steady(50.0, 105.5, switched), 105.5, CONFIRMS);
-        let with_strays = |second: f64| {
-            if second < 45.0 || (second * 50.0) as i64 % 500 == 3 {
-                "1.1"
-            } else {
-                "1.0"
-            }
-        };
-        check(&steady(50.0, 200.0, with_strays), 200.0, WAITS);
+    fn a_slow_switch_counts_what_the_version_before_still_served() {
+        let switched = |second: f64| if second < 10.0 { "1.1" } else { "1.0" };
+        check(&steady(50.0, 120.0, switched), 120.0, WAITS);
+        check(&steady(50.0, 506.0, switched), 506.0, CONFIRMS);
+        let never_clean = |second: f64| if second < 45.0 { "1.1" } else { "1.0" };
+        check(&steady(50.0, 899.0, never_clean), 899.0, WAITS);
+        check(&steady(50.0, 900.0, never_clean), 900.0, |step| matches!(step, Step::Overdue(_)));
+    }
+
+    #[test]
+    fn looks_become_rarer_with_what_they_read_and_one_falls_on_the_deadline() {
+        let next = |now: f64| look_again_at(ACCEPTED, at(now)).seconds_since(ACCEPTED).round();
+        assert_eq!([10.0, 60.0, 300.0, 890.0].map(next), [10.0, 62.0, 310.0, 900.0]);
+        let (mut now, mut looks) = (at(5.0), 0);
+        while now < at(900.0) {
+            now = look_again_at(ACCEPTED, now.plus_seconds(1));
+            looks += 1;
+        }
+        assert!(looks < 150, "{looks}");
     }
 
     #[test]

@@ -68,6 +68,8 @@ pub enum Reason {
         /// The version.
         version: String,
     },
+    /// The model was silent for so long that nobody misses it any more.
+    Forgotten,
     /// The rule was taken out of the files.
     RuleRemoved,
 }
@@ -120,6 +122,7 @@ impl fmt::Display for Reason {
             }
             Self::RolledBack { version, action } => write!(f, "{version} was rolled back ({action})"),
             Self::NoLongerServes { version } => write!(f, "{version} no longer serves"),
+            Self::Forgotten => f.write_str("the model was silent for a week and is no longer missed"),
             Self::RuleRemoved => f.write_str("the rule is no longer in use"),
         }
     }

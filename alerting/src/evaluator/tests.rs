@@ -174,7 +174,7 @@ impl Desk {
     }
 
     async fn poll(&self) {
-        worker::poll(&self.bench.shared, self.now()).await.unwrap();
+        worker::poll(&self.bench.shared, &mut worker::Looks::default(), self.now()).await.unwrap();
     }
 }
 
@@ -280,10 +280,9 @@ async fn a_silent_model_mutes_its_latency() {
     assert_eq!(desk.said().await, ["alert.firing silence"]);
     desk.pass(5);
     desk.see(names::SILENCE_S, 0.0).await;
-    desk.wait(1).await;
     assert_eq!(
         desk.said().await,
-        ["alert.firing silence", "alert.resolved silence", "alert.firing slow"]
+        ["alert.firing silence", "alert.firing slow", "alert.resolved silence"]
     );
 }
 
@@ -492,4 +491,108 @@ async fn an_approval_that_nobody_gives_runs_out() {
     desk.pass(crate::action::APPROVAL_DEADLINE_SECONDS);
     desk.poll().await;
     assert_eq!(desk.actions().await[0].state, ActionState::Failed);
+}
+
+#[tokio::test]
+async fn a_version_that_failed_fires_again_when_its_verdict_is_given_again() {
+    let mut desk = Desk::new().await;
+    desk.see(names::GATE_FAILED, 1.0).await;
+    let rollback = Action {
+        state: ActionState::Confirmed,
+        finished_at: Some(desk.now().plus_seconds(30)),
+        ..crate::testing::rollback("1.0", desk.now())
+    };
+    let mut transaction = desk.bench.shared.state.begin().await.unwrap();
+    driftlead_store::state::actions::save(&mut transaction, &rollback, "")
+        .await
+        .unwrap();
+    transaction.commit().await.unwrap();
+    desk.wait(31).await;
+    desk.pass(3_600);
+    desk.see(names::GATE_FAILED, 1.0).await;
+    assert_eq!(
+        desk.said().await,
+        ["alert.firing gate-failed", "alert.resolved gate-failed", "alert.firing gate-failed"]
+    );
+}
+
+#[tokio::test]
+async fn a_silence_holds_back_words_and_not_deeds() {
+    let mut desk = Desk::new().await;
+    let silence = NewSilence {
+        matchers: Matchers {
+            rule: Some("feature-shift".into()),
+            ..Matchers::default()
+        },
+        reason: "planned".into(),
+        author: "ana".into(),
+        starts_at: desk.now(),
+        ends_at: desk.now().plus_seconds(600),
+    };
+    desk.bench.shared.state.create_silence(silence, desk.now()).await.unwrap();
+    desk.see(names::FEATURE_SHIFT, 0.043).await;
+    assert!(desk.said().await.is_empty());
+    assert_eq!(desk.actions().await[0].state, ActionState::Requested);
+}
+
+#[tokio::test]
+async fn a_window_of_a_series_without_an_alert_is_looked_at_once_and_never_after_a_later_one() {
+    let mut desk = Desk::new().await;
+    desk.see(names::FEATURE_SHIFT, 0.01).await;
+    desk.pass(60);
+    desk.see(names::FEATURE_SHIFT, 0.2).await;
+    assert!(desk.said().await.is_empty(), "the window was looked at");
+    let earlier = Signal {
+        window_end: desk.now().floor_to(86_400).plus_seconds(-86_400),
+        ..desk.signal(names::FEATURE_SHIFT, 0.2)
+    };
+    evaluate(&mut desk.evaluator, &[earlier], false).await.unwrap();
+    assert!(desk.said().await.is_empty(), "a later window was looked at");
+    desk.pass(86_400);
+    desk.see(names::FEATURE_SHIFT, 0.2).await;
+    assert_eq!(desk.said().await, ["alert.firing feature-shift"]);
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_takes_fails_at_its_deadline_and_is_not_sent_any_more() {
+    let mut desk = Desk::new().await;
+    desk.see(names::FEATURE_SHIFT, 0.043).await;
+    let request = async |desk: &Desk| {
+        let messages = desk.messages().await;
+        messages.into_iter().find(|message| message.route == "retrain").unwrap()
+    };
+    let delivery = Delivery::Failed {
+        status: Some(503),
+        error: "later".into(),
+        retry_after: Some(std::time::Duration::from_secs(48 * 3_600)),
+    };
+    let message = request(&desk).await;
+    outbox::settle(&desk.bench.shared, &message, &delivery, desk.now()).await.unwrap();
+    let deadline = desk.actions().await[0].deadline;
+    assert_eq!(request(&desk).await.next_attempt_at, deadline);
+    desk.clock.set(deadline);
+    desk.poll().await;
+    assert_eq!(desk.actions().await[0].state, ActionState::Failed);
+    assert_eq!(request(&desk).await.state, driftlead_store::state::outbox::MessageState::Dead);
+    assert_eq!(desk.said().await.last().unwrap(), "retrain.failed action");
+}
+
+#[tokio::test]
+async fn how_an_action_went_is_told_to_all_where_its_rule_tells_nobody() {
+    let clock = Clock::manual(UnixNanos::from_seconds(START));
+    let bench = Bench::new(BenchSettings {
+        webhook: Some("http://127.0.0.1:9/oncall".into()),
+        retrain: Some(("http://127.0.0.1:9/retrain".into(), Approval::Ask)),
+        clock: Some(clock.clone()),
+        rules: Some(
+            "[[rules]]\nname = \"quiet\"\nsignal = \"feature_shift\"\nwindow = \"1d\"\nabove = \"2%\"\nseverity = \"info\"\n\
+             actions = [\"retrain\"]\nwhy = \"It drifts.\"",
+        ),
+        ..BenchSettings::default()
+    })
+    .await;
+    let evaluator = Evaluator::load(bench.shared.clone()).await.unwrap();
+    let mut desk = Desk { bench, evaluator, clock };
+    desk.see(names::FEATURE_SHIFT, 0.043).await;
+    assert_eq!(desk.said().await, ["retrain.asked action"]);
 }

@@ -282,9 +282,17 @@ pub fn page(public_url: &str, model: &str, environment: &str) -> String {
 
 fn examples(public_url: &str, action: &Action) -> String {
     let inferences = format!("{public_url}/api/v1/models/{}/inferences", escaped(&action.model));
-    match action.details.new_examples_since {
-        Some(since) => format!("{inferences}?from={}", escaped(&since.to_string())),
-        None => inferences,
+    let since = action.details.new_examples_since.map(|since| ("from", since.to_string()));
+    let environment = (!action.environment.is_empty()).then(|| ("environment", action.environment.clone()));
+    let query: Vec<String> = since
+        .into_iter()
+        .chain(environment)
+        .map(|(name, value)| format!("{name}={}", escaped(&value)))
+        .collect();
+    if query.is_empty() {
+        inferences
+    } else {
+        format!("{inferences}?{}", query.join("&"))
     }
 }
 

@@ -86,7 +86,7 @@ fn the_body_of_a_retraining_request() {
     "environment":"production",
     "because":["control_f1 0.61 (0.52–0.7) below 0.75"],
     "since":"2026-10-01T00:00:00Z",
-    "examples":"http://127.0.0.1:8080/api/v1/models/employment/inferences?from=2026-10-01T00%3A00%3A00Z",
+    "examples":"http://127.0.0.1:8080/api/v1/models/employment/inferences?from=2026-10-01T00%3A00%3A00Z&environment=production",
     "page":"http://127.0.0.1:8080/models/employment?env=production"}}
     "#);
 }

@@ -275,7 +275,7 @@ async fn a_request_that_is_taken_makes_its_action_accepted() {
     let body = deployer.all()[0].json();
     assert_eq!(body["type"], "rollback.requested");
     assert_eq!((&body["data"]["from"], &body["data"]["to"]), (&json!("1.1"), &json!("1.0")));
-    let events = bench.shared.state.action_events(&action.id).await.unwrap();
+    let events = bench.shared.state.action_events(std::slice::from_ref(&action.id)).await.unwrap();
     assert_eq!(
         events.iter().map(|event| event.state).collect::<Vec<_>>(),
         [ActionState::Requested, ActionState::Accepted]

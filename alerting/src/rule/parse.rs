@@ -7,6 +7,7 @@ use driftlead_store::model_settings::duration;
 use driftlead_store::state::actions::ActionKind;
 use driftlead_store::state::alerts::{Severity, Side};
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::threshold::{self, Written};
 use super::{NoData, Notify, Patterns, Rule, Threshold};
@@ -32,7 +33,7 @@ struct WrittenFile {
     #[serde(default)]
     include: Vec<String>,
     #[serde(default)]
-    rules: Vec<toml::Table>,
+    rules: Vec<Spanned<toml::Table>>,
 }
 
 #[derive(Deserialize)]
@@ -74,10 +75,12 @@ pub fn parse(file: &str, text: &str, receivers: &BTreeSet<String>) -> Result<Rul
         rules: Vec::new(),
     };
     let mut problems = Vec::new();
-    for (index, table) in written.rules.into_iter().enumerate() {
+    for (index, spanned) in written.rules.into_iter().enumerate() {
+        let line = line_of(text, spanned.span().start);
+        let table = spanned.into_inner();
         let place = match table.get("name").and_then(toml::Value::as_str) {
-            Some(name) => format!("{file}: rule {name:?}"),
-            None => format!("{file}: rule number {}", index + 1),
+            Some(name) => format!("{file}:{line}: rule {name:?}"),
+            None => format!("{file}:{line}: rule number {}", index + 1),
         };
         let rule = table
             .try_into::<WrittenRule>()
@@ -94,6 +97,12 @@ pub fn parse(file: &str, text: &str, receivers: &BTreeSet<String>) -> Result<Rul
     if problems.is_empty() { Ok(parsed) } else { Err(problems) }
 }
 
+/// The line of a byte of the text, counted from 1.
+fn line_of(text: &str, byte: usize) -> usize {
+    let before = text.as_bytes().get(..byte).unwrap_or(text.as_bytes());
+    1 + before.iter().filter(|&&byte| byte == b'\n').count()
+}
+
 fn resolve(written: WrittenRule, receivers: &BTreeSet<String>) -> Result<Rule, String> {
     if !is_name(&written.name) {
         return Err("a rule's name is 1 to 128 letters, digits, '-', '_' and '.'".into());
@@ -101,8 +110,16 @@ fn resolve(written: WrittenRule, receivers: &BTreeSet<String>) -> Result<Rule, S
     let signal = catalogue::find(&written.signal).ok_or_else(|| unknown_signal(&written.signal))?;
     let (side, threshold) = condition(&written, signal)?;
     let (notify, actions) = consequences(&written.actions, signal, receivers)?;
-    if written.models.is_empty() {
-        return Err("models = [] matches no model: leave it out to mean all of them".into());
+    let lists = [
+        ("models", "model", Some(&written.models)),
+        ("environments", "environment", written.environments.as_ref()),
+        ("segments", "segment", written.segments.as_ref()),
+        ("versions", "version", written.versions.as_ref()),
+    ];
+    for (name, one, list) in lists {
+        if list.is_some_and(Vec::is_empty) {
+            return Err(format!("{name} = [] matches no {one}: leave {name} out, or name some"));
+        }
     }
     Ok(Rule {
         window_seconds: window(written.window.as_deref(), signal)?,
@@ -286,6 +303,10 @@ mod tests {
         check("severity = \"warning\"", "severity = \"bad\"", "unknown variant `bad`");
         check("severity = \"warning\"", "", "missing field `severity`");
         check("models = [\"*\"]", "models = []", "matches no model");
+        for (list, one) in [("environments", "environment"), ("segments", "segment"), ("versions", "version")] {
+            let empty = format!("models = [\"*\"]\n{list} = []");
+            check("models = [\"*\"]", &empty, &format!("matches no {one}: leave {list} out"));
+        }
         check("models", "modles", "unknown field `modles`");
         check("name = \"feature-shift-above-3-percent\"", "name = \"a b\"", "a rule's name");
         check("name = \"feature-shift-above-3-percent\"", "", "rule number 1");
@@ -304,6 +325,9 @@ mod tests {
         let wrong = RULE.replace("0.03", "3.0");
         let problems = parse("a.toml", &format!("{wrong}{wrong}"), &receivers()).unwrap_err();
         assert_eq!(problems.len(), 2);
+        // The text begins with an empty line, so the second copy's header is on line 14.
+        let lines: Vec<bool> = [":2: rule", ":14: rule"].iter().zip(&problems).map(|(line, problem)| problem.place.contains(line)).collect();
+        assert_eq!(lines, [true, true], "{problems:?}");
         let twice = parse("a.toml", &format!("{RULE}{RULE}"), &receivers()).unwrap_err();
         assert!(twice[0].message.contains("two rules of this name"), "{twice:?}");
     }

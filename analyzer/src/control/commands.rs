@@ -194,16 +194,18 @@ pub async fn replay_report(state: &State, model: &str, id: &str) -> Result<Repla
     })
 }
 
-/// The newest verdict on a version.
+/// The newest verdict on a version, in one environment or in any.
 ///
 /// # Errors
 /// There is none, with how far it is; or the state cannot be read.
-pub async fn verdict(state: &State, model: &str, version: &str) -> Result<Verdict, ControlError> {
-    if let Some(verdict) = state.latest_verdict(model, version, None).await? {
+pub async fn verdict(state: &State, model: &str, version: &str, environment: Option<&str>) -> Result<Verdict, ControlError> {
+    if let Some(verdict) = state.latest_verdict(model, version, environment).await? {
         return Ok(verdict);
     }
     let replays = state.replays(model).await?;
-    let of_version = |replay: &&Replay| replay.version == version;
+    let of_version = |replay: &&Replay| {
+        replay.version == version && environment.is_none_or(|wanted| wanted == replay.environment)
+    };
     let is_judged = |replay: &&Replay| replay.requested_by != RequestedBy::Baseline;
     let newest = replays.iter().filter(of_version).find(is_judged);
     let why = match newest {

@@ -82,7 +82,7 @@ fn too_few(frame: &Frame<'_>, name: &str, n: u64) -> Signal {
 }
 
 /// A model that stopped sending, whatever its versions.
-pub(super) fn silence(model: &str, environment: &str, silent_s: f64, last_seen: UnixNanos, now: UnixNanos) -> Signal {
+pub(super) fn silence(model: &str, environment: &str, silent_s: Option<f64>, last_seen: UnixNanos, now: UnixNanos) -> Signal {
     let frame = Frame {
         model,
         version: "",
@@ -93,13 +93,19 @@ pub(super) fn silence(model: &str, environment: &str, silent_s: f64, last_seen: 
         },
         provisional: false,
     };
-    frame.signal(
-        names::SILENCE_S,
-        "",
-        Estimate::exact(silent_s),
-        0,
-        json!({ "last_seen": last_seen }),
-    )
+    match silent_s {
+        Some(silent_s) => frame.signal(
+            names::SILENCE_S,
+            "",
+            Estimate::exact(silent_s),
+            0,
+            json!({ "last_seen": last_seen }),
+        ),
+        None => {
+            let reason = "Driftlead was started after its last inference, too short a time ago to say";
+            frame.insufficient(names::SILENCE_S, "", 0, "insufficient", reason.to_owned())
+        }
+    }
 }
 
 #[cfg(test)]

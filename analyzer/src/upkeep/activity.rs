@@ -5,13 +5,12 @@ use std::sync::{Mutex, PoisonError};
 
 use driftlead_store::clickhouse::query::buckets::LastSeen;
 use driftlead_store::clock::UnixNanos;
+use driftlead_store::records::SILENCE_FORGOTTEN_SECONDS;
 
 /// How far the watermark stays behind the newest event: exporters batch for seconds, retries take tens.
 pub const WATERMARK_SECONDS: i64 = 60;
 /// A model whose newest event is older than this when it arrives sends history, and is never silent.
 const HISTORY_SECONDS: f64 = 3_600.0;
-/// A model that was silent for this long is no longer missed.
-const FORGOTTEN_SECONDS: f64 = 7.0 * 86_400.0;
 
 /// The traffic of all models.
 #[derive(Debug)]
@@ -41,8 +40,9 @@ pub struct Silence {
     pub environment: String,
     /// Event time of its newest inference.
     pub last_seen: UnixNanos,
-    /// Seconds since then, or since the start.
-    pub seconds: f64,
+    /// Seconds since then, or since the start; `None` while the time since the start is shorter than the
+    /// silence before it: whether the model is still silent is not known yet.
+    pub seconds: Option<f64>,
 }
 
 impl Activity {
@@ -109,15 +109,24 @@ impl Activity {
             let all = models
                 .iter()
                 .flat_map(|(model, seen)| seen.newest.iter().map(move |(environment, newest)| (model, environment, newest)));
-            all.filter(|(_, _, newest)| newest.is_live && now.seconds_since(newest.event) < FORGOTTEN_SECONDS)
+            all.filter(|(_, _, newest)| newest.is_live && now.seconds_since(newest.event) < SILENCE_FORGOTTEN_SECONDS as f64)
                 .map(|(model, environment, newest)| Silence {
                     model: model.clone(),
                     environment: environment.clone(),
                     last_seen: newest.event,
-                    seconds: now.seconds_since(newest.event.max(self.started)).max(0.0),
+                    seconds: self.silent_for(newest.event, now),
                 })
                 .collect()
         })
+    }
+
+    fn silent_for(&self, newest: UnixNanos, now: UnixNanos) -> Option<f64> {
+        let before_start = self.started.seconds_since(newest);
+        let since_start = now.seconds_since(self.started);
+        if before_start > since_start {
+            return None;
+        }
+        Some(now.seconds_since(newest.max(self.started)).max(0.0))
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<String, Seen>) -> T) -> T {
@@ -165,10 +174,13 @@ mod tests {
         activity.note_newest(&newest(10_000), at(100_000));
         assert_eq!(activity.silences(at(100_000)), []);
         activity.note_newest(&newest(99_990), at(100_000));
-        assert_eq!(activity.silences(at(100_050))[0].seconds, 60.0);
+        assert_eq!(activity.silences(at(100_050))[0].seconds, Some(60.0));
 
         let restarted = Activity::new(at(100_000));
         restarted.note_newest(&newest(99_000), at(100_000));
-        assert_eq!(restarted.silences(at(100_010))[0].seconds, 10.0);
+        assert_eq!(restarted.silences(at(100_010))[0].seconds, None, "it may have been silent for long");
+        assert_eq!(restarted.silences(at(101_000))[0].seconds, Some(1_000.0));
+        restarted.note_newest(&newest(100_020), at(100_025));
+        assert_eq!(restarted.silences(at(100_030))[0].seconds, Some(10.0), "it speaks again");
     }
 }

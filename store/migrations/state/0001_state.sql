@@ -32,6 +32,8 @@ CREATE TABLE deployments (
 );
 CREATE INDEX deployments_by_model ON deployments (model, created_at);
 CREATE INDEX deployments_unplanned ON deployments (created_at, id) WHERE planned_at IS NULL;
+-- The indexes named *_looked_at hold all that open pages look at every second, so that no row is read for it.
+CREATE INDEX deployments_looked_at ON deployments (model, planned_at, created_at);
 
 CREATE TABLE reference_sets (
     model         TEXT   NOT NULL,
@@ -96,6 +98,7 @@ CREATE TABLE replays (
 CREATE INDEX replays_by_state ON replays (state, created_at);
 CREATE INDEX replays_by_version ON replays (model, version, created_at);
 CREATE INDEX replays_owing ON replays (created_at, id) WHERE verdict_owed = 1;
+CREATE INDEX replays_looked_at ON replays (model, finished_at, started_at, created_at);
 
 CREATE TABLE replay_results (
     replay_id  TEXT   NOT NULL,
@@ -125,8 +128,9 @@ CREATE TABLE verdicts (
     published_at       BIGINT                      -- when its signals were given to alerting
 );
 CREATE INDEX verdicts_by_version ON verdicts (model, version, created_at);
-CREATE INDEX verdicts_by_replay ON verdicts (replay_id);
 CREATE INDEX verdicts_unpublished ON verdicts (created_at, id) WHERE published_at IS NULL;
+CREATE INDEX verdicts_by_replay ON verdicts (replay_id, created_at);
+CREATE INDEX verdicts_looked_at ON verdicts (model, created_at);
 
 CREATE TABLE alerts (
     id               TEXT   PRIMARY KEY,
@@ -156,6 +160,7 @@ CREATE TABLE alerts (
     UNIQUE (rule, series)
 );
 CREATE INDEX alerts_by_model ON alerts (model, state);
+CREATE INDEX alerts_looked_at ON alerts (model, updated_at);
 
 CREATE TABLE alert_transitions (
     alert_id   TEXT   NOT NULL,
@@ -186,6 +191,7 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_due ON outbox (state, next_attempt_at);
 CREATE INDEX outbox_by_group ON outbox (group_key, route, state, id);
 CREATE INDEX outbox_by_action ON outbox (action_id);
+CREATE INDEX outbox_looked_at ON outbox (created_at, delivered_at, attempts);
 
 CREATE TABLE actions (
     id            TEXT   PRIMARY KEY,
@@ -209,6 +215,8 @@ CREATE TABLE actions (
 );
 CREATE INDEX actions_by_model ON actions (model, environment, requested_at);
 CREATE INDEX actions_by_state ON actions (kind, state);
+CREATE INDEX actions_by_alert ON actions (alert_id, requested_at);
+CREATE INDEX actions_looked_at ON actions (model, updated_at);
 
 CREATE TABLE action_events (
     action_id TEXT   NOT NULL,

@@ -19,7 +19,7 @@ pub use inference::{Half, InferenceHalf, JoinedInference};
 pub use outcome::{Outcome, OutcomeKind};
 pub use profile::{FeatureCounts, MAX_CATEGORIES, OTHER_CATEGORIES, pseudo};
 pub use request_id::{RequestId, bounded_request_id};
-pub use signal::{Signal, SignalState, names};
+pub use signal::{SILENCE_FORGOTTEN_SECONDS, Signal, SignalState, names};
 pub use telemetry::{
     Attributes, Exemplar, ExponentialHistogram, Gauge, Histogram, LogRecord, MetricPoint, MetricPoints, Resource, Scope, SpanEvent,
     SpanLink, SpanRecord, Sum, Summary,

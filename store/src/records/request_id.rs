@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::outcome_line::MAX_NAME_BYTES;
+use super::MAX_NAME_BYTES;
 
 /// What names an inference within its model: `ml.request.id`, else trace id and span id.
 pub type RequestId = String;

@@ -55,6 +55,9 @@ pub struct Signal {
     pub details: serde_json::Value,
 }
 
+/// A model that was silent for this long is no longer missed: its `silence_s` ends.
+pub const SILENCE_FORGOTTEN_SECONDS: i64 = 7 * 86_400;
+
 /// The names of all signals.
 pub mod names {
     /// Inferences per second.

@@ -324,19 +324,6 @@ impl State {
             .await?)
     }
 
-    /// The actions that an alert asked for, the newest first.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn actions_of_alert(&self, alert_id: &str, limit: u32) -> Result<Vec<Action>, StateError> {
-        let sql = format!("SELECT {COLUMNS} FROM actions WHERE alert_id = $1 ORDER BY requested_at DESC, id DESC LIMIT $2");
-        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(alert_id)
-            .bind(i64::from(limit))
-            .fetch_all(self.pool())
-            .await?)
-    }
-
     /// Actions whose end can still come from outside: those under way, and retrainings whose version can be
     /// deployed late or rolled back.
     ///
@@ -371,16 +358,37 @@ impl State {
             .await?)
     }
 
-    /// The steps of an action, the oldest first.
+    /// The actions that any of these alerts asked for, the newest first, at most `each` of one alert.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn action_events(&self, action_id: &str) -> Result<Vec<ActionEvent>, StateError> {
-        Ok(
-            sqlx::query_as("SELECT action_id, at, state, note FROM action_events WHERE action_id = $1 ORDER BY at, state")
-                .bind(action_id)
-                .fetch_all(self.pool())
-                .await?,
-        )
+    pub async fn actions_of_alerts(&self, alert_ids: &[String], each: u32) -> Result<Vec<Action>, StateError> {
+        let mut actions = Vec::new();
+        for ids in alert_ids.chunks(column::MAX_LISTED) {
+            let mut query = sqlx::QueryBuilder::new(format!(
+                "SELECT {COLUMNS} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY alert_id ORDER BY requested_at DESC, id DESC) AS place \
+                 FROM actions WHERE alert_id IN "
+            ));
+            column::push_list(&mut query, ids);
+            query.push(") AS ranked WHERE place <= ").push_bind(i64::from(each));
+            query.push(" ORDER BY requested_at DESC, id DESC");
+            actions.extend(query.build_query_as::<Action>().fetch_all(self.pool()).await?);
+        }
+        Ok(actions)
+    }
+
+    /// The steps of actions, the oldest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn action_events(&self, action_ids: &[String]) -> Result<Vec<ActionEvent>, StateError> {
+        let mut events = Vec::new();
+        for ids in action_ids.chunks(column::MAX_LISTED) {
+            let mut query = sqlx::QueryBuilder::new("SELECT action_id, at, state, note FROM action_events WHERE action_id IN ");
+            column::push_list(&mut query, ids);
+            query.push(" ORDER BY at, state");
+            events.extend(query.build_query_as::<ActionEvent>().fetch_all(self.pool()).await?);
+        }
+        Ok(events)
     }
 }

@@ -202,6 +202,30 @@ pub struct AlertTransition {
     pub reason: String,
 }
 
+/// One time that an alert fired.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Firing {
+    /// The alert as it stands now.
+    pub alert: Alert,
+    /// When it began to fire.
+    pub from: UnixNanos,
+    /// When it ended; `None`: it still fires.
+    pub to: Option<UnixNanos>,
+    /// The signal's value when it began.
+    pub value: Option<f64>,
+}
+
+impl FromRow<'_, SqliteRow> for Firing {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            alert: Alert::from_row(row)?,
+            from: UnixNanos(row.try_get("began_at")?),
+            to: row.try_get::<Option<i64>, _>("ended_at")?.map(UnixNanos),
+            value: row.try_get("began_value")?,
+        })
+    }
+}
+
 /// Which alerts are listed.
 #[derive(Debug, Clone, Default)]
 pub struct AlertFilter {
@@ -409,14 +433,140 @@ impl State {
     /// # Errors
     /// The database cannot be read.
     pub async fn alert_transitions(&self, alert_id: &str) -> Result<Vec<AlertTransition>, StateError> {
-        let mut transitions: Vec<AlertTransition> = sqlx::query_as(
-            "SELECT alert_id, at, from_state, to_state, value, reason FROM alert_transitions WHERE alert_id = $1 ORDER BY at DESC LIMIT $2",
-        )
-        .bind(alert_id)
-        .bind(TRANSITIONS_LISTED)
-        .fetch_all(self.pool())
-        .await?;
-        transitions.reverse();
+        self.transitions_of(&[alert_id.to_owned()]).await
+    }
+
+    /// The changes of several alerts, the oldest first, of each the latest ones.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn transitions_of(&self, alert_ids: &[String]) -> Result<Vec<AlertTransition>, StateError> {
+        let mut transitions = Vec::new();
+        for ids in alert_ids.chunks(column::MAX_LISTED) {
+            let mut query = sqlx::QueryBuilder::new(
+                "SELECT alert_id, at, from_state, to_state, value, reason FROM (\
+                 SELECT *, ROW_NUMBER() OVER (PARTITION BY alert_id ORDER BY at DESC) AS place FROM alert_transitions WHERE alert_id IN ",
+            );
+            column::push_list(&mut query, ids);
+            query.push(") AS ranked WHERE place <= ").push_bind(TRANSITIONS_LISTED);
+            query.push(" ORDER BY at");
+            transitions.extend(query.build_query_as::<AlertTransition>().fetch_all(self.pool()).await?);
+        }
         Ok(transitions)
+    }
+
+    /// The times that alerts of a model fired and that overlap `from` up to and not including `to`, the newest
+    /// first: an alert that fired three times is there three times.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn firings(
+        &self,
+        model: &str,
+        environment: Option<&str>,
+        from: UnixNanos,
+        to: UnixNanos,
+        limit: u32,
+    ) -> Result<Vec<Firing>, StateError> {
+        let sql = format!(
+            "SELECT * FROM (\
+             SELECT {COLUMNS}, began.at AS began_at, began.value AS began_value, \
+             (SELECT MIN(ended.at) FROM alert_transitions AS ended \
+              WHERE ended.alert_id = began.alert_id AND ended.from_state = 'firing' AND ended.at > began.at) AS ended_at \
+             FROM alert_transitions AS began JOIN alerts ON alerts.id = began.alert_id \
+             WHERE began.to_state = 'firing' AND began.at < $4 AND alerts.model = $1 AND ($2 IS NULL OR alerts.environment = $2)) AS firings \
+             WHERE ended_at IS NULL OR ended_at >= $3 ORDER BY began_at DESC, id DESC LIMIT $5",
+            COLUMNS = COLUMNS.replace("value,", "alerts.value AS value,"),
+        );
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(model)
+            .bind(environment)
+            .bind(from.0)
+            .bind(to.0)
+            .bind(i64::from(limit))
+            .fetch_all(self.pool())
+            .await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> UnixNanos {
+        UnixNanos::from_seconds(1_800_000_000 + seconds)
+    }
+
+    fn alert(id: &str, environment: &str) -> Alert {
+        Alert {
+            id: id.into(),
+            rule: "slow".into(),
+            series: Series {
+                environment: environment.into(),
+                model: "employment".into(),
+                ..Series::default()
+            },
+            signal: "latency_p95_ms".into(),
+            severity: Severity::Warning,
+            state: AlertState::Firing,
+            since: at(50),
+            firing_since: Some(at(50)),
+            resolved_at: Some(at(40)),
+            last_window_end: at(50),
+            last_notified_at: None,
+            value: Some(900.0),
+            lower: None,
+            upper: None,
+            threshold: Some(500.0),
+            why: "Too slow.".into(),
+            memory: AlertMemory::default(),
+            updated_at: at(50),
+        }
+    }
+
+    #[tokio::test]
+    async fn every_time_that_an_alert_fired_is_there_with_its_end() {
+        use AlertState::{Firing, Inactive, Pending, Resolved};
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state.db")).await.unwrap();
+        let mut transaction = state.begin().await.unwrap();
+        for (id, environment) in [("alr_1", "production"), ("alr_2", "staging")] {
+            save(&mut transaction, &alert(id, environment)).await.unwrap();
+        }
+        let changes = [
+            ("alr_1", 0, Inactive, Pending),
+            ("alr_1", 10, Pending, Firing),
+            ("alr_1", 20, Firing, Resolved),
+            ("alr_1", 30, Resolved, Firing),
+            ("alr_1", 40, Firing, Resolved),
+            ("alr_1", 50, Resolved, Firing),
+            ("alr_2", 35, Inactive, Firing),
+        ];
+        for (id, seconds, from, to) in changes {
+            let transition = AlertTransition {
+                alert_id: id.into(),
+                at: at(seconds),
+                from,
+                to,
+                value: Some(seconds as f64),
+                reason: String::new(),
+            };
+            insert_transition(&mut transaction, &transition).await.unwrap();
+        }
+        transaction.commit().await.unwrap();
+        let check = async |environment: Option<&str>, from: i64, to: i64, expected: &[(i64, Option<i64>)]| {
+            let firings = state.firings("employment", environment, at(from), at(to), 10).await.unwrap();
+            let bars: Vec<_> = firings.iter().map(|firing| (firing.from, firing.to)).collect();
+            let expected: Vec<_> = expected.iter().map(|(from, to)| (at(*from), to.map(at))).collect();
+            assert_eq!(bars, expected, "{from}..{to}");
+            assert!(firings.iter().all(|firing| firing.value == Some(firing.from.seconds_since(at(0)))));
+        };
+        check(Some("production"), 0, 100, &[(50, None), (30, Some(40)), (10, Some(20))]).await;
+        check(Some("production"), 15, 30, &[(10, Some(20))]).await;
+        check(Some("production"), 25, 45, &[(30, Some(40))]).await;
+        check(None, 45, 100, &[(50, None), (35, None)]).await;
+        let transitions = state.transitions_of(&["alr_1".into(), "alr_2".into(), "alr_3".into()]).await.unwrap();
+        assert_eq!(transitions.len(), changes.len());
+        assert!(transitions.is_sorted_by_key(|transition| transition.at));
     }
 }

@@ -130,7 +130,7 @@ mod tests {
         let silence = state.create_silence(silence, now).await.unwrap();
         let silenced = state.look().await.unwrap();
         assert_eq!(silenced.changes_since(&after), BTreeSet::from([(Noun::Alerts, String::new())]));
-        state.end_silence(&silence.id, now.plus_seconds(10)).await.unwrap();
+        state.end_silence(&silence.id, "ana", now.plus_seconds(10)).await.unwrap();
         assert_eq!(state.look().await.unwrap().changes_since(&silenced).len(), 1);
     }
 }

@@ -1,8 +1,22 @@
-//! Reading structured columns: enumerations kept as text, values kept as JSON.
+//! Reading structured columns: enumerations kept as text, values kept as JSON; and asking for many ids at once.
 
 use serde::de::DeserializeOwned;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Sqlite};
+
+/// Ids that one query lists at most: every database takes so many parameters.
+pub(super) const MAX_LISTED: usize = 500;
+
+/// Appends `(…, …)`; an empty list matches nothing.
+pub(super) fn push_list(query: &mut QueryBuilder<Sqlite>, ids: &[String]) {
+    query.push("(");
+    let mut list = query.separated(", ");
+    for id in ids {
+        list.push_bind(id.clone());
+    }
+    query.push(")");
+}
 
 /// A text column that names a variant of a `#[serde(rename_all = …)]` enumeration.
 pub(super) fn text_enum<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, sqlx::Error> {

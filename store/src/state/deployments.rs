@@ -1,11 +1,13 @@
 //! Releases: deployments as announced, and versions first seen in telemetry, with their baselines.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, SqliteConnection};
 
-use super::replays::{self, NewReplay};
-use super::{State, StateError, column};
+use super::replays::{self, NewReplay, RequestedBy};
+use super::{State, StateError, column, verdicts};
 use crate::clock::UnixNanos;
 use crate::ids::{IdKind, new_id};
 
@@ -79,6 +81,30 @@ pub struct Deployment {
     pub watch_until: UnixNanos,
     /// When the baseline was fixed and the replays were queued.
     pub planned_at: Option<UnixNanos>,
+}
+
+/// A version of a model in an environment, and when it was last put into service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeployedVersion {
+    /// The model.
+    pub model: String,
+    /// The environment; empty where senders state none.
+    pub environment: String,
+    /// The version.
+    pub version: String,
+    /// When its newest `live` announcement took effect; `None`: there was none.
+    pub live_at: Option<UnixNanos>,
+}
+
+impl FromRow<'_, SqliteRow> for DeployedVersion {
+    fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            model: row.try_get("model")?,
+            environment: row.try_get("environment")?,
+            version: row.try_get("version")?,
+            live_at: row.try_get::<Option<i64>, _>("live_at")?.map(UnixNanos),
+        })
+    }
 }
 
 /// A deployment to be recorded.
@@ -312,20 +338,84 @@ impl State {
             .await?)
     }
 
-    /// The deployment that names a retraining, the oldest first.
+    /// The announcement that [`State::latest_live_deployment`] gives, of one model or of all, in every
+    /// environment.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn deployment_of_retraining(&self, retrain_id: &str) -> Result<Option<Deployment>, StateError> {
-        let sql = format!("SELECT {COLUMNS} FROM deployments WHERE retrain_id = ? ORDER BY created_at, id LIMIT 1");
+    pub async fn latest_live_deployments(&self, model: Option<&str>, at: UnixNanos) -> Result<Vec<Deployment>, StateError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY model, environment ORDER BY at DESC, created_at DESC, id DESC) \
+             AS place FROM deployments AS d WHERE (? IS NULL OR model = ?) AND event = 'live' AND at <= ? \
+             AND NOT EXISTS (SELECT 1 FROM deployments AS r WHERE r.model = d.model AND r.environment = d.environment \
+             AND r.version = d.version AND r.event = 'retired' AND r.at >= d.at AND r.at <= ?)) AS ranked \
+             WHERE place = 1 ORDER BY model, environment"
+        );
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(model)
+            .bind(model)
+            .bind(at.0)
+            .bind(at.0)
+            .fetch_all(self.pool())
+            .await?)
+    }
+
+    /// Every version that was announced or seen, of one model or of all, and when it was last put into service.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn deployed_versions(&self, model: Option<&str>) -> Result<Vec<DeployedVersion>, StateError> {
+        Ok(sqlx::query_as(
+            "SELECT model, environment, version, MAX(CASE WHEN event = 'live' THEN at END) AS live_at FROM deployments \
+             WHERE (? IS NULL OR model = ?) GROUP BY model, environment, version ORDER BY model, environment, version",
+        )
+        .bind(model)
+        .bind(model)
+        .fetch_all(self.pool())
+        .await?)
+    }
+
+    /// The models that telemetry or an announcement names in any of these environments.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn models_in(&self, environments: &[String]) -> Result<BTreeSet<String>, StateError> {
+        let mut models = BTreeSet::new();
+        for environments in environments.chunks(column::MAX_LISTED) {
+            let mut query = sqlx::QueryBuilder::new("SELECT model FROM model_versions WHERE environment IN ");
+            column::push_list(&mut query, environments);
+            query.push(" UNION SELECT model FROM deployments WHERE environment IN ");
+            column::push_list(&mut query, environments);
+            models.extend(query.build_query_scalar::<String>().fetch_all(self.pool()).await?);
+        }
+        Ok(models)
+    }
+
+    /// The first deployment of a model in an environment that names a retraining as what made its version.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn deployment_of_retraining(
+        &self,
+        retrain_id: &str,
+        model: &str,
+        environment: &str,
+    ) -> Result<Option<Deployment>, StateError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM deployments WHERE retrain_id = ? AND model = ? AND environment = ? AND event IN ('candidate', 'live') \
+             ORDER BY created_at, id LIMIT 1"
+        );
         Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
             .bind(retrain_id)
+            .bind(model)
+            .bind(environment)
             .fetch_optional(self.pool())
             .await?)
     }
 
-    /// Fixes the baseline of a deployment and queues the replays that it calls for, in one transaction.
-    /// Doing it again changes nothing.
+    /// Fixes the baseline of a deployment and queues the replays that it calls for, in one transaction. Where
+    /// a release's replay is done and judged already, its verdict is given again for this release: who put a
+    /// version into service after its verdict has to hear of it. Doing it again changes nothing.
     ///
     /// # Errors
     /// The database cannot be written.
@@ -345,8 +435,74 @@ impl State {
             .await?;
         if planned.rows_affected() == 1 {
             replays::queue_missing(&mut transaction, replays, now).await?;
+            for replay in replays.iter().filter(|replay| replay.requested_by == RequestedBy::Release) {
+                verdicts::give_again(&mut transaction, replay, now).await?;
+            }
         }
         transaction.commit().await?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixNanos = UnixNanos(1_800_000_000 * UnixNanos::SECOND);
+
+    async fn announce(state: &State, version: &str, environment: &str, event: DeploymentEvent, seconds: i64) {
+        let deployment = NewDeployment {
+            event,
+            retrain_id: Some("rtr_1".into()),
+            ..NewDeployment::seen("employment", version, environment, NOW.plus_seconds(seconds))
+        };
+        state.insert_deployment(&deployment, NOW.plus_seconds(seconds)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_live_is_the_same_for_one_environment_and_for_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state.db")).await.unwrap();
+        announce(&state, "1.0", "production", DeploymentEvent::Live, 0).await;
+        announce(&state, "1.1", "production", DeploymentEvent::Live, 10).await;
+        announce(&state, "1.1", "production", DeploymentEvent::Retired, 20).await;
+        announce(&state, "1.2", "staging", DeploymentEvent::Live, 30).await;
+        announce(&state, "1.3", "production", DeploymentEvent::Candidate, 40).await;
+        for (environment, seconds, expected) in [
+            ("production", 15, Some("1.1")),
+            ("production", 50, Some("1.0")),
+            ("staging", 50, Some("1.2")),
+            ("staging", 15, None),
+        ] {
+            let at = NOW.plus_seconds(seconds);
+            let one = state.latest_live_deployment("employment", environment, None, at).await.unwrap();
+            assert_eq!(one.as_ref().map(|found| found.version.as_str()), expected);
+            let all = state.latest_live_deployments(None, at).await.unwrap();
+            let of_all = all.into_iter().find(|found| found.environment == environment);
+            assert_eq!(of_all, one, "{environment} {seconds}");
+        }
+        let versions = state.deployed_versions(Some("employment")).await.unwrap();
+        let live_at: Vec<_> = versions.iter().map(|row| (row.version.as_str(), row.live_at)).collect();
+        let at = |seconds| Some(NOW.plus_seconds(seconds));
+        assert_eq!(live_at, [("1.0", at(0)), ("1.1", at(10)), ("1.3", None), ("1.2", at(30))]);
+        let models = state.models_in(&["staging".into()]).await.unwrap();
+        assert_eq!(models, BTreeSet::from(["employment".to_owned()]));
+        assert!(state.models_in(&["qa".into()]).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_retraining_is_done_where_its_model_was_deployed() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state.db")).await.unwrap();
+        let found = async |model: &str, environment: &str| {
+            let found = state.deployment_of_retraining("rtr_1", model, environment).await.unwrap();
+            found.map(|found| found.version)
+        };
+        announce(&state, "1.0", "production", DeploymentEvent::Retired, 0).await;
+        assert_eq!(found("employment", "production").await, None, "what is retired was not made");
+        announce(&state, "1.1", "production", DeploymentEvent::Candidate, 1).await;
+        assert_eq!(found("employment", "production").await, Some("1.1".into()));
+        assert_eq!(found("employment", "staging").await, None);
+        assert_eq!(found("income", "production").await, None);
     }
 }

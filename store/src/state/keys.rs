@@ -206,15 +206,14 @@ impl State {
             .collect()
     }
 
-    /// Whether any key exists that is not revoked. Without one Driftlead serves loopback only, openly.
+    /// Whether any key was ever made. Without one Driftlead serves loopback only, openly; revoking the last one
+    /// does not open it again.
     ///
     /// # Errors
     /// The database fails.
     pub async fn has_keys(&self) -> Result<bool, StateError> {
-        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM keys WHERE revoked_at IS NULL")
-            .fetch_one(self.pool())
-            .await?;
-        Ok(count > 0)
+        let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM keys LIMIT 1").fetch_optional(self.pool()).await?;
+        Ok(found.is_some())
     }
 
     async fn keys_by_hash(&self) -> Result<HashMap<String, Arc<Key>>, StateError> {
@@ -250,6 +249,8 @@ pub struct KeyRing {
 struct Copy {
     read_at: UnixNanos,
     by_hash: Arc<HashMap<String, Arc<Key>>>,
+    /// No key was ever made.
+    is_open: bool,
 }
 
 impl KeyRing {
@@ -267,7 +268,7 @@ impl KeyRing {
     /// # Errors
     /// The database fails.
     pub async fn check(&self, secret: &str) -> Result<Option<Arc<Key>>, StateError> {
-        Ok(self.fresh().await?.get(&hash_of(secret)).cloned())
+        Ok(self.fresh().await?.by_hash.get(&hash_of(secret)).cloned())
     }
 
     /// The key of this id, unless it was revoked more than [`KEY_REFRESH`] ago.
@@ -275,15 +276,15 @@ impl KeyRing {
     /// # Errors
     /// The database fails.
     pub async fn get(&self, id: &str) -> Result<Option<Arc<Key>>, StateError> {
-        Ok(self.fresh().await?.values().find(|key| key.id == id).cloned())
+        Ok(self.fresh().await?.by_hash.values().find(|key| key.id == id).cloned())
     }
 
-    /// Whether no keys exist, so that everything on loopback is allowed.
+    /// Whether no key was ever made, so that everything on loopback is allowed.
     ///
     /// # Errors
     /// The database fails.
     pub async fn is_open(&self) -> Result<bool, StateError> {
-        Ok(self.fresh().await?.is_empty())
+        Ok(self.fresh().await?.is_open)
     }
 
     /// Forgets the copy: a change that this process made counts at once.
@@ -291,20 +292,21 @@ impl KeyRing {
         *self.copy.lock().await = None;
     }
 
-    async fn fresh(&self) -> Result<Arc<HashMap<String, Arc<Key>>>, StateError> {
+    async fn fresh(&self) -> Result<Copy, StateError> {
         let now = self.clock.now();
         let mut copy = self.copy.lock().await;
         if let Some(copy) = copy.as_ref()
             && (0.0..KEY_REFRESH.as_secs_f64()).contains(&now.seconds_since(copy.read_at))
         {
-            return Ok(copy.by_hash.clone());
+            return Ok(copy.clone());
         }
-        let by_hash = Arc::new(self.state.keys_by_hash().await?);
-        *copy = Some(Copy {
+        let read = Copy {
             read_at: now,
-            by_hash: by_hash.clone(),
-        });
-        Ok(by_hash)
+            by_hash: Arc::new(self.state.keys_by_hash().await?),
+            is_open: !self.state.has_keys().await?,
+        };
+        *copy = Some(read.clone());
+        Ok(read)
     }
 }
 
@@ -364,7 +366,7 @@ mod tests {
         assert!(!state.revoke_key(&key.id, UnixNanos(3)).await.unwrap());
         assert_eq!(state.check_key(secret.reveal()).await.unwrap(), None);
         assert_eq!(state.keys().await.unwrap()[0].revoked_at, Some(UnixNanos(2)));
-        assert!(!state.has_keys().await.unwrap());
+        assert!(state.has_keys().await.unwrap(), "revoking the last key opens nothing");
     }
 
     #[tokio::test]
@@ -394,5 +396,6 @@ mod tests {
         elsewhere.revoke_key(&key.id, UnixNanos(2)).await.unwrap();
         clock.set(UnixNanos::from_seconds(1_004));
         assert_eq!(ring.check(secret.reveal()).await.unwrap(), None);
+        assert!(!ring.is_open().await.unwrap());
     }
 }

@@ -121,6 +121,10 @@ pub struct Message {
 const COLUMNS: &str = "id, channel, route, destination, body, state, attempts, next_attempt_at, last_error, last_status, action_id, \
      group_key, created_at, delivered_at";
 
+/// For listings: bodies are large, and nobody lists them.
+const LISTED_COLUMNS: &str = "id, channel, route, destination, '' AS body, state, attempts, next_attempt_at, last_error, last_status, \
+     action_id, group_key, created_at, delivered_at";
+
 impl FromRow<'_, SqliteRow> for Message {
     fn from_row(row: &SqliteRow) -> Result<Self, sqlx::Error> {
         Ok(Self {
@@ -219,6 +223,20 @@ pub async fn mark_dead(connection: &mut SqliteConnection, id: &str, status: Opti
     Ok(updated.rows_affected() == 1)
 }
 
+/// Gives up the message that requests an action, if it is still to be sent.
+///
+/// # Errors
+/// The database cannot be written.
+pub async fn mark_request_dead(connection: &mut SqliteConnection, action_id: &str, route: &str, error: &str) -> Result<(), StateError> {
+    sqlx::query("UPDATE outbox SET state = 'dead', last_error = $3 WHERE action_id = $1 AND route = $2 AND state = 'pending'")
+        .bind(action_id)
+        .bind(route)
+        .bind(cut(error))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
 /// Deletes messages that were delivered or given up and were decided before `before`.
 ///
 /// # Errors
@@ -305,16 +323,31 @@ impl State {
             .await?)
     }
 
-    /// The messages about an action, the oldest first.
+    /// The messages about actions, the oldest first, without their bodies.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn messages_of_action(&self, action_id: &str) -> Result<Vec<Message>, StateError> {
-        let sql = format!("SELECT {COLUMNS} FROM outbox WHERE action_id = $1 ORDER BY id");
-        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
-            .bind(action_id)
-            .fetch_all(self.pool())
-            .await?)
+    pub async fn messages_of_actions(&self, action_ids: &[String]) -> Result<Vec<Message>, StateError> {
+        self.listed("action_id", action_ids).await
+    }
+
+    /// Messages by their ids, the oldest first, without their bodies.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn messages_of_ids(&self, ids: &[String]) -> Result<Vec<Message>, StateError> {
+        self.listed("id", ids).await
+    }
+
+    async fn listed(&self, key: &'static str, ids: &[String]) -> Result<Vec<Message>, StateError> {
+        let mut messages = Vec::new();
+        for ids in ids.chunks(column::MAX_LISTED) {
+            let mut query = sqlx::QueryBuilder::new(format!("SELECT {} FROM outbox WHERE {key} IN ", LISTED_COLUMNS));
+            column::push_list(&mut query, ids);
+            query.push(" ORDER BY id");
+            messages.extend(query.build_query_as::<Message>().fetch_all(self.pool()).await?);
+        }
+        Ok(messages)
     }
 
     /// The latest messages in one state or in any, the newest first.

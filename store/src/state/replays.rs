@@ -393,6 +393,22 @@ impl State {
             .await?)
     }
 
+    /// The newest replay of one model or of all, in every environment.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn latest_replays(&self, model: Option<&str>) -> Result<Vec<Replay>, StateError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY model, environment ORDER BY created_at DESC, id DESC) AS place \
+             FROM replays WHERE (? IS NULL OR model = ?)) AS ranked WHERE place = 1 ORDER BY model, environment"
+        );
+        Ok(sqlx::query_as(sqlx::AssertSqlSafe(sql))
+            .bind(model)
+            .bind(model)
+            .fetch_all(self.pool())
+            .await?)
+    }
+
     /// The newest replay of a version on a set that was not skipped for another's sake: done before
     /// waiting or running before failed or skipped.
     ///

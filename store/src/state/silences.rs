@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use super::audit::{AuditEntry, record_audit_in};
 use super::{State, StateError};
 use crate::clock::UnixNanos;
 use crate::ids::{IdKind, new_id};
@@ -111,7 +112,7 @@ pub struct NewSilence {
 }
 
 impl State {
-    /// Makes a silence.
+    /// Makes a silence and records who did, both or neither.
     ///
     /// # Errors
     /// The database fails.
@@ -125,6 +126,7 @@ impl State {
             ends_at: new.ends_at,
             created_at: now,
         };
+        let mut transaction = self.begin().await?;
         sqlx::query(
             "INSERT INTO silences (id, matchers, reason, author, starts_at, ends_at, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
@@ -135,9 +137,25 @@ impl State {
         .bind(silence.starts_at.0)
         .bind(silence.ends_at.0)
         .bind(silence.created_at.0)
-        .execute(self.pool())
+        .execute(&mut *transaction)
         .await?;
+        record_audit_in(&mut transaction, &audit("silence.create", &silence.id, &silence.author, now)).await?;
+        transaction.commit().await?;
         Ok(silence)
+    }
+
+    /// One silence.
+    ///
+    /// # Errors
+    /// The database fails, or the silence does not read back.
+    pub async fn silence(&self, id: &str) -> Result<Option<Silence>, StateError> {
+        sqlx::query("SELECT * FROM silences WHERE id = $1")
+            .bind(id)
+            .fetch_optional(self.pool())
+            .await?
+            .as_ref()
+            .map(read)
+            .transpose()
     }
 
     /// Silences that cover this instant.
@@ -168,17 +186,34 @@ impl State {
             .collect()
     }
 
-    /// Ends a silence now; it stays on record. `false` where there is none of this id that still covers.
+    /// Ends a silence now and records who did; it stays on record. `false` where there is none of this id that
+    /// still covers.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn end_silence(&self, id: &str, now: UnixNanos) -> Result<bool, StateError> {
+    pub async fn end_silence(&self, id: &str, ended_by: &str, now: UnixNanos) -> Result<bool, StateError> {
+        let mut transaction = self.begin().await?;
         let ended = sqlx::query("UPDATE silences SET ends_at = $2 WHERE id = $1 AND ends_at > $2")
             .bind(id)
             .bind(now.0)
-            .execute(self.pool())
+            .execute(&mut *transaction)
             .await?;
-        Ok(ended.rows_affected() > 0)
+        if ended.rows_affected() == 0 {
+            return Ok(false);
+        }
+        record_audit_in(&mut transaction, &audit("silence.end", id, ended_by, now)).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+}
+
+fn audit(action: &str, id: &str, actor: &str, now: UnixNanos) -> AuditEntry {
+    AuditEntry {
+        at: now,
+        actor: actor.to_owned(),
+        action: action.to_owned(),
+        subject: id.to_owned(),
+        details: serde_json::json!({}),
     }
 }
 
@@ -240,9 +275,13 @@ mod tests {
         for (now, active) in [(99, 0), (100, 1), (199, 1), (200, 0)] {
             assert_eq!(state.active_silences(UnixNanos(now)).await.unwrap().len(), active, "{now}");
         }
-        assert!(state.end_silence(&silence.id, UnixNanos(150)).await.unwrap());
-        assert!(!state.end_silence(&silence.id, UnixNanos(160)).await.unwrap());
+        assert!(state.end_silence(&silence.id, "bo", UnixNanos(150)).await.unwrap());
+        assert!(!state.end_silence(&silence.id, "bo", UnixNanos(160)).await.unwrap());
         assert_eq!(state.active_silences(UnixNanos(150)).await.unwrap(), []);
         assert_eq!(state.silences(10).await.unwrap()[0].ends_at, UnixNanos(150));
+        assert_eq!(state.silence(&silence.id).await.unwrap().unwrap().ends_at, UnixNanos(150));
+        let audit = state.audit_entries(10).await.unwrap();
+        let done: Vec<_> = audit.iter().map(|entry| (entry.action.as_str(), entry.actor.as_str())).collect();
+        assert_eq!(done, [("silence.end", "bo"), ("silence.create", silence.author.as_str())]);
     }
 }

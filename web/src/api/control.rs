@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use driftlead_analyzer::control::set::SetFormat;
@@ -15,7 +14,7 @@ use super::endpoint::{Accepts, Endpoint};
 use super::parameters::content_type;
 use crate::auth::Asked;
 use crate::error::Problem;
-use crate::extract::{Body, Path, Query};
+use crate::extract::{Body, Path, Query, Upload};
 use crate::state::WebState;
 use crate::view::release::{ReplaySummary, Verdict};
 
@@ -52,7 +51,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "/api/v1/models/{model}/versions/{version}/verdict",
             "The gate's newest verdict on a version: {verdict, reasons, flips, …}.",
             show_verdict,
-        ),
+        )
+        .query(&[("environment", "only this environment's; any by default")]),
     ]
 }
 
@@ -68,12 +68,15 @@ pub(super) fn problem(error: ControlError) -> Problem {
     }
 }
 
+/// A set is the model's in all its environments, so whoever changes it has to see them all.
 async fn upload(
     State(app): State<Arc<WebState>>,
+    Asked(caller): Asked,
     Path(model): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    Upload(body): Upload,
 ) -> Result<axum::Json<Uploaded>, Problem> {
+    caller.check_all_environments("A control set")?;
     let format = match content_type(&headers) {
         "application/json" | "" => SetFormat::Json,
         "application/x-ndjson" | "application/jsonl" => SetFormat::JsonLines,
@@ -118,14 +121,17 @@ async fn list(
     Path(model): Path<String>,
     Query(asked): Query<Parameters>,
 ) -> Result<axum::Json<Replays>, Problem> {
-    let mut replays = Vec::new();
-    for replay in app.state.replays(&model).await? {
-        if caller.sees(&replay.environment) && asked.version.as_ref().is_none_or(|version| *version == replay.version) {
-            let verdict = app.state.verdict_of_replay(&replay.id).await?;
-            replays.push(ReplaySummary::new(&replay, verdict.as_ref()));
-        }
-    }
-    Ok(axum::Json(Replays { replays }))
+    let mut replays = app.state.replays(&model).await?;
+    replays
+        .retain(|replay| caller.sees(&replay.environment) && asked.version.as_ref().is_none_or(|version| *version == replay.version));
+    let ids: Vec<String> = replays.iter().map(|replay| replay.id.clone()).collect();
+    let verdicts = app.state.verdicts_of_replays(&ids).await?;
+    let summaries = replays
+        .iter()
+        .map(|replay| ReplaySummary::new(replay, verdicts.get(&replay.id).copied()));
+    Ok(axum::Json(Replays {
+        replays: summaries.collect(),
+    }))
 }
 
 #[derive(Debug, Deserialize)]
@@ -164,16 +170,25 @@ async fn show_replay(
     Path((model, id)): Path<(String, String)>,
 ) -> Result<axum::Json<ReplayReport>, Problem> {
     let report = replay_report(&app.state, &model, &id).await.map_err(problem)?;
-    caller.check_environment(&report.replay.environment)?;
+    if !caller.sees(&report.replay.environment) {
+        return Err(problem(ControlError::NotFound(format!("the model {model:?} has no replay {id:?}"))));
+    }
     Ok(axum::Json(report))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct InEnvironment {
+    environment: Option<String>,
 }
 
 async fn show_verdict(
     State(app): State<Arc<WebState>>,
     Asked(caller): Asked,
     Path((model, version)): Path<(String, String)>,
+    Query(asked): Query<InEnvironment>,
 ) -> Result<axum::Json<Verdict>, Problem> {
-    let verdict = verdict(&app.state, &model, &version).await.map_err(problem)?;
-    caller.check_environment(&verdict.environment)?;
-    Ok(axum::Json(Verdict::from(verdict)))
+    let environment = caller.environment(asked.environment)?;
+    let verdict = verdict(&app.state, &model, &version, environment.as_deref()).await;
+    Ok(axum::Json(Verdict::from(verdict.map_err(problem)?)))
 }

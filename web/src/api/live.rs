@@ -6,20 +6,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use driftlead_store::clickhouse::query::buckets::last_arrivals;
 use driftlead_store::clickhouse::query::signals::newest_computations;
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::state::changes::{Look, Noun};
+use driftlead_store::state::keys::Scope;
 use futures_util::stream;
 use serde::Serialize;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 
+use super::answers::ListAnswers;
 use super::endpoint::Endpoint;
 use super::status::{Status, status};
+use crate::auth::{Caller, Gate};
 use crate::error::Problem;
 use crate::state::WebState;
 
@@ -47,6 +51,8 @@ type Topics = BTreeSet<String>;
 /// Tells all streams what changed.
 #[derive(Clone)]
 pub struct Hub {
+    /// Answers that hold until something changes.
+    pub answers: ListAnswers,
     changes: broadcast::Sender<Topics>,
     streams: Arc<Semaphore>,
     token: CancellationToken,
@@ -56,6 +62,7 @@ impl Hub {
     /// A hub whose streams end when the token fires.
     pub fn new(token: CancellationToken) -> Self {
         Self {
+            answers: ListAnswers::default(),
             changes: broadcast::Sender::new(QUEUE),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             token,
@@ -64,6 +71,7 @@ impl Hub {
 
     fn tell(&self, topics: Topics) {
         if !topics.is_empty() {
+            self.answers.forget();
             // Without streams nobody has to be told.
             let _listeners = self.changes.send(topics);
         }
@@ -174,17 +182,29 @@ struct Tick {
 /// One open stream.
 struct Open {
     app: Arc<WebState>,
+    gate: Arc<Gate>,
+    /// What it was opened with: who asks is found out again at every tick, so that a key that was revoked and a
+    /// session that was closed hear no more.
+    opened_with: (Uri, HeaderMap),
     changes: broadcast::Receiver<Topics>,
     token: CancellationToken,
     is_first: bool,
     _slot: OwnedSemaphorePermit,
 }
 
-async fn stream_ticks(State(app): State<Arc<WebState>>, State(hub): State<Hub>) -> Result<Response, Problem> {
+async fn stream_ticks(
+    State(app): State<Arc<WebState>>,
+    State(hub): State<Hub>,
+    State(gate): State<Arc<Gate>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let slot = hub.streams.clone().try_acquire_owned();
     let slot = slot.map_err(|_| Problem::unavailable("Too many pages are open.", RETRY_SECONDS))?;
     let open = Open {
         app,
+        gate,
+        opened_with: (uri, headers),
         changes: hub.changes.subscribe(),
         token: hub.token.clone(),
         is_first: true,
@@ -206,6 +226,10 @@ async fn next_tick(mut open: Open) -> Option<(Result<Event, Infallible>, Open)> 
             },
         },
     };
+    let (uri, headers) = &open.opened_with;
+    let caller = open.gate.identify(uri, headers).await.ok()?;
+    caller.check_scope(Scope::Read).ok()?;
+    let changed = seen_by(&open.app, &caller, changed).await;
     let status = status(&open.app);
     let tick = Tick {
         at: status.at(),
@@ -214,6 +238,22 @@ async fn next_tick(mut open: Open) -> Option<(Result<Event, Infallible>, Open)> 
     };
     let event = Event::default().event("tick").json_data(tick).unwrap_or_default();
     Some((Ok(event), open))
+}
+
+/// The topics that a caller may hear of: no models of environments that the key is not for.
+async fn seen_by(app: &WebState, caller: &Caller, mut topics: Topics) -> Topics {
+    if caller.environments().is_empty() || topics.is_empty() {
+        return topics;
+    }
+    let models = match app.state.models_in(caller.environments()).await {
+        Ok(models) => models,
+        Err(error) => {
+            tracing::warn!(%error, "a page cannot be told which models changed");
+            Default::default()
+        }
+    };
+    topics.retain(|topic| topic.strip_prefix("model:").is_none_or(|model| models.contains(model)));
+    topics
 }
 
 /// All topics, for a stream that has missed some.

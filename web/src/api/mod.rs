@@ -3,6 +3,7 @@
 
 pub mod actions;
 pub mod alerts;
+pub mod answers;
 pub mod charts;
 pub mod control;
 pub mod deployments;

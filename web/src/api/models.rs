@@ -1,23 +1,30 @@
 //! `GET /api/v1/models` and `GET /api/v1/models/{model}`: what is watched, and how it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use driftlead_alerting::commands::ActionView;
 use driftlead_store::clickhouse::query::live::{LIVE_WINDOW_SECONDS, LiveVersion as Live, VersionTraffic, decide, traffic_by_version};
 use driftlead_store::clickhouse::query::series::{CountedVersion, SeriesFilter, ServiceStep, counted_versions, service_steps};
-use driftlead_store::clickhouse::query::signals::{SignalFilter, latest_signals, signal_points};
+use driftlead_store::clickhouse::query::signals::{SignalFilter, headline_points, headlines};
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::records::{Signal, names};
 use driftlead_store::state::actions::{Action, ActionFilter, ActionState};
 use driftlead_store::state::alerts::{Alert, AlertFilter, AlertState};
-use driftlead_store::state::deployments::{Deployment, DeploymentEvent};
+use driftlead_store::state::deployments::{DeployedVersion, Deployment, DeploymentEvent};
+use driftlead_store::state::replays::Replay;
+use driftlead_store::state::verdicts::VerdictKind;
 use driftlead_store::state::versions::SeenVersion;
 use serde::{Deserialize, Serialize};
 
+use super::answers::{ListAnswers, Question};
 use super::endpoint::Endpoint;
-use crate::auth::Asked;
+use crate::auth::{Asked, Caller};
 use crate::error::Problem;
 use crate::extract::{Path, Query};
 use crate::state::WebState;
@@ -33,7 +40,11 @@ const LATEST_WITHIN_SECONDS: i64 = 40 * DAY_SECONDS;
 /// Length of a step of the small charts: 48 of them.
 const SPARK_STEP_SECONDS: i64 = 1_800;
 /// Service signals describe now: older ones mean that nothing came.
-const SERVICE_STALE_SECONDS: f64 = 120.0;
+const SERVICE_STALE_SECONDS: i64 = 120;
+/// What describes now.
+const SERVICE_NAMES: [&str; 4] = [names::REQUEST_RATE, names::ERROR_RATIO, names::LATENCY_P95_MS, names::SILENCE_S];
+/// What is measured over hours and days.
+const JUDGED_NAMES: [&str; 2] = [names::FEATURE_SHIFT, names::F1];
 /// Ended actions that still count for a model's state.
 const FAILED_ACTION_SECONDS: f64 = 86_400.0;
 const MAX_ALERTS: u32 = 5_000;
@@ -78,22 +89,33 @@ pub struct ModelResponse {
     versions: Vec<VersionRow>,
 }
 
-/// The list, worst first.
+/// The list, worst first. Every open page asks for it, so callers who see the same share one answer a second.
 ///
 /// # Errors
 /// 503 when the database does not answer.
 pub async fn list(
     State(app): State<Arc<WebState>>,
+    State(answers): State<ListAnswers>,
     Asked(caller): Asked,
     Query(query): Query<ModelsQuery>,
-) -> Result<Json<ModelsResponse>, Problem> {
-    let mut known = Known::read(&app, None, query.spark.unwrap_or(true)).await?;
+) -> Result<Response, Problem> {
+    let question = Question {
+        sees: caller.environments().to_vec(),
+        environment: query.environment.clone(),
+        with_spark: query.spark.unwrap_or(true),
+    };
+    let body = answers.answer(question, app.clock.now(), read_list(&app, &caller, &query)).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+async fn read_list(app: &WebState, caller: &Caller, query: &ModelsQuery) -> Result<Bytes, Problem> {
+    let mut known = Known::read(app, None, query.spark.unwrap_or(true)).await?;
     known.keep(|environment| caller.sees(environment));
     let environments = known.places().into_iter().map(|(_, environment)| environment).collect();
     let mut models = Vec::new();
     for (model, environment) in known.places() {
         if query.environment.as_ref().is_none_or(|wanted| *wanted == environment) {
-            models.push(known.row(&app, &model, &environment).await?);
+            models.push(known.row(app, &model, &environment));
         }
     }
     models.sort_by(|a, b| {
@@ -103,11 +125,13 @@ pub async fn list(
             .then_with(|| a.name.cmp(&b.name))
             .then_with(|| a.environment.cmp(&b.environment))
     });
-    Ok(Json(ModelsResponse {
+    let response = ModelsResponse {
         at: known.now,
         models,
         environments,
-    }))
+    };
+    let body = serde_json::to_vec(&response).map_err(|error| Problem::internal(&error))?;
+    Ok(Bytes::from(body))
 }
 
 /// One model with its versions.
@@ -130,7 +154,7 @@ pub async fn show(
             "No telemetry, deployment or configuration names the model {model} there."
         )));
     };
-    let row = known.row(&app, &model, &environment).await?;
+    let row = known.row(&app, &model, &environment);
     let live = row.live.as_ref().map(|live| live.version.clone());
     let settings = ModelSettings::new(&app.settings(&model), app.declared(&model).is_some());
     let versions = known.versions(&app, &model, &environment, live.as_deref()).await?;
@@ -154,9 +178,13 @@ struct Known {
     day: Vec<Signal>,
     with_spark: bool,
     seen: Vec<SeenVersion>,
-    deployments: Vec<Deployment>,
+    deployed: Vec<DeployedVersion>,
+    announced: Vec<Deployment>,
     alerts: Vec<Alert>,
     actions: Vec<Action>,
+    open_actions: Vec<ActionView>,
+    replays: Vec<Replay>,
+    verdicts: HashMap<String, VerdictKind>,
 }
 
 impl Known {
@@ -165,19 +193,22 @@ impl Known {
         let problem = |error: clickhouse::error::Error| app.telemetry_problem(&error);
         let clickhouse = &app.clickhouse;
         let live_since = now.plus_seconds(-LIVE_WINDOW_SECONDS);
-        let until = now.plus_seconds(1);
-        let latest = SignalFilter {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
+        let (service_names, judged_names) = (owned(&SERVICE_NAMES), owned(&JUDGED_NAMES));
+        let service = SignalFilter {
             model,
             segment: Some(""),
-            ..SignalFilter::of_model("", now.plus_seconds(-LATEST_WITHIN_SECONDS), until)
+            names: &service_names,
+            ..SignalFilter::of_model("", now.plus_seconds(-SERVICE_STALE_SECONDS), now.plus_seconds(1))
         };
-        let spark_names: Vec<String> = [names::FEATURE_SHIFT, names::F1].iter().map(|name| (*name).to_owned()).collect();
+        let judged = SignalFilter {
+            names: &judged_names,
+            from: now.plus_seconds(-LATEST_WITHIN_SECONDS),
+            ..service
+        };
+        let mut latest = headlines(clickhouse, service).await.map_err(problem)?;
+        latest.extend(headlines(clickhouse, judged).await.map_err(problem)?);
         let day_ago = now.plus_seconds(-DAY_SECONDS);
-        let day = SignalFilter {
-            names: &spark_names,
-            from: day_ago,
-            ..latest
-        };
         let steps = SeriesFilter {
             model,
             environment: None,
@@ -186,42 +217,44 @@ impl Known {
             until: now,
             step_seconds: SPARK_STEP_SECONDS,
         };
+        let (steps, day) = match with_spark {
+            true => (
+                service_steps(clickhouse, steps).await.map_err(problem)?,
+                headline_points(clickhouse, judged, day_ago).await.map_err(problem)?,
+            ),
+            false => (Vec::new(), Vec::new()),
+        };
         let wanted_alerts = AlertFilter {
             model: model.map(str::to_owned),
-            environment: None,
             states: vec![AlertState::Firing, AlertState::Pending],
-            from: None,
-            to: None,
             limit: MAX_ALERTS,
+            ..AlertFilter::default()
         };
         let wanted_actions = ActionFilter {
             model: model.map(str::to_owned),
-            environment: None,
-            from: None,
-            to: None,
-            open_only: false,
             limit: MAX_ACTIONS,
+            ..ActionFilter::default()
         };
+        let actions = app.state.actions(&wanted_actions).await?;
+        let open = actions.iter().filter(|action| action.state.is_open()).cloned().collect();
+        let replays = app.state.latest_replays(model).await?;
+        let replay_ids: Vec<String> = replays.iter().map(|replay| replay.id.clone()).collect();
         Ok(Self {
             now,
             counted: counted_versions(clickhouse, model).await.map_err(problem)?,
             traffic: traffic_by_version(clickhouse, model, live_since, now).await.map_err(problem)?,
-            latest: latest_signals(clickhouse, latest).await.map_err(problem)?,
-            steps: if with_spark {
-                service_steps(clickhouse, steps).await.map_err(problem)?
-            } else {
-                Vec::new()
-            },
-            day: if with_spark {
-                signal_points(clickhouse, day).await.map_err(problem)?
-            } else {
-                Vec::new()
-            },
+            latest,
+            steps,
+            day,
             with_spark,
             seen: app.state.seen_versions(model).await?,
-            deployments: app.state.deployments(model).await?,
+            deployed: app.state.deployed_versions(model).await?,
+            announced: app.state.latest_live_deployments(model, now).await?,
             alerts: app.state.alerts(&wanted_alerts).await?,
-            actions: app.state.actions(&wanted_actions).await?,
+            open_actions: app.commands.views_of(open).await?,
+            actions,
+            verdicts: app.state.verdicts_of_replays(&replay_ids).await?,
+            replays,
         })
     }
 
@@ -229,14 +262,14 @@ impl Known {
     fn keep(&mut self, sees: impl Fn(&str) -> bool) {
         self.counted.retain(|row| sees(&row.environment));
         self.seen.retain(|row| sees(&row.environment));
-        self.deployments.retain(|row| sees(&row.environment));
+        self.deployed.retain(|row| sees(&row.environment));
     }
 
     /// Every model and environment that telemetry or an announcement names.
     fn places(&self) -> BTreeSet<(String, String)> {
         let counted = self.counted.iter().map(|row| (&row.model, &row.environment));
         let seen = self.seen.iter().map(|row| (&row.model, &row.environment));
-        let announced = self.deployments.iter().map(|row| (&row.model, &row.environment));
+        let announced = self.deployed.iter().map(|row| (&row.model, &row.environment));
         counted
             .chain(seen)
             .chain(announced)
@@ -244,7 +277,7 @@ impl Known {
             .collect()
     }
 
-    async fn row(&self, app: &WebState, model: &str, environment: &str) -> Result<ModelRow, Problem> {
+    fn row(&self, app: &WebState, model: &str, environment: &str) -> ModelRow {
         let alerts: Vec<Alert> = self
             .alerts
             .iter()
@@ -268,22 +301,22 @@ impl Known {
                 .iter()
                 .filter(|row| row.model == model && row.environment == environment)
         };
-        let mut open_actions = Vec::new();
-        for action in actions.iter().filter(|action| action.state.is_open()) {
-            open_actions.extend(app.commands.action(&action.id).await?.map(crate::view::action::Action::from));
-        }
+        let open_actions = self
+            .open_actions
+            .iter()
+            .filter(|view| view.action.model == model && view.action.environment == environment);
         let last_seen = self
             .seen
             .iter()
             .filter(|seen| seen.model == model && seen.environment == environment)
             .map(|seen| seen.last_event_time)
             .max();
-        let replays = app.state.replays(model).await?;
-        let last_replay = match replays.iter().find(|replay| replay.environment == environment) {
-            Some(replay) => Some(ReplaySummary::new(replay, app.state.verdict_of_replay(&replay.id).await?.as_ref())),
-            None => None,
-        };
-        Ok(ModelRow {
+        let last_replay = self
+            .replays
+            .iter()
+            .find(|replay| replay.model == model && replay.environment == environment)
+            .map(|replay| ReplaySummary::new(replay, self.verdicts.get(&replay.id).copied()));
+        ModelRow {
             name: model.to_owned(),
             environment: environment.to_owned(),
             live: self.live(model, environment).map(|live| self.live_view(model, environment, live)),
@@ -292,37 +325,31 @@ impl Known {
             last_seen_at: last_seen,
             metrics: self.metrics(app, model, environment),
             last_replay,
-            open_actions,
-        })
+            open_actions: open_actions.cloned().map(crate::view::action::Action::from).collect(),
+        }
     }
 
     fn live(&self, model: &str, environment: &str) -> Option<Live> {
         let traffic = self.traffic_of(model, environment);
-        let is_here =
-            |deployment: &&Deployment| deployment.model == model && deployment.environment == environment && deployment.at <= self.now;
         let announced = self
-            .deployments
+            .announced
             .iter()
-            .filter(is_here)
-            .filter(|deployment| deployment.event == DeploymentEvent::Live)
-            .max_by_key(|deployment| deployment.at);
+            .find(|deployment| deployment.model == model && deployment.environment == environment);
+        // The last seen first, as who acts has it.
         let last_seen = self
             .seen
             .iter()
-            .filter(|seen| seen.model == model && seen.environment == environment)
-            .max_by_key(|seen| seen.last_event_time);
+            .find(|seen| seen.model == model && seen.environment == environment && seen.first_event_time < self.now);
         decide(&traffic, announced, last_seen)
     }
 
     fn live_view(&self, model: &str, environment: &str, live: Live) -> LiveVersion {
         let traffic = self.traffic_of(model, environment);
-        let is_its = |deployment: &&Deployment| {
-            deployment.model == model
-                && deployment.environment == environment
-                && deployment.version == live.version
-                && deployment.event == DeploymentEvent::Live
-        };
-        let deployed = self.deployments.iter().filter(is_its).map(|deployment| deployment.at).max();
+        let deployed = self
+            .deployed
+            .iter()
+            .find(|row| row.model == model && row.environment == environment && row.version == live.version)
+            .and_then(|row| row.live_at);
         let first_seen = self
             .seen
             .iter()
@@ -351,14 +378,14 @@ impl Known {
                 .iter()
                 .filter(move |signal| signal.name == name && signal.model == model && signal.environment == environment)
         };
-        let newest = |name: &'static str| of(name).max_by_key(|signal| (signal.version.is_empty(), signal.window_end));
-        let is_fresh = |signal: &&Signal| self.now.seconds_since(signal.window_end) < SERVICE_STALE_SECONDS;
+        let live = self.live(model, environment).map(|live| live.version).unwrap_or_default();
+        // What describes the model as a whole, else the version that serves, else the latest.
+        let now_of = |name: &'static str| of(name).max_by_key(|signal| (signal.version.is_empty(), signal.version == live, signal.window_end));
         let service = |name: &'static str, spark: Option<Spark>| {
-            Metric::from_signal(name, newest(name).filter(is_fresh), "no_data")
+            Metric::from_signal(name, now_of(name), "no_data")
                 .with_threshold(strictest(&rules, name, &settings, environment))
                 .with_spark(spark)
         };
-        let live = self.live(model, environment).map(|live| live.version).unwrap_or_default();
         // The live version's own, else all versions together; the newest window, and in it the feature that moved most.
         let judged = |name: &'static str, absent: &'static str| {
             let candidates = of(name).filter(|signal| signal.version == live || signal.version.is_empty());
@@ -457,37 +484,36 @@ impl Known {
             .filter(|seen| seen.environment == environment)
             .map(|seen| seen.version.clone());
         let announced = self
-            .deployments
+            .deployed
             .iter()
-            .filter(|deployment| deployment.environment == environment)
-            .map(|deployment| deployment.version.clone());
+            .filter(|row| row.environment == environment)
+            .map(|row| row.version.clone());
         let versions: BTreeSet<String> = seen.chain(announced).collect();
         let replays = app.state.replays(model).await?;
+        let deployments = app.state.deployments(Some(model)).await?;
+        let verdicts = app.state.latest_verdicts(model, environment).await?;
+        let offered: Vec<_> = versions
+            .iter()
+            .map(|version| (version.as_str(), verdicts.get(version).map(|verdict| verdict.verdict)))
+            .collect();
+        let options = app.commands.rollback_options(model, environment, &offered, live).await?;
+        let options: HashMap<&str, _> = offered.iter().map(|(version, _)| *version).zip(options).collect();
         let traffic = self.traffic_of(model, environment);
         let mut rows = Vec::new();
-        for version in versions {
+        for version in versions.iter().cloned() {
             let seen = self
                 .seen
                 .iter()
                 .find(|seen| seen.environment == environment && seen.version == version);
-            let is_its = |deployment: &&Deployment| deployment.environment == environment && deployment.version == version;
-            let release = self
-                .deployments
+            let release = deployments
                 .iter()
-                .filter(is_its)
-                .max_by_key(|deployment| deployment.created_at);
-            let deployed_at = self
-                .deployments
+                .find(|deployment| deployment.environment == environment && deployment.version == version);
+            let deployed = self
+                .deployed
                 .iter()
-                .filter(is_its)
-                .filter(|deployment| deployment.event == DeploymentEvent::Live)
-                .map(|deployment| deployment.at)
-                .max();
-            let verdict = app.state.latest_verdict(model, &version, Some(environment)).await?;
-            let option = app
-                .commands
-                .rollback_option(model, environment, &version, live, verdict.as_ref().map(|verdict| verdict.verdict))
-                .await?;
+                .find(|row| row.environment == environment && row.version == version);
+            let verdict = verdicts.get(&version).cloned();
+            let refusal = options.get(version.as_str()).and_then(|option| option.refusal.as_ref());
             let replay = replays
                 .iter()
                 .find(|replay| replay.environment == environment && replay.version == version);
@@ -505,7 +531,7 @@ impl Known {
                 share: share(&traffic, &version),
                 first_seen_at: seen.map(|seen| seen.first_event_time),
                 last_seen_at: seen.map(|seen| seen.last_event_time),
-                deployed_at,
+                deployed_at: deployed.and_then(|row| row.live_at),
                 inferences: counted.map(|row| row.inferences).sum(),
                 baseline_version: release.and_then(|release| release.baseline_version.clone()),
                 commit: release.and_then(|release| release.commit_id.clone()),
@@ -513,15 +539,19 @@ impl Known {
                 data_version: release.and_then(|release| release.data_version.clone()),
                 retrain_id: release.and_then(|release| release.retrain_id.clone()),
                 watch_until: release.map(|release| release.watch_until),
-                replay: replay.map(|replay| ReplaySummary::new(replay, verdict.as_ref().filter(|verdict| verdict.replay_id == replay.id))),
-                verdict: verdict.clone().map(Verdict::from),
+                replay: replay.map(|replay| {
+                    let its = verdict.as_ref().filter(|verdict| verdict.replay_id == replay.id);
+                    ReplaySummary::new(replay, its.map(|verdict| verdict.verdict))
+                }),
                 f1: f1.map(|signal| Metric::from_signal(names::F1, Some(signal), "no_labels")),
                 rollback: RollbackOption {
-                    allowed: option.refusal.is_none(),
-                    refusal: option.refusal.as_ref().map(|refusal| refusal.code()),
-                    ungated: option.ungated,
+                    allowed: refusal.is_none(),
+                    refusal: refusal.map(|refusal| refusal.code()),
+                    ungated: verdict.is_none(),
+                    // A person need not wait for it.
                     cooling_down_until: None,
                 },
+                verdict: verdict.map(Verdict::from),
                 environment: environment.to_owned(),
                 version,
             });

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use driftlead_analyzer::reference::RowsFormat;
@@ -14,8 +13,9 @@ use serde::Deserialize;
 use super::drift::problem;
 use super::endpoint::{Accepts, Endpoint};
 use super::parameters::content_type;
+use crate::auth::Asked;
 use crate::error::Problem;
-use crate::extract::Path;
+use crate::extract::{Path, Upload};
 use crate::state::WebState;
 
 const FORMATS: &[&str] = &["text/csv", "application/x-ndjson", "application/jsonl", "application/json"];
@@ -38,12 +38,15 @@ struct Stretch {
     to: UnixNanos,
 }
 
+/// A reference is the model's in all its environments, so whoever changes it has to see them all.
 async fn put(
     State(app): State<Arc<WebState>>,
+    Asked(caller): Asked,
     Path((model, name)): Path<(String, String)>,
     headers: HeaderMap,
-    body: Bytes,
+    Upload(body): Upload,
 ) -> Result<Json<ReferenceSet>, Problem> {
+    caller.check_all_environments("A reference")?;
     let now = app.clock.now();
     let format = match content_type(&headers) {
         "text/csv" => RowsFormat::Csv,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use driftlead_store::clickhouse::query::signals::{SignalFilter, signal_points};
+use driftlead_store::clickhouse::query::signals::{MAX_POINTS, SignalFilter, signal_points};
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::model_settings::duration;
 use driftlead_store::records::{Signal, SignalState};
@@ -110,6 +110,11 @@ pub async fn list(
     let points = signal_points(&app.clickhouse, filter)
         .await
         .map_err(|error| app.telemetry_problem(&error))?;
+    if points.len() > MAX_POINTS {
+        return Err(Problem::bad_request(format!(
+            "There are more than {MAX_POINTS} points: name the signals (name=f1,accuracy), the version or the window, or shorten the range."
+        )));
+    }
     Ok(Json(SignalsResponse {
         signals: by_series(points),
     }))

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use driftlead_store::clock::UnixNanos;
-use driftlead_store::state::audit::AuditEntry;
 use driftlead_store::state::silences::{Matchers, NewSilence, Silence};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -78,7 +77,6 @@ async fn create(
     let now = app.clock.now();
     let new = checked(asked, &caller, now)?;
     let silence = app.state.create_silence(new, now).await?;
-    audit(&app, &caller, "silence.create", &silence.id, now).await?;
     Ok((StatusCode::CREATED, axum::Json(silence)))
 }
 
@@ -118,28 +116,13 @@ async fn end(
     Path(id): Path<String>,
 ) -> Result<axum::Json<serde_json::Value>, Problem> {
     let now = app.clock.now();
-    let known = app.state.silences(MAX_LIMIT).await?;
-    let may_end = known
-        .iter()
-        .find(|silence| silence.id == id)
-        .is_some_and(|silence| match silence.matchers.environment.as_deref() {
-            Some(environment) => caller.sees(environment),
-            None => caller.environments().is_empty(),
-        });
-    if !may_end || !app.state.end_silence(&id, now).await? {
+    let known = app.state.silence(&id).await?;
+    let may_end = known.is_some_and(|silence| match silence.matchers.environment.as_deref() {
+        Some(environment) => caller.sees(environment),
+        None => caller.environments().is_empty(),
+    });
+    if !may_end || !app.state.end_silence(&id, caller.name(), now).await? {
         return Err(Problem::not_found(format!("There is no silence {id} that still covers anything.")));
     }
-    audit(&app, &caller, "silence.end", &id, now).await?;
     Ok(axum::Json(json!({ "ended": id })))
-}
-
-async fn audit(app: &WebState, caller: &Caller, action: &str, subject: &str, now: UnixNanos) -> Result<(), Problem> {
-    let entry = AuditEntry {
-        at: now,
-        actor: caller.name().to_owned(),
-        action: action.to_owned(),
-        subject: subject.to_owned(),
-        details: json!({}),
-    };
-    Ok(app.state.record_audit(&entry).await?)
 }

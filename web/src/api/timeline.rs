@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::state::actions::{ActionFilter, ActionKind, ActionState};
-use driftlead_store::state::alerts::{AlertFilter, Severity, Side};
+use driftlead_store::state::alerts::{Severity, Side};
 use driftlead_store::state::deployments::DeploymentEvent;
 use driftlead_store::state::verdicts::VerdictKind;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use crate::extract::{Path, Query};
 use crate::state::WebState;
 
 const DEFAULT_RANGE_SECONDS: i64 = 86_400;
-/// Alerts and actions of one answer: more cannot be drawn.
+/// Firings of alerts and actions of one answer: more cannot be drawn.
 const MAX_ITEMS: u32 = 500;
 
 const PARAMETERS: &[(&str, &str)] = &[
@@ -137,30 +137,21 @@ pub async fn show(
             });
         }
     }
-    let alerts = AlertFilter {
-        model: Some(model.clone()),
-        environment: query.environment.clone(),
-        states: Vec::new(),
-        from: Some(from),
-        to: Some(to),
-        limit: MAX_ITEMS,
-    };
-    for alert in app.state.alerts(&alerts).await? {
-        if let Some(firing_since) = alert.firing_since {
-            items.push(Item::Alert {
-                id: alert.id,
-                from: firing_since,
-                to: alert.resolved_at.filter(|resolved| *resolved >= firing_since),
-                rule: alert.rule,
-                signal: alert.signal,
-                subject: alert.series.subject,
-                version: alert.series.version,
-                severity: alert.severity,
-                value: alert.value,
-                threshold: alert.threshold,
-                side: alert.memory.side,
-            });
-        }
+    for firing in app.state.firings(&model, query.environment.as_deref(), from, to, MAX_ITEMS).await? {
+        let alert = firing.alert;
+        items.push(Item::Alert {
+            id: alert.id,
+            from: firing.from,
+            to: firing.to,
+            rule: alert.rule,
+            signal: alert.signal,
+            subject: alert.series.subject,
+            version: alert.series.version,
+            severity: alert.severity,
+            value: firing.value,
+            threshold: alert.threshold,
+            side: alert.memory.side,
+        });
     }
     let actions = ActionFilter {
         model: Some(model.clone()),

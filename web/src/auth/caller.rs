@@ -132,6 +132,19 @@ impl Caller {
         )))
     }
 
+    /// Refuses a caller who is limited to environments, for what counts in all of them.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn check_all_environments(&self, what: &str) -> Result<(), Problem> {
+        if self.environments.is_empty() {
+            return Ok(());
+        }
+        Err(Problem::forbidden(format!(
+            "{what} counts in every environment of the model: use a key that is not limited to environments."
+        )))
+    }
+
     /// The environment to show: the one that was asked for, where the caller may see it. A key that is limited
     /// to one environment need not name it.
     ///

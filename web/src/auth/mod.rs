@@ -2,7 +2,8 @@
 //!
 //! Every request is identified once ([`identify`]): by a key in `Authorization: Bearer`, by the cookie of a
 //! session that was opened with a key ([`session`]), or by nothing at all, which is everybody as long as no
-//! keys exist and the listener is on loopback. Each endpoint names the scope that it needs ([`require`]).
+//! key was ever made, the listener is on loopback, and it is asked by a name of loopback: behind a proxy that
+//! publishes it, a key is needed. Each endpoint names the scope that it needs ([`require`]).
 //! Requests that change something must come from our own pages or from no page at all ([`origin`]).
 
 mod caller;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use driftlead_store::clock::Clock;
@@ -62,7 +63,8 @@ impl Gate {
         }
     }
 
-    async fn identify(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+    /// Who asks.
+    pub(crate) async fn identify(&self, uri: &Uri, headers: &HeaderMap) -> Result<Caller, Problem> {
         if let Some(secret) = bearer(headers)? {
             let key = self.keys.check(secret).await?;
             return key
@@ -75,7 +77,8 @@ impl Gate {
         {
             return Ok(Caller::with_session(&key, open.csrf));
         }
-        match self.is_loopback && self.keys.is_open().await? {
+        let is_local = self.is_loopback && origin::names_loopback(uri, headers);
+        match is_local && self.keys.is_open().await? {
             true => Ok(Caller::everybody()),
             false => Ok(Caller::nobody()),
         }
@@ -120,7 +123,7 @@ pub(crate) async fn identify(State(gate): State<Arc<Gate>>, request: Request, ne
 
 async fn admitted(gate: &Gate, head: &Parts) -> Result<Caller, Problem> {
     let headers = &head.headers;
-    let caller = gate.identify(headers).await?;
+    let caller = gate.identify(&head.uri, headers).await?;
     if is_change(&head.method) {
         origin::check_origin(gate, &head.uri, headers)?;
         let opens_session = head.uri.path() == crate::api::session::PATH && head.method == Method::POST;

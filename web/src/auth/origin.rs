@@ -27,13 +27,19 @@ fn asked_host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     authority.or_else(|| headers.get(header::HOST).and_then(|host| host.to_str().ok()))
 }
 
+/// Whether the client asked for this machine by a name of loopback.
+pub(super) fn names_loopback(uri: &Uri, headers: &HeaderMap) -> bool {
+    let host = asked_host(uri, headers).unwrap_or_default();
+    LOOPBACK_HOSTS.iter().any(|own| without_port(host).eq_ignore_ascii_case(own))
+}
+
 /// A loopback listener answers under the names of loopback and its public address only.
 pub(super) fn check_host(gate: &Gate, uri: &Uri, headers: &HeaderMap) -> Result<(), Problem> {
     if !gate.is_loopback {
         return Ok(());
     }
     let host = asked_host(uri, headers).unwrap_or_default();
-    let is_own = LOOPBACK_HOSTS.iter().any(|own| without_port(host).eq_ignore_ascii_case(own));
+    let is_own = names_loopback(uri, headers);
     let is_public = gate.public_host.as_deref().is_some_and(|public| public.eq_ignore_ascii_case(host));
     if is_own || is_public {
         return Ok(());

@@ -81,23 +81,21 @@ pub struct ReplaySummary {
 
 impl ReplaySummary {
     /// From the replay and its verdict.
-    pub fn new(replay: &Replay, verdict: Option<&StoredVerdict>) -> Self {
-        let metric = |name: &str| replay.metrics.as_ref().and_then(|metrics| number(&metrics[name]));
+    pub fn new(replay: &Replay, verdict: Option<VerdictKind>) -> Self {
+        let metrics = replay.metrics.as_ref().unwrap_or(&serde_json::Value::Null);
+        let metric = |name: &str| number(&metrics[name]);
+        let examples = |name: &str| metrics[name].as_u64().unwrap_or(0);
         Self {
             id: replay.id.clone(),
             version: replay.version.clone(),
             state: replay.state,
             reason: replay.reason.clone(),
             at: replay.finished_at.unwrap_or(replay.created_at),
-            examples: replay
-                .metrics
-                .as_ref()
-                .and_then(|metrics| metrics["examples"].as_u64())
-                .unwrap_or(0),
+            examples: examples("answered") + examples("unanswered"),
             f1: metric("f1"),
             accuracy: metric("accuracy"),
-            latency_p95_ms: metric("latency_p95_ms"),
-            verdict: verdict.map(|verdict| verdict.verdict),
+            latency_p95_ms: median(&metrics["p95_ms"]),
+            verdict,
         }
     }
 }
@@ -105,6 +103,13 @@ impl ReplaySummary {
 /// A number, or the `value` of an object with bounds.
 fn number(value: &serde_json::Value) -> Option<f64> {
     value.as_f64().or_else(|| value["value"].as_f64())
+}
+
+/// The middle one of the warm runs' values.
+fn median(values: &serde_json::Value) -> Option<f64> {
+    let mut values: Vec<f64> = values.as_array()?.iter().filter_map(serde_json::Value::as_f64).collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 /// A verdict with its reasons.
@@ -159,5 +164,44 @@ impl From<StoredVerdict> for Verdict {
             flips: flips.collect(),
             at: stored.created_at,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use driftlead_store::state::replays::RequestedBy;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_replay_shows_what_was_measured() {
+        let replay = Replay {
+            id: "rpl_1".into(),
+            model: "m".into(),
+            version: "1".into(),
+            environment: String::new(),
+            set_id: "s".into(),
+            runner: None,
+            state: ReplayState::Done,
+            reason: None,
+            requested_by: RequestedBy::Api,
+            deployment_id: None,
+            baseline_version: None,
+            baseline_fixed: true,
+            attempts: 1,
+            metrics: Some(json!({
+                "f1": {"value": 0.8, "lower": 0.7, "upper": 0.9}, "accuracy": {"value": 0.82, "lower": 0.7, "upper": 0.9},
+                "average": "binary", "answered": 98, "unanswered": 2, "p95_ms": [12.0, 9.0, 10.0],
+            })),
+            created_at: UnixNanos(1),
+            started_at: Some(UnixNanos(2)),
+            finished_at: Some(UnixNanos(3)),
+        };
+        let summary = ReplaySummary::new(&replay, Some(VerdictKind::Pass));
+        assert_eq!((summary.examples, summary.f1, summary.accuracy), (100, Some(0.8), Some(0.82)));
+        assert_eq!((summary.latency_p95_ms, summary.verdict), (Some(10.0), Some(VerdictKind::Pass)));
+        let waiting = ReplaySummary::new(&Replay { metrics: None, ..replay }, None);
+        assert_eq!((waiting.examples, waiting.f1, waiting.latency_p95_ms), (0, None, None));
     }
 }

@@ -17,26 +17,6 @@ const HALVES_APART_SECONDS: i64 = 900;
 /// Event times may lie this far ahead of the clock; what is later is set aside when it is received.
 const MAX_AHEAD_SECONDS: i64 = 600;
 
-/// Inferences of a span of event time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    /// How many, each counted once.
-    pub inferences: u64,
-    /// How many of them the target version served.
-    pub of_target: u64,
-    /// Event time of the first; meaningless without inferences.
-    pub first: UnixNanos,
-    /// Event time of the last.
-    pub last: UnixNanos,
-}
-
-impl Span {
-    /// Seconds from the first to the last.
-    pub fn span_seconds(&self) -> f64 {
-        self.last.seconds_since(self.first)
-    }
-}
-
 /// What served a model in one environment since an instant. Shadow, replay and drill arms do not count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Serving {
@@ -50,8 +30,6 @@ pub struct Serving {
     pub last: UnixNanos,
     /// Versions of the latest inferences, the last one first.
     pub latest_versions: Vec<String>,
-    /// The same for the last seconds alone, once that many have passed.
-    pub window: Option<Span>,
 }
 
 impl Serving {
@@ -74,8 +52,6 @@ pub struct ServingQuestion<'a> {
     pub since: UnixNanos,
     /// The present.
     pub now: UnixNanos,
-    /// Length of the window that ends now, in seconds.
-    pub window_seconds: i64,
     /// How many of the latest inferences are returned by version.
     pub latest: usize,
 }
@@ -86,10 +62,6 @@ struct Answer {
     of_target: u64,
     first: i64,
     last: i64,
-    window_inferences: u64,
-    window_of_target: u64,
-    window_first: i64,
-    window_last: i64,
     latest: Vec<(i64, String)>,
 }
 
@@ -98,12 +70,8 @@ struct Answer {
 /// # Errors
 /// The query fails.
 pub async fn serving(clickhouse: &ClickHouse, question: &ServingQuestion<'_>) -> Result<Serving, clickhouse::error::Error> {
-    let window_from = question.now.plus_seconds(-question.window_seconds);
     let sql = format!(
         "SELECT count() AS inferences, countIf(version = {{target:String}}) AS of_target, min(at) AS first, max(at) AS last, \
-           countIf(at > {{window_from:Int64}}) AS window_inferences, \
-           countIf(at > {{window_from:Int64}} AND version = {{target:String}}) AS window_of_target, \
-           minIf(at, at > {{window_from:Int64}}) AS window_first, maxIf(at, at > {{window_from:Int64}}) AS window_last, \
            groupArraySorted({latest})(tuple(-at, version)) AS latest \
          FROM (\
            SELECT toUnixTimestamp64Nano(min(event_time)) AS at, coalesce(any(log_version), any(span_version), '') AS version, \
@@ -127,7 +95,6 @@ pub async fn serving(clickhouse: &ClickHouse, question: &ServingQuestion<'_>) ->
         .param("read_from", read_from.0)
         .param("first_hour", read_from.floor_to(3_600).plus_seconds(-3_600).seconds())
         .param("until", question.now.plus_seconds(MAX_AHEAD_SECONDS).0)
-        .param("window_from", window_from.0)
         .fetch_one()
         .await?;
     Ok(Serving {
@@ -136,11 +103,5 @@ pub async fn serving(clickhouse: &ClickHouse, question: &ServingQuestion<'_>) ->
         first: UnixNanos(answer.first),
         last: UnixNanos(answer.last),
         latest_versions: answer.latest.into_iter().map(|(_, version)| version).collect(),
-        window: (window_from >= question.since).then_some(Span {
-            inferences: answer.window_inferences,
-            of_target: answer.window_of_target,
-            first: UnixNanos(answer.window_first),
-            last: UnixNanos(answer.window_last),
-        }),
     })
 }

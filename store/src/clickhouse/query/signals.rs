@@ -2,14 +2,19 @@
 
 use clickhouse::Row;
 use clickhouse::error::Error;
+use clickhouse::query::Query;
 use serde::Deserialize;
 
 use crate::clickhouse::ClickHouse;
 use crate::clock::UnixNanos;
 use crate::records::{Signal, SignalState};
 
-/// Points of one answer at most: a day of hourly windows of 1,000 features and more.
-const MAX_POINTS: u64 = 50_000;
+/// Points of one answer at most: a day of hourly windows of 1,000 features and more. One more is read, so that
+/// who asks can tell an answer that was cut.
+pub const MAX_POINTS: usize = 50_000;
+
+/// Headlines of one answer at most: the bound on models, with several versions and environments each.
+const MAX_HEADLINES: usize = 100_000;
 
 #[derive(Debug, Row, Deserialize)]
 struct SignalRow {
@@ -76,31 +81,60 @@ impl<'a> SignalFilter<'a> {
     }
 }
 
-/// The points of the range by series, each series ascending.
+/// The points of the range by series, each series ascending, at most [`MAX_POINTS`] and one.
 ///
 /// # Errors
 /// The query failed.
 pub async fn signal_points(clickhouse: &ClickHouse, filter: SignalFilter<'_>) -> Result<Vec<Signal>, Error> {
     let sql = format!(
         "SELECT {POINT}, {details} AS details FROM signals FINAL WHERE {CONDITION} \
-         ORDER BY model, name, window_seconds, environment, version, segment, subject, signals.window_end LIMIT {MAX_POINTS}",
+         ORDER BY model, name, window_seconds, environment, version, segment, subject, signals.window_end LIMIT {limit}",
         details = details(filter.with_details),
+        limit = MAX_POINTS + 1,
     );
-    fetch(clickhouse, &sql, filter).await
+    fetch(bound(clickhouse, &sql, filter)).await
 }
 
-/// Of each series in the range the point with the latest window.
+/// Of each model, environment, version and name in the range one point: one with a value before one without, the
+/// latest window, and in it the largest value (of a signal about features, the feature that moved most).
 ///
 /// # Errors
 /// The query failed.
-pub async fn latest_signals(clickhouse: &ClickHouse, filter: SignalFilter<'_>) -> Result<Vec<Signal>, Error> {
+pub async fn headlines(clickhouse: &ClickHouse, filter: SignalFilter<'_>) -> Result<Vec<Signal>, Error> {
     let sql = format!(
-        "SELECT {POINT}, {details} AS details FROM signals FINAL WHERE {CONDITION} \
-         ORDER BY model, name, window_seconds, environment, version, segment, subject, signals.window_end DESC \
-         LIMIT 1 BY model, name, window_seconds, environment, version, segment, subject LIMIT {MAX_POINTS}",
+        "SELECT {POINT}, {details} AS details {headlines} LIMIT {MAX_HEADLINES}",
         details = details(filter.with_details),
+        headlines = one_of_each(),
     );
-    fetch(clickhouse, &sql, filter).await
+    fetch(bound(clickhouse, &sql, filter)).await
+}
+
+/// The points since `since` of the series that [`headlines`] shows, each series ascending.
+///
+/// # Errors
+/// The query failed.
+pub async fn headline_points(clickhouse: &ClickHouse, filter: SignalFilter<'_>, since: UnixNanos) -> Result<Vec<Signal>, Error> {
+    let sql = format!(
+        "SELECT {POINT}, '{{}}' AS details FROM signals FINAL WHERE {CONDITION} \
+         AND signals.window_end >= fromUnixTimestamp64Nano({{since:Int64}}, 'UTC') \
+         AND (model, name, environment, version, segment, subject, window_seconds) IN (\
+           SELECT model, name, environment, version, segment, subject, window_seconds {headlines} LIMIT {MAX_HEADLINES}) \
+         ORDER BY model, name, window_seconds, environment, version, segment, subject, signals.window_end LIMIT {limit}",
+        headlines = one_of_each(),
+        limit = MAX_HEADLINES * POINTS_OF_A_DAY,
+    );
+    fetch(bound(clickhouse, &sql, filter).param("since", since.0.max(0))).await
+}
+
+/// Hours of a day: what one series has in it at most.
+const POINTS_OF_A_DAY: usize = 24;
+
+fn one_of_each() -> String {
+    format!(
+        "FROM signals FINAL WHERE {CONDITION} \
+         ORDER BY model, name, environment, version, isNotNull(value) DESC, signals.window_end DESC, value DESC \
+         LIMIT 1 BY model, name, environment, version"
+    )
 }
 
 const CONDITION: &str = "({model:String} = '' OR model = {model:String}) \
@@ -115,8 +149,8 @@ fn details(wanted: bool) -> &'static str {
     if wanted { "signals.details" } else { "'{}'" }
 }
 
-async fn fetch(clickhouse: &ClickHouse, sql: &str, filter: SignalFilter<'_>) -> Result<Vec<Signal>, Error> {
-    let rows: Vec<SignalRow> = clickhouse
+fn bound(clickhouse: &ClickHouse, sql: &str, filter: SignalFilter<'_>) -> Query {
+    clickhouse
         .reader()
         .query(sql)
         .param("model", filter.model.unwrap_or_default())
@@ -130,8 +164,10 @@ async fn fetch(clickhouse: &ClickHouse, sql: &str, filter: SignalFilter<'_>) -> 
         .param("window", filter.window_seconds.unwrap_or_default())
         .param("from", filter.from.0.max(0))
         .param("until", filter.until.0.max(0))
-        .fetch_all()
-        .await?;
+}
+
+async fn fetch(query: Query) -> Result<Vec<Signal>, Error> {
+    let rows: Vec<SignalRow> = query.fetch_all().await?;
     Ok(rows.into_iter().map(signal).collect())
 }
 
