@@ -298,3 +298,99 @@ fn normal(random: &mut ChaCha8Rng) -> f64 {
     let radius = (-2.0 * (1.0 - random.random::<f64>()).ln()).sqrt();
     radius * (std::f64::consts::TAU * random.random::<f64>()).cos()
 }
+
+#[cfg(test)]
+mod tests {
+    use driftlead_analyzer::models;
+
+    use super::*;
+
+    /// People of whom those from 18 to 64 are employed, unless they are disabled: a rule that no single feature has.
+    fn people(count: usize, seed: u64) -> (Vec<Person>, Vec<bool>) {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut person = |id: usize| {
+            let mut categories: [Option<String>; CATEGORICAL_FEATURES.len()] = Default::default();
+            categories.iter_mut().for_each(|category| *category = Some("1".to_owned()));
+            let age = random.random_range(0..90);
+            let is_disabled = random.random_ratio(1, 3);
+            let of_disability = CATEGORICAL_FEATURES.iter().position(|name| *name == "DIS").unwrap();
+            categories[of_disability] = Some(if is_disabled { "1" } else { "2" }.to_owned());
+            Person {
+                id: id as u64,
+                year: 2015,
+                age: Some(f64::from(age)),
+                categories,
+                employed: (18..65).contains(&age) && !is_disabled,
+            }
+        };
+        let people: Vec<Person> = (0..count).map(&mut person).collect();
+        let labels = people.iter().map(|person| person.employed).collect();
+        (people, labels)
+    }
+
+    #[test]
+    fn a_rule_is_learnt_and_the_written_version_answers_as_the_trained_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (training, labels) = people(6_000, 1);
+        train(&training, &labels, None, 7, folder.path()).unwrap();
+
+        let (unseen, truth) = people(1_000, 2);
+        let requests: Vec<_> = unseen.iter().map(features).collect();
+        let model = models::load(folder.path(), &Device::Cpu).unwrap();
+        let answers: Vec<_> = model.predict(&requests).into_iter().map(Result::unwrap).collect();
+        let right = answers
+            .iter()
+            .zip(&truth)
+            .filter(|(answer, employed)| &*answer.label == label(**employed));
+        let right = right.count();
+        assert!(right > 950, "{right} of {} are right", unseen.len());
+
+        let network = Network::read(folder.path(), &Device::Cpu).unwrap();
+        let encoder = Encoder::new(&network.config);
+        let mut inputs = Vec::new();
+        requests.iter().for_each(|request| encoder.encode(request, &mut inputs).unwrap());
+        let inputs = Tensor::from_vec(inputs, (requests.len(), encoder.inputs()), &Device::Cpu).unwrap();
+        let logits: Vec<Vec<f32>> = network.logits(&inputs).unwrap().to_vec2().unwrap();
+        let employed = network.class(true) as usize;
+        for (answer, logits) in answers.iter().zip(logits) {
+            let probability = 1.0 / (1.0 + f64::from(logits[1 - employed] - logits[employed]).exp());
+            assert!((answer.scores[employed] - probability).abs() < 1e-5, "{answer:?} {probability}");
+        }
+    }
+
+    #[test]
+    fn a_training_that_continues_follows_the_new_labels() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (training, labels) = people(6_000, 3);
+        train(&training, &labels, None, 7, first.path()).unwrap();
+        let inverted: Vec<bool> = labels.iter().map(|employed| !employed).collect();
+        train(&training, &inverted, Some(first.path()), 8, second.path()).unwrap();
+
+        let requests: Vec<_> = training.iter().take(500).map(features).collect();
+        let mean_of_truth = |folder: &Path| {
+            let answers = models::load(folder, &Device::Cpu).unwrap().predict(&requests);
+            let scores = answers.into_iter().zip(&labels).map(|(answer, employed)| {
+                let answer = answer.unwrap();
+                if &*answer.label == label(*employed) {
+                    answer.score
+                } else {
+                    1.0 - answer.score
+                }
+            });
+            scores.sum::<f64>() / requests.len() as f64
+        };
+        let (before, after) = (mean_of_truth(first.path()), mean_of_truth(second.path()));
+        assert!(after < before - 0.1, "from {before} to {after}");
+    }
+
+    #[test]
+    fn rows_without_labels_train_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (training, labels) = people(10, 4);
+        for (rows, labels) in [(&training[..], &labels[..9]), (&[], &[])] {
+            let error = train(rows, labels, None, 1, folder.path()).unwrap_err();
+            assert!(matches!(error, TrainError::Rows { .. }), "{error}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

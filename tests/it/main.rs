@@ -7,5 +7,8 @@ mod bad_input;
 mod chaos;
 mod engine_by_url;
 mod insert_again;
+mod oracle;
 mod pipeline;
 mod python_example;
+mod shift_census;
+mod shift_simulation;

@@ -69,7 +69,9 @@ pub fn draw(population: u64, marked: u64, draws: u64, rng: &mut impl Rng) -> u64
     mode
 }
 
-fn log_probability(population: u64, marked: u64, draws: u64, drawn: u64) -> f64 {
+/// The logarithm of the probability that `drawn` of the `marked` are among `draws` of `population`; `drawn` has
+/// to be possible. Agrees with `scipy.stats.hypergeom.logpmf`.
+pub fn log_probability(population: u64, marked: u64, draws: u64, drawn: u64) -> f64 {
     log_choose(marked, drawn) + log_choose(population - marked, draws - drawn) - log_choose(population, draws)
 }
 
