@@ -51,6 +51,46 @@ test("errors: j and k walk, Enter opens, Escape closes", async ({ page }) => {
   await expect(page.locator("aside.opened")).toHaveCount(0);
 });
 
+test("an opened error has the focus and gives it back", async ({ page }) => {
+  await page.goto("/errors?range=7d");
+  await settled(page);
+  const first = page.locator(".hits li a").first();
+  const id = await first.getAttribute("id");
+  await first.focus();
+  await page.keyboard.press("Enter");
+  await expect(page.locator("aside.opened")).toBeFocused();
+  await page.keyboard.press("Escape");
+  await expect(page.locator(`[id="${id}"]`)).toBeFocused();
+  await page.keyboard.press("Enter");
+  await page.locator("aside.opened").getByRole("button", { name: "Close" }).click();
+  await expect(page.locator(`[id="${id}"]`)).toBeFocused();
+});
+
+test("on a phone nothing behind an opened error is reached", async ({ page }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.goto("/errors?range=7d");
+  await settled(page);
+  await page.locator(".hits li a").first().click();
+  await expect(page.locator("aside.opened")).toBeFocused();
+  for (let i = 0; i < 40; i++) {
+    await page.keyboard.press("Tab");
+    const outside = await page.evaluate(() => document.activeElement !== document.body && !document.activeElement.closest("aside.opened"));
+    expect(outside, `after ${i + 1} Tabs`).toBe(false);
+  }
+  await page.keyboard.press("Escape");
+  await expect(page.locator("aside.opened")).toHaveCount(0);
+  await expect(page.locator("[inert]")).toHaveCount(0);
+});
+
+test("another page is where the keyboard goes on", async ({ page }) => {
+  await page.goto("/models");
+  await settled(page);
+  await page.locator("tbody a.name").first().focus();
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/models\/./);
+  await expect(page.locator("main")).toBeFocused();
+});
+
 test("a chart's cross-hair moves by arrows, tabs by arrows", async ({ page, request }) => {
   const model = await firstModel(request);
   await page.goto(`/models/${encodeURIComponent(model.name)}?range=7d`);
@@ -63,6 +103,12 @@ test("a chart's cross-hair moves by arrows, tabs by arrows", async ({ page, requ
   await page.keyboard.press("ArrowRight");
   await expect(page.getByRole("tab", { name: /^Versions/ })).toBeFocused();
   await expect(page).toHaveURL(/tab=versions/);
+  await page.keyboard.press("End");
+  await expect(page.getByRole("tab", { name: "Inferences" })).toBeFocused();
+  await page.keyboard.press(" ");
+  await expect(page).toHaveURL(/tab=inferences/);
+  await page.keyboard.press("Home");
+  await expect(page.getByRole("tab", { name: "Drift" })).toBeFocused();
 });
 
 for (const path of ["/models", "model", "/errors?range=7d", "/alerts"]) {

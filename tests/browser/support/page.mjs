@@ -15,7 +15,10 @@ export const test = base.extend({
     page.on("console", (message) => {
       if (message.type() === "error" && !allowed.some((pattern) => pattern.test(message.text()))) complaints.push(message.text());
     });
-    page.on("pageerror", (error) => complaints.push(`uncaught ${error.stack ?? error}`));
+    page.on("pageerror", (error) => {
+      const text = `uncaught ${error.stack ?? error}`;
+      if (!allowed.some((pattern) => pattern.test(text))) complaints.push(text);
+    });
     const allowed = [];
     page.allowConsole = (pattern) => allowed.push(pattern);
     await use(page);
@@ -23,6 +26,9 @@ export const test = base.extend({
   },
 });
 export { expect };
+
+/** The pages are answered from recorded data: what is told there, a running server need not have. */
+export const recorded = process.env.DRIFTLEAD_URL === undefined;
 
 /** Violations of axe as lines that say where. */
 export async function violations(page) {

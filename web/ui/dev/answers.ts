@@ -1,6 +1,7 @@
 /** Recorded answers that take a range or a query: charts, time line, drift, errors, inferences. */
 
 import type {
+  Bin,
   ChartsResponse,
   Deployment,
   DriftResponse,
@@ -17,17 +18,28 @@ import { iso, noise, rate } from "./series.ts";
 const FEATURES = ["ANC", "AGEP", "SCHL", "MAR", "RELP", "DIS", "ESP", "CIT", "MIG", "MIL", "NATIVITY", "DEAR", "DEYE", "DREM", "SEX", "RAC1P"];
 const CATEGORIES = new Set(["MAR", "CIT", "SEX", "RAC1P"]);
 
-export function charts(story: ModelStory, from: number, to: number, window_s: number, now: number): ChartsResponse {
+/** Versions of a model and whether each serves at an instant. */
+function served(story: ModelStory, now: number): { version: string; serves: (at: number) => boolean }[] {
+  if (story.name !== "employment") return [{ version: story.live, serves: () => true }];
+  return [
+    { version: "1.0", serves: (at) => now - at >= RELEASED_11_S },
+    { version: "1.1", serves: (at) => now - at < RELEASED_11_S },
+  ];
+}
+
+export function charts(story: ModelStory, from: number, to: number, asked_s: number | null, version: string | null, now: number): ChartsResponse {
   const step_s = Math.max(10, Math.ceil((to - from) / 400 / 10) * 10);
   const first = Math.floor(from / step_s) * step_s;
   const time = Array.from({ length: Math.ceil((to - first) / step_s) }, (_, i) => first + i * step_s);
-  const at = (signal: string) => time.map((t) => signalAt(story, signal, t, now));
+  const versions = served(story, now).filter((one) => version === null || one.version === version);
+  const known = (t: number) => versions.some((one) => one.serves(t));
+  const at = (signal: string) => time.map((t) => (known(t) ? signalAt(story, signal, t, now) : null));
   const requests = time.map((t) => {
-    const perSecond = story.level === 0 ? null : rate(story.seed, t, now, story.level);
+    const perSecond = story.level === 0 || !known(t) ? null : rate(story.seed, t, now, story.level);
     return perSecond === null ? null : Math.round(perSecond * step_s);
   });
-  const isNew = (t: number) => now - t < RELEASED_11_S;
-  const names = story.name === "employment" ? ["1.0", "1.1"] : [story.live];
+  const window_s = asked_s ?? (to - from > 2 * 86_400 ? 86_400 : 3_600);
+  const series = (signal: string, subject = "", scale = 1) => versions.map((one) => ({ signal, subject, scale, ...one }));
   return {
     from: iso(from),
     to: iso(to),
@@ -40,63 +52,50 @@ export function charts(story: ModelStory, from: number, to: number, window_s: nu
       latency_p95_ms: at("latency_p95_ms"),
       latency_p99_ms: at("latency_p99_ms"),
       latency_n: requests,
-      versions: names.map((version) => ({
-        version,
-        requests: requests.map((n, i) => (names.length === 1 || (version === "1.1") === isNew(time[i] ?? 0) ? n : null)),
-      })),
+      versions: story.level === 0 ? [] : versions.map((one) => ({ version: one.version, requests: requests.map((n, i) => (one.serves(time[i] ?? 0) ? n : null)) })),
     },
     shift: columns(story, from, to, window_s, now, [
-      ...["ANC", "AGEP", "SCHL", "MAR", "RELP"].map((subject, i) => ({ signal: "feature_shift", subject, version: "", scale: 1 - i * 0.2 })),
-      { signal: "prediction_shift", subject: "", version: "", scale: 0.3 },
+      ...["AGEP", "ANC", "MAR", "RELP", "SCHL"].flatMap((subject, i) => series("feature_shift", subject, [0.8, 1, 0.4, 0.2, 0.6][i])),
+      ...["prediction.label", "prediction.score"].flatMap((subject, i) => series("prediction_shift", subject, 0.3 - i * 0.1)),
     ]),
-    quality: columns(story, from, to, window_s, now, [
-      { signal: "f1", subject: "", version: "1.0", scale: 1 },
-      ...(story.name === "employment" ? [{ signal: "f1", subject: "", version: "1.1", scale: 1 }] : []),
-      { signal: "estimated_f1", subject: "", version: "", scale: 1 },
-    ]),
-    thresholds: ["error_ratio", "latency_p95_ms", "feature_shift", "f1"].flatMap((signal) => {
-      const rule = THRESHOLDS[signal];
-      return rule ? [{ ...rule, signal, window_s: signal === "feature_shift" ? 86_400 : signal === "f1" ? 3_600 : 60 }] : [];
-    }),
+    quality: columns(story, from, to, window_s, now, ["accuracy", "f1", "precision", "recall"].flatMap((signal, i) => series(signal, "", 1 + (i - 1) * 0.01))),
+    thresholds: Object.entries(THRESHOLDS).map(([signal, rule]) => ({ ...rule, signal, window_s: signal === "feature_shift" ? 86_400 : signal === "f1" ? 3_600 : 60 })),
   };
 }
 
-function columns(
-  story: ModelStory,
-  from: number,
-  to: number,
-  window_s: number,
-  now: number,
-  lines: { signal: string; subject: string; version: string; scale: number }[],
-): SignalColumns {
+interface Series {
+  signal: string;
+  subject: string;
+  scale: number;
+  version: string;
+  serves: (at: number) => boolean;
+}
+
+/** As the API has them: by signal, version and subject, over the union of their window ends; without any, no window. */
+function columns(story: ModelStory, from: number, to: number, window_s: number, now: number, all: Series[]): SignalColumns {
+  const measured = !(story.level === 0 || (story.name === "churn" && all[0]?.signal === "accuracy"));
   const step = Math.max(window_s === 86_400 ? 86_400 : 300, Math.ceil((to - from) / 300));
-  const first = Math.ceil(from / step) * step;
   const time: number[] = [];
-  for (let t = first; t < Math.min(to, now); t += step) if (rate(story.seed, t, now, 1) !== null) time.push(t);
-  return {
-    window_s,
-    time,
-    lines: lines.map((line, i) => {
-      const value = time.map((t) => {
-        const source = line.signal === "prediction_shift" ? "feature_shift" : line.signal;
-        const isNew = now - t < RELEASED_11_S;
-        if (story.name === "churn" && line.signal === "f1") return null;
-        if (line.signal === "f1" && story.name === "employment" && (line.version === "1.1") !== isNew) return null;
-        const base = signalAt({ ...story, seed: story.seed + i * 2 }, source, t, now);
-        return base === null ? null : base * line.scale;
-      });
-      return {
-        signal: line.signal,
-        version: line.signal === "f1" && story.name !== "employment" ? story.live : line.version,
-        subject: line.subject,
-        value,
-        lower: value.map((v) => (v === null ? null : v * 0.95)),
-        upper: value.map((v) => (v === null ? null : v * 1.05)),
-        n: value.map((v) => (v === null ? 0 : 3_211)),
-        provisional: value.map((_, j) => j > value.length - 3),
-      };
-    }),
-  };
+  for (let t = Math.ceil(from / step) * step; t < Math.min(to, now) && measured; t += step) if (rate(story.seed, t, now, 1) !== null) time.push(t);
+  const key = (one: Series) => [one.signal, one.version, one.subject].join("\n");
+  const shifts = (signal: string) => signal.endsWith("_shift");
+  const lines = [...all].sort((a, b) => (key(a) < key(b) ? -1 : 1)).map((one, i) => {
+    const value = time.map((t) => {
+      const base = one.serves(t) ? signalAt({ ...story, seed: story.seed + i * 2 }, shifts(one.signal) ? "feature_shift" : "f1", t, now) : null;
+      return base === null ? null : base * one.scale;
+    });
+    return {
+      signal: one.signal,
+      version: one.version,
+      subject: one.subject,
+      value,
+      lower: value.map((v) => (v === null ? null : v * 0.95)),
+      upper: value.map((v) => (v === null ? null : v * 1.05)),
+      n: value.map((v) => (v === null ? 0 : 3_211)),
+      provisional: value.map((v, j) => v !== null && j > value.length - 3),
+    };
+  });
+  return time.length === 0 ? { window_s: 0, time: [], lines: [] } : { window_s, time, lines: lines.filter((line) => line.value.some((v) => v !== null)) };
 }
 
 export function timeline(story: ModelStory, from: number, to: number, now: number): TimelineResponse {
@@ -106,7 +105,7 @@ export function timeline(story: ModelStory, from: number, to: number, now: numbe
     const at = Date.parse(release.at) / 1000;
     if (release.model === story.name && inside(at, at)) {
       items.push({ kind: "release", id: release.id, at: release.at, version: release.version, event: release.event, source: release.source,
-        baseline_version: release.baseline_version, retrain_id: release.retrain_id, watch_until: null });
+        baseline_version: release.baseline_version, retrain_id: release.retrain_id, watch_until: iso(at + 2 * 86_400) });
     }
   }
   for (const alert of alerts(now)) {
@@ -141,19 +140,19 @@ export function deployments(now: number): Deployment[] {
 export function drift(story: ModelStory, now: number): DriftResponse {
   const to = Math.floor(now / 3_600) * 3_600;
   const base = {
-    from: iso(to - 86_400), to: iso(to), version: story.live, n: 70_131, reference_n: 68_785, threshold: 0.03,
-    reference: { name: "2015", kind: "pinned" as const, version: null, from: iso(now - 86_400 * 4), to: iso(now - 86_400 * 3), rows: 68_785, state: "profiled" as const, reason: null },
-    unknown: null,
+    model: story.name, environment: story.environment, from: iso(to - 86_400), to: iso(to), version: story.live, n: 70_131, reference_n: 68_785, threshold: 0.03,
+    reference: { name: "2015", kind: "pinned" as const, version: null, from: iso(now - 86_400 * 4), to: iso(now - 86_400 * 3), rows: 68_785 },
+    unknown: null, reason: null,
   };
-  if (story.level === 0) return { ...base, n: 0, reference_n: 0, reference: null, unknown: "no_reference", features: [] };
+  if (story.level === 0) return { ...base, n: 0, reference_n: 0, reference: null, unknown: "no_data", reason: "no inferences of this version are profiled in the window", features: [] };
   const names = story.seed >= 20 ? HOSTILE : FEATURES;
-  return { ...base, features: [...names.map((name, i) => feature(name, i, "feature")), feature("prediction", 5, "prediction")] };
+  return { ...base, features: [...names.map((name, i) => feature(name, i, "feature")), feature("prediction.label", 5, "prediction"), feature("prediction.score", 9, "prediction")] };
 }
 
 function feature(name: string, i: number, role: FeatureDrift["role"]): FeatureDrift {
-  const categorical = CATEGORIES.has(name) || role === "prediction";
+  const categorical = CATEGORIES.has(name) || name === "prediction.label";
   const value = 0.043 / (1 + i * 0.9);
-  const bins = Array.from({ length: categorical ? 5 : 20 }, (_, b) => {
+  const bins = Array.from({ length: categorical ? 5 : 20 }, (_, b): Bin => {
     const weight = categorical ? 1 / (b + 1) : Math.exp(-(((b - 8 - i) / 5) ** 2));
     const moved = 1 + value * 4 * Math.sin(b * 1.3 + i) + (noise(i, b) - 0.5) * 0.03;
     return {
@@ -165,7 +164,7 @@ function feature(name: string, i: number, role: FeatureDrift["role"]): FeatureDr
       current: Math.round(12_200 * weight * moved),
     };
   });
-  if (i === 3) bins.push({ from: null, to: null, value: null, special: "absent" as never, reference: 120, current: 610 });
+  if (i === 3) bins.push({ from: null, to: null, value: null, special: "absent", reference: 120, current: 610 });
   const sum = (of: "reference" | "current") => bins.reduce((total, bin) => total + bin[of], 0);
   const insufficient = name === "RAC1P";
   return {
@@ -176,11 +175,12 @@ function feature(name: string, i: number, role: FeatureDrift["role"]): FeatureDr
       ? { value: null, lower: null, upper: null, decision_lower: null }
       : { value, lower: Math.max(value - 0.006, 0), upper: value + 0.006, decision_lower: Math.max(value - 0.011, 0) },
     unknown: insufficient ? "insufficient" : null,
+    reason: insufficient ? "no inference on one side carries the feature" : null,
     p_adjusted: insufficient ? null : i < 3 ? 1e-9 : 0.02 * i,
-    n: sum("current"),
-    reference_n: sum("reference"),
+    n: insufficient ? 0 : sum("current"),
+    reference_n: insufficient ? 0 : sum("reference"),
     drifted: insufficient ? null : i === 0,
-    bins,
+    bins: insufficient ? [] : bins,
   };
 }
 
@@ -202,13 +202,19 @@ function hitAt(i: number, now: number): SearchHit {
   };
 }
 
+/** As the server says it of a query that it cannot read. */
+export function unreadable(q: string): string | null {
+  if ((q.match(/"/g)?.length ?? 0) % 2 === 1) return "The query cannot be read: a quotation mark is not closed.";
+  return /\[[^\]]*$/.test(q) ? "The query cannot be read: a bracket is not closed." : null;
+}
+
 export function hit(id: string, now: number): SearchHit | null {
   const i = Number(/^e(\d+)$/.exec(id)?.[1] ?? NaN);
   return Number.isInteger(i) && i < 640 ? hitAt(i, now) : null;
 }
 
 export function search(q: string, from: number, to: number, cursor: string | null, limit: number, now: number, environment: string | null): SearchResponse {
-  const all = Array.from({ length: 640 }, (_, i) => hitAt(i, now)).filter((one) => !environment || one.environment === environment);
+  const all = Array.from({ length: 640 }, (_, i) => hitAt(i, now)).filter((one) => environment === null || one.environment === environment);
   const wanted = q.match(/-?[\w.]+:(?:"[^"]*"|\S+)|"[^"]*"|\S+/g) ?? [];
   const words = wanted.filter((one) => !/^-?[\w.]+:/.test(one)).map((word) => word.replaceAll('"', "").toLowerCase());
   const fields = wanted.filter((one) => /^-?[\w.]+:/.test(one)).map((one) => {
@@ -243,8 +249,9 @@ function parts(text: string, words: string[]): { text: string; match: boolean }[
   return text.split(pattern).filter(Boolean).map((piece) => ({ text: piece, match: words.includes(piece.toLowerCase()) }));
 }
 
-export function inferences(story: ModelStory, limit: number, cursor: string | null, now: number): InferencesResponse {
+export function inferences(story: ModelStory, limit: number, cursor: string | null, version: string | null, now: number): InferencesResponse {
   const skip = Number(cursor ?? 0);
+  if (story.level === 0 || (version !== null && version !== story.live)) return { total: 0, items: [], next: null };
   return {
     total: 171_204,
     items: Array.from({ length: limit }, (_, i) => {

@@ -12,6 +12,7 @@ import { iso } from "./series.ts";
 
 const POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 const TICK_MS = 2_000;
+const WINDOWS: Record<string, number> = { "1h": 3_600, "1d": 86_400 };
 
 export function recordedApi(): Plugin {
   return {
@@ -39,13 +40,22 @@ const answer: Connect.NextHandleFunction = (request, response, next) => {
   if (!url.pathname.startsWith("/api/v1/")) return next();
   if (url.pathname === "/api/v1/live") return stream(response);
   void body(request).then((sent) => {
-    const said = route(request.method ?? "GET", url, sent);
-    const status = said === null ? 404 : request.method === "POST" ? 202 : 200;
-    response.statusCode = status;
-    response.setHeader("content-type", status === 404 ? "application/problem+json" : "application/json");
-    response.end(JSON.stringify(said ?? { type: "about:blank", title: "Not found", status: 404, detail: `Nothing is recorded for ${url.pathname}.` }));
+    const said = route(request.method ?? "GET", url, sent) ?? new Refused(404, "Not Found", `Nothing is recorded for ${url.pathname}.`);
+    response.statusCode = said instanceof Refused ? said.status : url.pathname.endsWith("/rollback") ? 202 : 200;
+    response.setHeader("content-type", said instanceof Refused ? "application/problem+json" : "application/json");
+    response.end(JSON.stringify(said));
   });
 };
+
+/** A problem, as the server answers it. */
+class Refused {
+  readonly type = "about:blank";
+  constructor(
+    readonly status: number,
+    readonly title: string,
+    readonly detail: string,
+  ) {}
+}
 
 function route(method: string, url: URL, sent: Record<string, string>): object | null {
   const now = Date.now() / 1000;
@@ -53,17 +63,19 @@ function route(method: string, url: URL, sent: Record<string, string>): object |
   const from = Date.parse(query.get("from") ?? "") / 1000 || now - 86_400;
   const to = Date.parse(query.get("to") ?? "") / 1000 || now;
   const limit = Number(query.get("limit") ?? 50);
+  /** "" is the environment of senders that state none; only a parameter that is left out means all. */
   const environment = query.get("environment");
+  const here = (one: { environment: string }) => environment === null || one.environment === environment;
   const [first, second, third] = url.pathname.slice("/api/v1/".length).split("/").map(decodeURIComponent);
 
-  if (first === "session") return { required: false, signed_in: false, scopes: [], label: null, csrf: "recorded" };
+  if (first === "session") return { required: false, signed_in: false, scopes: ["ingest", "read", "operate", "admin"], label: null, csrf: null };
   if (first === "status") return scenario.status(now);
   if (first === "models" && second === undefined) {
-    const models = (isEmpty() ? [] : scenario.MODELS).filter((story) => !environment || story.environment === environment);
-    return { at: iso(now), environments: isEmpty() ? [] : ["production", "staging"], models: models.map((story) => scenario.row(story, now, query.get("spark") !== "false")) };
+    const models = (isEmpty() ? [] : scenario.MODELS).filter(here);
+    return { at: iso(now), environments: isEmpty() ? [] : ["", "production", "staging"], models: models.map((story) => scenario.row(story, now, query.get("spark") !== "false")) };
   }
   if (first === "models" && second !== undefined) {
-    const story = scenario.MODELS.find((one) => one.name === second);
+    const story = scenario.MODELS.find((one) => one.name === second && (third !== undefined || here(one)));
     if (!story) return null;
     if (third === undefined) {
       return {
@@ -71,23 +83,26 @@ function route(method: string, url: URL, sent: Record<string, string>): object |
         settings: { declared: true, positive_class: "1", f1_floor: 0.75, latency_budget_ms: 500, label_delay_s: 0, runner: "candle", rollback: "auto", retrain: "auto" },
       };
     }
-    if (third === "charts") return answers.charts(story, from, to, query.get("window") === "1d" ? 86_400 : 3_600, now);
+    if (third === "charts") return answers.charts(story, from, to, WINDOWS[query.get("window") ?? ""] ?? null, query.get("version"), now);
     if (third === "timeline") return answers.timeline(story, from, to, now);
     if (third === "drift") return answers.drift(story, now);
-    if (third === "inferences") return answers.inferences(story, limit, query.get("cursor"), now);
+    if (third === "inferences") return answers.inferences(story, limit, query.get("cursor"), query.get("version"), now);
     if (third === "rollback" && method === "POST") return { action: rollback(story.name, sent["to"] ?? "", now) };
     return null;
   }
   if (first === "actions") {
     const model = query.get("model");
-    return { actions: isEmpty() ? [] : scenario.actions(now).filter((action) => !model || action.model === model) };
+    return { actions: isEmpty() ? [] : scenario.actions(now).filter((action) => (!model || action.model === model) && here(action)) };
   }
+  if (first === "alerts" && second !== undefined) return scenario.alerts(now).find((alert) => alert.id === second) ?? null;
   if (first === "alerts") {
     const state = query.get("state");
-    return { alerts: isEmpty() ? [] : scenario.alerts(now).filter((alert) => (!state || state.split(",").includes(alert.state)) && (!environment || alert.environment === environment)) };
+    return { alerts: isEmpty() ? [] : scenario.alerts(now).filter((alert) => (!state || state.split(",").includes(alert.state)) && here(alert)) };
   }
-  if (first === "deployments") return { deployments: answers.deployments(now) };
+  if (first === "deployments") return { deployments: answers.deployments(now).filter(here) };
   if (first === "search" && second === "hits") return answers.hit(third ?? "", now);
+  const unreadable = first === "search" ? answers.unreadable(query.get("q") ?? "") : null;
+  if (unreadable) return new Refused(400, "Bad Request", unreadable);
   if (first === "search") return answers.search(query.get("q") ?? "", from, to, query.get("cursor"), limit, now, environment);
   return null;
 }

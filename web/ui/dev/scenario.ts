@@ -24,7 +24,7 @@ export const MODELS: ModelStory[] = [
   { name: "fraud-score", environment: "production", seed: 3, level: 210, state: "warning", live: "2026.11.2" },
   { name: "churn", environment: "production", seed: 4, level: 12, state: "ok", live: "7" },
   { name: "support-intents", environment: "staging", seed: 6, level: 3.4, state: "ok", live: "0.9.1" },
-  { name: "embedder", environment: "staging", seed: 8, level: 0, state: "unknown", live: "2" },
+  { name: "embedder", environment: "", seed: 8, level: 0, state: "unknown", live: "2" },
   ...HOSTILE.map((name, i): ModelStory => ({ name, environment: "staging", seed: 20 + i, level: 1, state: "ok", live: name.slice(0, 300) })),
 ];
 
@@ -60,15 +60,20 @@ export function signalAt(story: ModelStory, signal: string, at: number, now: num
       return (story.state === "warning" || hurt ? 0.034 : 0.011) + 0.008 * wave;
     case "f1":
       return (hurt ? 0.59 : 0.835) + 0.012 * wave;
-    case "estimated_f1":
-      return (hurt ? 0.8 : 0.84) + 0.01 * wave;
     default:
       return null;
   }
 }
 
+/** As the API answers what nothing computes yet. */
+const NOT_COMPUTED: Metric = {
+  signal: "estimated_f1", value: null, unknown: "not_computed", lower: null, upper: null, n: 0, reference_n: 0, at: null, window_s: 0, subject: "",
+  provisional: false, threshold: null, spark: null,
+};
+
 export function metric(story: ModelStory, signal: string, now: number, withSpark: boolean): Metric {
-  const windowed = ["feature_shift", "f1", "estimated_f1"].includes(signal);
+  const windowed = ["feature_shift", "f1"].includes(signal);
+  if (signal === "estimated_f1") return { ...NOT_COMPUTED };
   const value = signal === "silence_s" ? (story.level === 0 ? 9_400 : 1) : signalAt(story, signal, now - 30, now);
   const known = value !== null && !(story.name === "churn" && signal === "f1");
   const bounded = windowed && known;
@@ -94,7 +99,7 @@ function reasons(story: ModelStory, now: number): HealthReason[] {
     code,
     severity,
     since: iso(now - ago),
-    alert_id: code === "alert" ? `alr_${signal}` : null,
+    alert_id: code === "alert" ? `alr_${signal}` : "alr_pending",
     rule: RULES[signal]?.rule ?? signal,
     signal,
     subject: signal === "feature_shift" ? "ANC" : "",
@@ -112,12 +117,17 @@ function reasons(story: ModelStory, now: number): HealthReason[] {
     ];
   }
   if (story.state === "warning") return [reason("alert", "warning", "latency_p95_ms", 538, 700), reason("pending_alert", "warning", "feature_shift", 0.034, 300)];
-  if (story.state === "unknown") return [reason("silent", "warning", "silence_s", 9_400, 9_400)];
   return [];
 }
 
 export function replay(story: ModelStory, version: string, now: number): ReplaySummary | null {
   if (story.name !== "employment") return null;
+  if (version === "0.9") {
+    return {
+      id: "rpl_0.9", version, state: "skipped", reason: "no artifact was announced for 0.9: a runner has nothing to load", at: iso(now - 86_400 * 30), examples: 0,
+      f1: null, accuracy: null, latency_p95_ms: null, verdict: null,
+    };
+  }
   const bad = version === "1.1";
   return {
     id: `rpl_${version}`,
@@ -229,7 +239,6 @@ export function versions(story: ModelStory, now: number): VersionRow[] {
     make("0.9", "retired", 86_400 * 30, {
       inferences: 1_204,
       verdict: null,
-      replay: null,
       rollback: { allowed: true, refusal: null, ungated: true, cooling_down_until: null },
     }),
   ];
@@ -363,6 +372,11 @@ export function alerts(now: number): Alert[] {
       firing_since: iso(now - 86_400 * 1.2),
       why: "More than 3 % of the traffic moved since the reference: retrain on recent data.",
     }),
+    {
+      ...make("feature_shift", {}), id: "alr_pending", state: "pending", model: "fraud-score", version: "2026.11.2", severity: "warning", subject: "ANC", value: 0.034,
+      window_s: 86_400, since: iso(now - 300), firing_since: null, deliveries: [], actions: [], why: "More than 3 % of the traffic moved since the reference.",
+      transitions: [{ at: iso(now - 300), from: "inactive", to: "pending", value: 0.034, reason: "" }],
+    },
     make("error_ratio", {
       state: "resolved",
       value: 0.004,
@@ -385,8 +399,8 @@ export function status(now: number): Status {
     at: iso(now),
     version: "0.1.0",
     started_at: iso(now - 86_400 * 3),
-    state: "ok",
-    problems: [],
+    state: "warning",
+    problems: [{ state: "warning", code: "records_refused", value: 12, message: null }],
     log: { bytes: 48_300_000, max_bytes: 20 * 2 ** 30, full: false, poisoned: false, bad_frames: 0 },
     drain: { lag_s: 0.4, backlog_bytes: 18_200, set_aside: 0 },
     engine: { kind: "embedded", state: "up", since: iso(now - 86_400 * 3), restarts: 0, message: null },

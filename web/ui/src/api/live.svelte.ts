@@ -21,17 +21,23 @@ class Live {
   #watchdog: ReturnType<typeof setTimeout> | undefined;
   #poll: ReturnType<typeof setInterval> | undefined;
 
-  start(): void {
-    this.#open();
-    void this.#ask();
-    document.addEventListener("visibilitychange", () => {
+  /** Listens until the returned function is called: one who signed out asks for nothing any more. */
+  start(): () => void {
+    const seen = () => {
       if (document.hidden) this.#close();
       else {
         this.#open();
         void this.#ask();
         this.#tell(null);
       }
-    });
+    };
+    this.#open();
+    void this.#ask();
+    document.addEventListener("visibilitychange", seen);
+    return () => {
+      document.removeEventListener("visibilitychange", seen);
+      this.#close();
+    };
   }
 
   /** Calls `read` whenever one of `topics` changed; returns how to stop. */

@@ -21,7 +21,7 @@ export interface Options {
   live?: () => boolean;
   /** Ticks read again at most this often: what is dear to compute and changes slowly says more. */
   every_s?: number;
-  /** What the answer is about; another subject never shows the old one's answer. Default: the path. */
+  /** What the answer is about; another subject never shows the old one's answer. Default: `subjectOf` the address. */
   subject?: () => string;
 }
 
@@ -71,13 +71,16 @@ export class Resource<T> {
 
   async #fetch(asked: boolean): Promise<void> {
     const address = this.#address(Date.now() / 1000);
-    const subject = this.#options.subject?.() ?? address?.split("?")[0] ?? "";
+    const subject = this.#options.subject?.() ?? subjectOf(address);
     if (subject !== this.#subject) {
       this.#subject = subject;
       this.data = (remembered.get(subject) as T | undefined) ?? null;
       this.error = null;
     }
-    if (address === null) return;
+    if (address === null) {
+      this.loading = false;
+      return;
+    }
     const abort = new AbortController();
     this.#abort = abort;
     this.#again = false;
@@ -116,6 +119,17 @@ export function resource<T>(address: (now_s: number) => string | null, options: 
     };
   });
   return made;
+}
+
+/**
+ * What an address asks about: its path, and whose it is. A range, a query or a window are ways to look at the same
+ * thing; another environment or version is another thing.
+ */
+function subjectOf(address: string | null): string {
+  if (address === null) return "";
+  const [path = "", search = ""] = address.split("?");
+  const params = new URLSearchParams(search);
+  return JSON.stringify([path, params.get("environment"), params.get("version")]);
 }
 
 function remember(subject: string, data: unknown): void {

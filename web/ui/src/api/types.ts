@@ -49,8 +49,8 @@ export interface Status {
   /** Driftlead's version, such as "0.1.0". */
   version: string;
   started_at: Instant;
-  /** The worst of the parts below. */
-  state: HealthState;
+  /** The worst of the problems. */
+  state: Exclude<HealthState, "unknown">;
   /** What is not well, most severe first; [] when all is well. */
   problems: StatusProblem[];
   log: { bytes: number; max_bytes: number; full: boolean; poisoned: boolean; bad_frames: number };
@@ -106,9 +106,7 @@ export type Unknown =
   | "no_labels" // the truth has not come
   | "no_reference" // nothing to compare with
   | "reference_waiting" // the reference is not profiled yet
-  | "not_declared" // the configuration lacks what it needs
-  | "not_computed" // not yet, or not for this window
-  | "no_replay";
+  | "not_computed"; // not yet, or not for this window
 
 export interface Threshold {
   /** Which side is bad. */
@@ -200,12 +198,13 @@ export interface Health {
 }
 
 export interface HealthReason {
-  code: "alert" | "pending_alert" | "action_failed" | "silent" | "no_signals";
+  code: "alert" | "pending_alert" | "action_failed";
   severity: "info" | "warning" | "critical";
   since: Instant | null;
   alert_id: string | null;
   rule: string | null;
   signal: string | null;
+  /** The feature; of an action its kind. */
   subject: string;
   version: string;
   value: number | null;
@@ -281,7 +280,8 @@ export interface RollbackOption {
   allowed: boolean;
   /** Why not. */
   refusal:
-    | "is_live" | "failed_gate" | "not_configured" | "switched_off" | "in_progress" | "cooling_down" | "scope" | null;
+    | "not_configured" | "switched_off" | "in_progress" | "cooling_down" | "already_tried" | "no_target" | "is_live"
+    | "unknown_version" | "failed_gate" | "not_serving" | null;
   /** Allowed, but no gate ever judged it: the confirmation says so. */
   ungated: boolean;
   cooling_down_until: Instant | null;
@@ -295,7 +295,7 @@ export interface Verdict {
   verdict: "pass" | "fail" | "inconclusive";
   reasons: string[];
   /** Examples that changed between right and wrong. */
-  flips: { example: string; expected: string; baseline: string | null; candidate: string | null; became: "right" | "wrong" }[];
+  flips: { example: string; expected: string; baseline: string; candidate: string; became: "right" | "wrong" }[];
   at: Instant;
 }
 
@@ -310,7 +310,7 @@ export interface TimelineResponse {
 
 export type TimelineItem =
   | { kind: "release"; id: string; at: Instant; version: string; event: "candidate" | "live" | "retired" | "seen";
-      source: "api" | "telemetry"; baseline_version: string | null; retrain_id: string | null; watch_until: Instant | null }
+      source: "api" | "telemetry"; baseline_version: string | null; retrain_id: string | null; watch_until: Instant }
   | { kind: "alert"; id: string; from: Instant; to: Instant | null; rule: string; signal: string; subject: string;
       version: string; severity: "info" | "warning" | "critical"; value: number | null; threshold: number | null;
       side: "above" | "below" | null }
@@ -338,6 +338,7 @@ export interface Deployment {
 }
 
 // ── Charts: GET /api/v1/models/{model}/charts?environment=&version=&from=&to=&points=&window=1h|1d ─────────
+// `window` left out: hours in a range of up to two days, days in a longer one, and whichever of the two has values.
 
 /**
  * The four charts in columns, ready to draw. Service columns are grouped from 10-second buckets into `step_s`
@@ -360,21 +361,22 @@ export interface ChartsResponse {
     /** Who served: requests of each version. */
     versions: { version: string; requests: (number | null)[] }[];
   };
-  /** The prediction and the features that moved most in the range, at most 6, worst first. */
+  /** `prediction_shift` of each part of the answer and `feature_shift` of the five features that moved most, per version. */
   shift: SignalColumns;
-  /** `f1`, `accuracy`, `precision`, `recall`, `estimated_f1` as far as they exist, per version. */
+  /** `f1`, `accuracy`, `precision`, `recall` as far as they exist, per version. */
   quality: SignalColumns;
   /** Enabled rules on signals drawn here. */
   thresholds: (Threshold & { signal: string; window_s: number | null })[];
 }
 
 export interface SignalColumns {
+  /** 0 where there are no lines. */
   window_s: number;
   /** Window ends, ascending; the columns below have this length. At most `points`: the last end of each step. */
   time: UnixSeconds[];
   lines: {
     signal: string;
-    /** "" for all versions together. */
+    /** "" where senders state none. */
     version: string;
     subject: string;
     value: (number | null)[];
@@ -385,43 +387,21 @@ export interface SignalColumns {
   }[];
 }
 
-// ── Signals: GET /api/v1/models/{model}/signals?name=&version=&from=&to=&window=&segment=&environment= ────
-
-/** `name` may be several, separated by commas. */
-export interface SignalsResponse {
-  signals: {
-    name: string;
-    version: string;
-    environment: string;
-    segment: string;
-    subject: string;
-    /** "1h", "1d", "60s". */
-    window: string;
-    points: {
-      end: Instant;
-      value: number | null;
-      lower: number | null;
-      upper: number | null;
-      decision_lower: number | null;
-      decision_upper: number | null;
-      n: number;
-      reference_n: number;
-      provisional: boolean;
-      state: "ok" | "insufficient";
-    }[];
-  }[];
-}
-
 // ── Drift per feature: GET /api/v1/models/{model}/drift?environment=&version=&reference=&from=&to= ────────
 
 export interface DriftResponse {
+  model: string;
+  /** Without `environment` the one with the most traffic in the window. */
+  environment: string;
   /** Without from/to: the latest whole window of an hour or a day that has enough records. */
   from: Instant;
   to: Instant;
   version: string;
   reference: ReferenceInfo | null;
   /** Why there is nothing to show. */
-  unknown: Unknown | null;
+  unknown: "no_data" | "no_reference" | "reference_waiting" | null;
+  /** The same in the server's words. */
+  reason: string | null;
   n: number;
   reference_n: number;
   /** Of the rule on feature_shift. */
@@ -437,8 +417,6 @@ export interface ReferenceInfo {
   from: Instant | null;
   to: Instant | null;
   rows: number;
-  state: "waiting" | "profiled" | "failed";
-  reason: string | null;
 }
 
 export interface FeatureDrift {
@@ -446,7 +424,10 @@ export interface FeatureDrift {
   role: "feature" | "prediction";
   kind: "numeric" | "categorical";
   shift: { value: number | null; lower: number | null; upper: number | null; decision_lower: number | null };
+  /** Why the value is not known, or with a value, why nothing may be decided by it. */
   unknown: Unknown | null;
+  /** The same in the server's words. */
+  reason: string | null;
   p_adjusted: number | null;
   n: number;
   reference_n: number;
@@ -583,7 +564,7 @@ export interface Inference {
   trace_id: string | null;
   span_id: string | null;
   features: Record<string, number | string | null>;
-  outcomes: { kind: "label" | "verdict" | "conversion"; value: string | number | boolean; at: Instant }[];
+  outcomes: { kind: "label" | "verdict" | "conversion"; value: string | number | boolean | null; at: Instant }[];
 }
 
 // ── Errors: GET /api/v1/search?q=&from=&to=&limit=&cursor=  and one: GET /api/v1/search/hits/{id} → SearchHit

@@ -78,12 +78,14 @@ describe("a chart's table", () => {
 
   it("is newest first and leaves out empty rows", () => {
     expect(tableRows(plan)).toEqual([
-      { time: 120, values: [3] },
-      { time: 0, values: [1] },
+      { time: 120, at: 2, values: [3] },
+      { time: 0, at: 0, values: [1] },
     ]);
   });
 
   it("pastes into a spreadsheet", () => {
     expect(tableText(plan)).toBe("time\ta b\n1970-01-01T00:02:00.000Z\t3\n1970-01-01T00:00:00.000Z\t1");
+    const bounded = { time: [0], lines: [{ label: "a", values: [1], lower: [0.5], upper: [null], n: [7], color: "" }] };
+    expect(tableText(bounded)).toBe("time\ta\ta lower\ta upper\ta n\n1970-01-01T00:00:00.000Z\t1\t0.5\t\t7");
   });
 });

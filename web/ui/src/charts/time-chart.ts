@@ -9,8 +9,11 @@ import { runs, scaleBounds, type Column } from "./columns";
 export interface Line {
   label: string;
   values: Column;
+  /** Bounds of each value and the records behind it: for key and table, and with `band` drawn as a band. */
   lower?: Column;
   upper?: Column;
+  n?: Column;
+  band?: boolean;
   /** A token, such as "--chart-1". */
   color: string;
   dash?: number[];
@@ -108,7 +111,7 @@ export class TimeChart {
     const lines = this.#plan.lines.filter((line) => (line.axis ?? "left") === axis);
     const scale = axis === "left" ? this.#plan.left : (this.#plan.right ?? this.#plan.left);
     return scaleBounds({
-      columns: lines.flatMap((line) => [line.values, ...(line.lower && line.upper ? [line.lower, line.upper] : [])]),
+      columns: lines.flatMap((line) => [line.values, ...(line.band && line.lower && line.upper ? [line.lower, line.upper] : [])]),
       thresholds: this.#plan.thresholds.filter((threshold) => threshold.axis === axis).map((threshold) => threshold.value),
       from: scale.from,
       ceiling: scale.ceiling,
@@ -231,7 +234,7 @@ export class TimeChart {
     ctx.fillStyle = token("--chart-band");
     ctx.strokeStyle = token("--chart-band");
     for (const line of this.#plan.lines) {
-      if (line.lower && line.upper) this.#drawBand(u, line.lower, line.upper, line.axis ?? "left");
+      if (line.band && line.lower && line.upper) this.#drawBand(u, line.lower, line.upper, line.axis ?? "left");
     }
     ctx.restore();
   }
@@ -278,6 +281,8 @@ export class TimeChart {
     ctx.fillStyle = token("--text-2");
     ctx.font = font.replace("11px", `${10.5 * pixel}px`);
     ctx.textBaseline = "top";
+    // uPlot leaves the alignment of its last axis behind.
+    ctx.textAlign = "left";
     let labelledUpTo = -Infinity;
     for (const mark of this.#plan.marks) {
       const x = Math.round(u.valToPos(mark.at, "x", true)) + 0.5;

@@ -18,8 +18,17 @@ describe("times", () => {
 
   it("writes the day of a span once", () => {
     expect(span(at(4, 14, 0), at(4, 15, 0), NOW, "en-GB")).toBe("4 Oct 14:00 – 15:00");
-    expect(span(at(4, 14, 0), at(5, 1, 0), NOW, "en-GB")).toBe("4 Oct 14:00 – 01:00");
+    expect(span(at(5, 13, 0), at(5, 14, 0), NOW, "en-GB")).toBe("13:00 – 14:00");
+  });
+
+  it("a span that crosses midnight names both days, today too", () => {
+    expect(span(at(4, 14, 0), at(5, 14, 0), NOW, "en-GB")).toBe("4 Oct 14:00 – 5 Oct 14:00");
     expect(span(at(3, 14, 0), at(4, 1, 0), NOW, "en-GB")).toBe("3 Oct 14:00 – 4 Oct 01:00");
+  });
+
+  it("a short span has seconds", () => {
+    expect(span(at(5, 14, 0, 10), at(5, 14, 0, 40), NOW, "en-GB")).toBe("14:00:10 – 14:00:40");
+    expect(span(at(4, 14, 0, 10), at(4, 14, 0, 40), NOW, "en-GB")).toBe("4 Oct 14:00:10 – 14:00:40");
   });
 
   it.each([

@@ -15,10 +15,13 @@ const CLOCK: Intl.DateTimeFormatOptions = { hour: "2-digit", minute: "2-digit", 
 
 /** "14:02" today, "5 Oct 14:02" this year, "5 Oct 2025 14:02" before. */
 export function short(at: Date, now: Date, locale: string): string {
-  if (sameDay(at, now)) return format(locale, CLOCK).format(at);
+  return sameDay(at, now) ? format(locale, CLOCK).format(at) : dated(at, now, locale, CLOCK);
+}
+
+/** "5 Oct 14:02", with the year where it is not this one's. */
+function dated(at: Date, now: Date, locale: string, clock: Intl.DateTimeFormatOptions): string {
   const year = at.getFullYear() === now.getFullYear() ? {} : ({ year: "numeric" } as const);
-  const day = format(locale, { day: "numeric", month: "short", ...year }).format(at);
-  return `${day} ${format(locale, CLOCK).format(at)}`;
+  return `${format(locale, { day: "numeric", month: "short", ...year }).format(at)} ${format(locale, clock).format(at)}`;
 }
 
 /** "14:02:03.123". */
@@ -41,10 +44,15 @@ export function utc(at: Date): string {
   return `${at.toISOString().replace("T", " ").replace("Z", "")} UTC`;
 }
 
-/** "5 Oct 14:02 – 15:02", the day once when it is the same. */
+/** Shorter than this, minutes do not tell both ends apart. */
+const SECONDS_BELOW_MS = 120_000;
+
+/** "5 Oct 14:02 – 15:02": the day once when it is the same, else at both ends, today's too. */
 export function span(from: Date, to: Date, now: Date, locale: string): string {
-  const end = sameDay(from, to) ? format(locale, CLOCK).format(to) : short(to, now, locale);
-  return `${short(from, now, locale)} – ${end}`;
+  const written: Intl.DateTimeFormatOptions = to.getTime() - from.getTime() < SECONDS_BELOW_MS ? { ...CLOCK, second: "2-digit" } : CLOCK;
+  const clock = (at: Date) => format(locale, written).format(at);
+  if (!sameDay(from, to)) return `${dated(from, now, locale, written)} – ${dated(to, now, locale, written)}`;
+  return `${sameDay(from, now) ? clock(from) : dated(from, now, locale, written)} – ${clock(to)}`;
 }
 
 const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [

@@ -72,6 +72,8 @@ export const en = {
     timeout: "No answer within 30 seconds.",
   },
 
+  broken: { title: "This page broke", text: "Something in it could not be drawn. The other pages work; what was recorded is safe." },
+
   lost: { title: "No such page", text: "This address names no page. Go to" },
 
   health: {
@@ -164,6 +166,7 @@ export const en = {
     engine_restarts: "Engine restarts",
     dropped_records: "Dropped records",
   },
+  prediction: { label: "Predicted label", score: "Predicted score", value: "Predicted value" },
 
   unknown: {
     no_data: "Nothing came in this window",
@@ -171,7 +174,6 @@ export const en = {
     no_labels: "No labels yet: the truth has not come",
     no_reference: "No reference to compare with",
     reference_waiting: "The reference is not profiled yet",
-    not_declared: "The configuration does not declare what it needs",
     not_computed: "Not computed for this window yet",
     no_replay: "Not replayed yet",
   },
@@ -193,8 +195,7 @@ export const en = {
     since: "since {time}",
     pending: "not for long enough yet",
     silent: "Stopped sending",
-    no_signals: "No signals yet",
-    action_failed: "An action failed: {what}",
+    action_failed: { rollback: "The last rollback did not succeed", retrain: "The last retraining did not succeed" },
     gate_failed: "{version} failed the gate",
   },
 
@@ -244,6 +245,7 @@ export const en = {
 
   model: {
     unknown: "No inference has named this model.",
+    elsewhere: "This model is not in {environment}. It is in:",
     serves: "serves",
     since: "since",
     share: "{share} of the traffic",
@@ -285,8 +287,10 @@ export const en = {
     window_of: "Windows of {length}",
     no_traffic: "No inference in this range.",
     no_latency: "No latency in this range: send ml.latency_ms, or spans.",
-    no_shift: "No shift over windows of {window} in this range: it needs a reference and enough inferences.",
-    no_labels: "No labels for windows of {window} in this range: send the truth to POST /api/v1/outcomes.",
+    no_shift: "No shift in this range: it needs a reference and enough inferences.",
+    no_shift_of: "No shift over windows of {window} in this range: it needs a reference and enough inferences.",
+    no_labels: "No labels in this range: send the truth to POST /api/v1/outcomes.",
+    no_labels_of: "No labels for windows of {window} in this range: send the truth to POST /api/v1/outcomes.",
   },
 
   drift: {
@@ -303,7 +307,6 @@ export const en = {
     histogram: "Reference and now",
     histogram_hint: "Grey bars: reference. Line: now.",
     n: "Records",
-    prediction: "Prediction",
     drifted: "drifted",
     open: "Distribution of {feature}",
     filter: "Filter features",
@@ -311,8 +314,6 @@ export const en = {
     kind: { numeric: "number", categorical: "category" },
     compared: "{now} ({n} inferences) against {reference} ({reference_n})",
     verdict: "{k} of {n} surely above {threshold}",
-    reference_waiting: "The reference is being profiled.",
-    reference_failed: "The reference could not be profiled: {reason}",
     reference: "Reference",
     now: "Now",
     reference_n: "reference, {n}",
@@ -326,13 +327,8 @@ export const en = {
     bin: "{bin}: reference {reference} ({reference_n}), now {now} ({n})",
     todo: {
       no_data: "No inference in this range carries features.",
-      insufficient: "Too few inferences in this range to compare anything: choose a wider one.",
-      no_labels: "No labels yet.",
       no_reference: "There is nothing to compare with yet. Declare a reference for the model in the configuration, or wait until a second version or 28 days are there.",
       reference_waiting: "The reference is being profiled; the comparison follows by itself.",
-      not_declared: "The reference that the configuration names does not exist.",
-      not_computed: "Not computed for this window yet.",
-      no_replay: "Not replayed yet.",
     },
   },
 
@@ -404,12 +400,17 @@ export const en = {
       switched_off: "Rollback is switched off",
       in_progress: "A rollback is under way",
       cooling_down: "Cooling down after a rollback",
+      already_tried: "Its alert asked for it already",
+      no_target: "No version to go back to is known",
+      unknown_version: "Was never seen nor announced",
+      not_serving: "The version to replace does not serve",
       scope: "Your key may not roll back",
     },
   },
 
   action: {
     none: "Nothing has been done about this model.",
+    none_hint: "Rollbacks and retrainings are listed here. Roll back by hand under Versions; rules do it where the model's table in the configuration has rollback or retrain.",
     short: {
       rollback_asked: "rollback to {to}?",
       rollback_requested: "rolling back to {to}",
@@ -481,6 +482,8 @@ export const en = {
     group: { firing: "Firing now", pending: "Pending", resolved: "Resolved" },
     state: { inactive: "inactive", pending: "pending", firing: "firing", resolved: "resolved" },
     calm: "Nothing is firing.",
+    calm_hint: "Rules watch traffic, errors, latency, shift and quality as soon as a model sends. Rules of your own, and whom they tell, stand in the configuration.",
+    gone: "This alert is not kept any more.",
     now: "{signal} now {value}, {threshold}",
     values: "Values",
     window: "over {length}",
@@ -498,6 +501,8 @@ export const en = {
     total: { one: "{n} inference in this range", other: "{n} inferences in this range" },
     again: "Read again",
     none: "No inference in this range.",
+    none_hint: "They are listed as soon as the model sends them.",
+    wider: "Look at 7 days",
     answer: "Answer",
     outcome: "Outcome",
     error: "Error",

@@ -74,6 +74,8 @@ export const ru: Messages = {
     timeout: "Нет ответа 30 секунд.",
   },
 
+  broken: { title: "Страница сломалась", text: "Что-то на ней не удалось показать. Остальные страницы работают, записи целы." },
+
   lost: { title: "Нет такой страницы", text: "По этому адресу страницы нет. Перейти:" },
 
   health: {
@@ -166,6 +168,7 @@ export const ru: Messages = {
     engine_restarts: "Перезапуски движка",
     dropped_records: "Отброшенные записи",
   },
+  prediction: { label: "Предсказанная метка", score: "Предсказанная оценка", value: "Предсказанное значение" },
 
   unknown: {
     no_data: "В этом окне ничего не пришло",
@@ -173,7 +176,6 @@ export const ru: Messages = {
     no_labels: "Меток ещё нет: верные ответы не пришли",
     no_reference: "Не с чем сравнить",
     reference_waiting: "Эталон ещё не обработан",
-    not_declared: "В конфигурации не объявлено то, что нужно",
     not_computed: "Для этого окна ещё не вычислено",
     no_replay: "Ещё не прогонялась",
   },
@@ -195,8 +197,7 @@ export const ru: Messages = {
     since: "с {time}",
     pending: "ещё недостаточно долго",
     silent: "Перестала присылать данные",
-    no_signals: "Показателей ещё нет",
-    action_failed: "Действие не удалось: {what}",
+    action_failed: { rollback: "Последний откат не удался", retrain: "Последнее переобучение не удалось" },
     gate_failed: "{version} не прошла допуск",
   },
 
@@ -251,6 +252,7 @@ export const ru: Messages = {
 
   model: {
     unknown: "Ни один ответ не называл эту модель.",
+    elsewhere: "В окружении {environment} этой модели нет. Она есть здесь:",
     serves: "работает",
     since: "с",
     share: "{share} трафика",
@@ -292,8 +294,10 @@ export const ru: Messages = {
     window_of: "Окна по {length}",
     no_traffic: "За это время ответов не было.",
     no_latency: "За это время задержек нет: пришлите ml.latency_ms или спаны.",
-    no_shift: "За это время нет сдвига по окнам в {window}: нужен эталон и достаточно ответов.",
-    no_labels: "За это время нет меток для окон в {window}: пришлите верные ответы на POST /api/v1/outcomes.",
+    no_shift: "За это время нет сдвига: нужен эталон и достаточно ответов.",
+    no_shift_of: "За это время нет сдвига по окнам в {window}: нужен эталон и достаточно ответов.",
+    no_labels: "За это время нет меток: пришлите верные ответы на POST /api/v1/outcomes.",
+    no_labels_of: "За это время нет меток для окон в {window}: пришлите верные ответы на POST /api/v1/outcomes.",
   },
 
   drift: {
@@ -310,7 +314,6 @@ export const ru: Messages = {
     histogram: "Эталон и сейчас",
     histogram_hint: "Серые столбцы — эталон, линия — сейчас.",
     n: "Записей",
-    prediction: "Ответ",
     drifted: "сдвинулся",
     open: "Распределение {feature}",
     filter: "Отобрать признаки",
@@ -318,8 +321,6 @@ export const ru: Messages = {
     kind: { numeric: "число", categorical: "категория" },
     compared: "{now} (ответов: {n}) против: {reference} ({reference_n})",
     verdict: "{k} из {n} наверняка выше {threshold}",
-    reference_waiting: "Эталон обрабатывается.",
-    reference_failed: "Эталон не обработан: {reason}",
     reference: "Эталон",
     now: "Сейчас",
     reference_n: "эталон, {n}",
@@ -333,13 +334,8 @@ export const ru: Messages = {
     bin: "{bin}: эталон {reference} ({reference_n}), сейчас {now} ({n})",
     todo: {
       no_data: "За это время ни один ответ не нёс признаков.",
-      insufficient: "За это время слишком мало ответов для сравнения: выберите время шире.",
-      no_labels: "Меток ещё нет.",
       no_reference: "Пока не с чем сравнить. Объявите эталон модели в конфигурации или дождитесь второй версии либо 28 дней.",
       reference_waiting: "Эталон обрабатывается; сравнение появится само.",
-      not_declared: "Эталона, который назван в конфигурации, нет.",
-      not_computed: "Для этого окна ещё не вычислено.",
-      no_replay: "Ещё не прогонялась.",
     },
   },
 
@@ -411,12 +407,17 @@ export const ru: Messages = {
       switched_off: "Откат выключен",
       in_progress: "Откат уже идёт",
       cooling_down: "Пауза после отката",
+      already_tried: "Её тревога уже просила об этом",
+      no_target: "Неизвестно, на что откатывать",
+      unknown_version: "Её никто не видел и не объявлял",
+      not_serving: "Заменяемая версия не работает",
       scope: "Ваш ключ не даёт права отката",
     },
   },
 
   action: {
     none: "С этой моделью ничего не делали.",
+    none_hint: "Здесь видны откаты и переобучения. Вручную откатить можно на вкладке «Версии»; правила делают это сами, если у модели в конфигурации заданы rollback или retrain.",
     short: {
       rollback_asked: "откат на {to}?",
       rollback_requested: "откат на {to} идёт",
@@ -488,6 +489,8 @@ export const ru: Messages = {
     group: { firing: "Сейчас", pending: "Назревают", resolved: "Прошли" },
     state: { inactive: "нет", pending: "назревает", firing: "тревога", resolved: "прошла" },
     calm: "Тревог нет.",
+    calm_hint: "Правила следят за трафиком, ошибками, задержкой, сдвигом и качеством с первого ответа модели. Свои правила и получатели задаются в конфигурации.",
+    gone: "Эта тревога больше не хранится.",
     now: "{signal} теперь {value}, {threshold}",
     values: "Значения",
     window: "за {length}",
@@ -510,6 +513,8 @@ export const ru: Messages = {
     },
     again: "Прочитать заново",
     none: "За это время ответов не было.",
+    none_hint: "Они появятся здесь, как только модель их пришлёт.",
+    wider: "Посмотреть 7 дней",
     answer: "Ответ",
     outcome: "Исход",
     error: "Ошибка",

@@ -4,7 +4,8 @@ import { rank } from "../frame/rank";
 import { steps } from "../parts/action";
 import { has, quoted, term, terms, toggled } from "./errors/query";
 import { movers, shares, thinned } from "./model/bins";
-import { byEnvironment, kept } from "./models/rows";
+import { reachable } from "./models/first-steps";
+import { byEnvironment, kept, rowKey } from "./models/rows";
 
 describe("queries", () => {
   it.each([
@@ -64,12 +65,27 @@ describe("rows of models", () => {
     expect(kept(rows, "", "ok").map((r) => r.name)).toEqual(["b-two", "c-one"]);
   });
 
+  it("are told apart by environment and name, whatever stands in them", () => {
+    expect(rowKey({ environment: "a/b", name: "c" })).not.toBe(rowKey({ environment: "a", name: "b/c" }));
+    expect(rowKey({ environment: "production", name: "m" })).toBe("production/m");
+  });
+
   it("are grouped in the order of their worst", () => {
     expect(byEnvironment(rows).map((g) => [g.environment, g.rows.length])).toEqual([
       ["staging", 2],
       ["production", 1],
     ]);
   });
+});
+
+describe("first steps", () => {
+  it.each([
+    ["127.0.0.1:4318", "127.0.0.1:4318"],
+    ["0.0.0.0:4318", "models.example.org:4318"],
+    ["[::]:4318", "models.example.org:4318"],
+    ["[::1]:4318", "[::1]:4318"],
+    ["10.0.0.0:4318", "10.0.0.0:4318"],
+  ])("a sender that reads the pages reaches %s at %s", (listen, expected) => expect(reachable(listen, "models.example.org")).toBe(expected));
 });
 
 describe("what is found by typing", () => {

@@ -37,8 +37,19 @@ export function signalUnit(signal: string): Unit {
 
 /** "Shift of ANC", "F1", or the signal's own name where pages have no words for it. */
 export function named(signal: string, subject = ""): string {
+  // What a prediction is made of is named by the subject: its shift is a shift as any other.
+  if (signal === "prediction_shift" && subject) return t("reason.of", { signal: of("signal", "feature_shift"), subject: subjectName(subject) });
   const name = of("signal", signal);
-  return subject ? t("reason.of", { signal: name, subject }) : name;
+  return subject ? t("reason.of", { signal: name, subject: subjectName(subject) }) : name;
+}
+
+/** Parts of an answer are compared as features are; the API calls them so. */
+const PREDICTION = /^prediction\.(label|score|value)$/;
+
+/** A feature's name, or which part of the answer it is: "Predicted label". */
+export function subjectName(subject: string): string {
+  const part = PREDICTION.exec(subject)?.[1];
+  return part === undefined ? subject : of("prediction", part);
 }
 
 export function unknownText(unknown: Unknown | null): string {
@@ -77,12 +88,8 @@ export function reasonText(reason: HealthReason): string {
   const since = reason.since === null ? "" : ` ${t("reason.since", { time: say.short(new Date(reason.since)) })}`;
   const signal = reason.signal ?? "";
   switch (reason.code) {
-    case "no_signals":
-      return t("reason.no_signals");
-    case "silent":
-      return t("reason.silent") + since;
     case "action_failed":
-      return t("reason.action_failed", { what: reason.rule ?? "" }) + since;
+      return of("reason.action_failed", reason.subject) + since;
     case "alert":
     case "pending_alert": {
       if (signal === "gate_failed") return t("reason.gate_failed", { version: reason.version }) + since;

@@ -13,6 +13,11 @@ class Catalog {
     this.#firing = resource<AlertsResponse>(() => "/api/v1/alerts?state=firing", { topics: () => ["alerts"], subject: () => "firing" });
   }
 
+  /** Whether the names have been read. */
+  get known(): boolean {
+    return this.#models?.data != null || this.#models?.error != null;
+  }
+
   get models() {
     return this.#models?.data?.models ?? [];
   }

@@ -1,7 +1,7 @@
 /** Where the reader is. The address is the only state of a view: what is not in it cannot be sent to a colleague. */
 
-import { untrack } from "svelte";
-import { address, changed, parsePath, type Page } from "../route/path";
+import { tick, untrack } from "svelte";
+import { address, alertPath, changed, environmentToken, modelPath, parsePath, readEnvironment, samePage, type Page } from "../route/path";
 import { bounds, parseRange, rangeParams, type Range } from "../route/range";
 import { clock } from "./clock.svelte";
 
@@ -14,7 +14,8 @@ class Router {
   page: Page = $derived(parsePath(this.#path));
   params = $derived(new URLSearchParams(this.#search));
   range: Range = $derived(parseRange(this.params));
-  environment = $derived(this.params.get("env") ?? "");
+  /** "" is the environment of senders that state none, `null` are all. */
+  environment: string | null = $derived(readEnvironment(this.params.get("env")));
 
   start(): void {
     addEventListener("popstate", () => this.#see());
@@ -26,16 +27,17 @@ class Router {
       if (link.getAttribute("href")?.startsWith("#")) return;
       event.preventDefault();
       this.go(link.pathname + link.search);
+      if (link.dataset["reveal"]) reveal(link.dataset["reveal"]);
     });
   }
 
   go(href: string, how: { replace?: boolean } = {}): void {
-    const before = JSON.stringify(this.page);
+    const before = this.page;
     if (href === location.pathname + location.search) return;
     if (how.replace) history.replaceState(null, "", href);
     else history.pushState(null, "", href);
     this.#see();
-    if (before !== JSON.stringify(this.page)) scrollTo(0, 0);
+    if (!samePage(before, this.page)) scrollTo(0, 0);
   }
 
   /** Changes parameters of this view; a new step of Back unless `replace` is set. */
@@ -54,6 +56,16 @@ class Router {
     return address(path, { ...kept, ...extra });
   }
 
+  /** A link to a model where it runs. */
+  toModel(name: string, environment: string, extra: Record<string, string | null | undefined> = {}): string {
+    return this.to(modelPath(name), { env: environmentToken(environment), ...extra });
+  }
+
+  /** A link to one alert. */
+  toAlert(id: string): string {
+    return this.to(alertPath(id), { alert: null });
+  }
+
   /** A link to this page with some parameters changed. */
   here(changes: Record<string, string | null | undefined>): string {
     const search = changed(this.params, changes).toString();
@@ -69,6 +81,15 @@ class Router {
     this.#path = location.pathname;
     this.#search = location.search;
   }
+}
+
+/** What a link changes below the fold is brought up, and is where the keyboard goes on. */
+function reveal(id: string): void {
+  void tick().then(() => {
+    const element = document.getElementById(id);
+    element?.scrollIntoView({ block: "start" });
+    element?.focus({ preventScroll: true });
+  });
 }
 
 export const router = new Router();

@@ -3,14 +3,15 @@
 import type { ChartsResponse, SignalColumns, TimelineItem } from "../../api/types";
 import { withGaps, type Column } from "../../charts/columns";
 import type { Line, Plan } from "../../charts/time-chart";
-import { of, say, t } from "../../i18n/i18n.svelte";
-import { named, thresholdText } from "../../parts/signal";
+import { of, say, t, type Key } from "../../i18n/i18n.svelte";
+import { named, subjectName, thresholdText } from "../../parts/signal";
 
 export interface ChartPlan {
   title: string;
   plan: Plan;
   write: ((value: number | null | undefined) => string)[];
   beside?: (line: number, row: number) => string | null;
+  behind?: (line: number, row: number) => string;
   empty: string | null;
   note: string;
 }
@@ -21,8 +22,21 @@ export interface Frame {
   items: TimelineItem[];
 }
 
+/** What is drawn of signals that every version has. */
+export interface Chosen {
+  /** The version that the reader chose, else `null`. */
+  version: string | null;
+  /** The version that serves now. */
+  live: string | null;
+  /** The length of windows that the reader chose, else `null`: the API's choice. */
+  window_s: number | null;
+}
+
 /** A measurement that is older than this many of its windows is not joined to the next. */
 const WINDOWS_APART = 1.5;
+/** More lines cannot be told apart. */
+const MOST_LINES = 6;
+const QUALITY = ["f1", "accuracy", "precision", "recall"];
 const COLORS = ["--chart-1", "--chart-2", "--chart-3", "--chart-2", "--chart-3", "--chart-4"];
 const DASHES: (number[] | undefined)[] = [undefined, undefined, undefined, [5, 3], [5, 3], [2, 2]];
 
@@ -40,7 +54,7 @@ export function trafficChart(charts: ChartsResponse, frame: Frame): ChartPlan {
         { label: errorLine, values: ratio, color: "--chart-1", axis: "right", stepped: true },
       ],
       thresholds: thresholds(charts, ["error_ratio"], "right").concat(thresholds(charts, ["request_rate"], "left")),
-      left: { from: "zero", write: (v) => say.significant(v) },
+      left: { from: "zero", write: (v) => say.perSecond(v) },
       right: { from: "zero", ceiling: 1, write: (v) => say.percent(v) },
     },
     write: [(v) => say.perSecond(v), (v) => say.percent(v)],
@@ -76,8 +90,10 @@ export function latencyChart(charts: ChartsResponse, frame: Frame): ChartPlan {
   };
 }
 
-export function shiftChart(charts: ChartsResponse, frame: Frame): ChartPlan {
-  const made = signalLines(charts.shift, (line) => (line.signal === "prediction_shift" ? of("signal", "prediction_shift") : line.subject), true);
+export function shiftChart(charts: ChartsResponse, frame: Frame, chosen: Chosen): ChartPlan {
+  const largest = (line: SignalLine) => Math.max(...line.value.map((value) => value ?? -Infinity));
+  const lines = drawnLines(charts.shift, charts.service, chosen).sort((a, b) => largest(b) - largest(a));
+  const made = signalLines(charts.shift, lines, (line) => subjectName(line.subject) || of("signal", line.signal));
   return {
     title: t("chart.shift"),
     plan: {
@@ -87,57 +103,83 @@ export function shiftChart(charts: ChartsResponse, frame: Frame): ChartPlan {
       left: { from: "zero", ceiling: 1, write: (v) => say.percent(v) },
     },
     write: made.lines.map(() => (v) => say.percent(v)),
-    empty: made.empty ? t("chart.no_shift", { window: say.duration(charts.shift.window_s) }) : null,
-    note: notes(charts, ["feature_shift"], charts.shift.window_s),
+    beside: (line, row) => (line > 0 ? null : behind(made.lines[line], row, say.percent)),
+    behind: (line, row) => behind(made.lines[line], row, say.percent),
+    empty: made.empty ? nothing("chart.no_shift", "chart.no_shift_of", charts.shift.window_s || chosen.window_s) : null,
+    note: notes(charts, ["feature_shift", "prediction_shift"], charts.shift.window_s),
   };
 }
 
-export function qualityChart(charts: ChartsResponse, frame: Frame): ChartPlan {
-  const made = signalLines(charts.quality, (line) => (line.version ? `${of("signal", line.signal)} · ${line.version}` : of("signal", line.signal)), false);
-  const drawn = [...new Set(charts.quality.lines.map((line) => line.signal))];
+export function qualityChart(charts: ChartsResponse, frame: Frame, chosen: Chosen): ChartPlan {
+  const lines = drawnLines(charts.quality, charts.service, chosen).sort((a, b) => QUALITY.indexOf(a.signal) - QUALITY.indexOf(b.signal));
+  const made = signalLines(charts.quality, lines, (line) => of("signal", line.signal));
+  const drawn = [...new Set(lines.map((line) => line.signal))];
   return {
     title: t("chart.quality"),
     plan: {
-      ...base(frame, made.time, ["f1", "accuracy", "precision", "recall", "false_positive_ratio"]),
+      ...base(frame, made.time, [...QUALITY, "false_positive_ratio"]),
       lines: made.lines,
       thresholds: thresholds(charts, drawn, "left", charts.quality.window_s),
       left: { from: "values", ceiling: 1, write: (v) => say.significant(v) },
     },
     write: made.lines.map(() => (v) => say.significant(v)),
-    beside: (line, row) => {
-      const n = made.counts[line]?.[row];
-      return n ? t("metric.n", { n }) : "";
-    },
-    empty: made.empty ? t("chart.no_labels", { window: say.duration(charts.quality.window_s) }) : null,
+    beside: (line, row) => (line > 0 ? null : behind(made.lines[line], row, say.significant)),
+    behind: (line, row) => behind(made.lines[line], row, say.significant),
+    empty: made.empty ? nothing("chart.no_labels", "chart.no_labels_of", charts.quality.window_s || chosen.window_s) : null,
     note: notes(charts, drawn, charts.quality.window_s),
   };
 }
 
+type SignalLine = SignalColumns["lines"][number];
+
+/**
+ * The lines of one version: versions over one another cannot be read. The one that was chosen, else the one that
+ * serves, else the one that served most in the range; each only if there is something to draw of it.
+ */
+export function drawnLines(columns: SignalColumns, service: ChartsResponse["service"], chosen: Pick<Chosen, "version" | "live">): SignalLine[] {
+  const known = columns.lines.filter((line) => line.value.some((value) => value !== null));
+  if (chosen.version !== null) return known.filter((line) => line.version === chosen.version);
+  const served = new Map(service.versions.map((one) => [one.version, one.requests.reduce<number>((sum, n) => sum + (n ?? 0), 0)]));
+  const versions = [...new Set(known.map((line) => line.version))].sort((a, b) => (served.get(b) ?? 0) - (served.get(a) ?? 0));
+  const drawn = versions.find((version) => version === chosen.live) ?? versions[0];
+  return known.filter((line) => line.version === drawn);
+}
+
+/** "3.7 % – 4.9 % · n 3,211": bounds and records behind a value. */
+function behind(line: Line | undefined, row: number, write: (value: number | null | undefined) => string): string {
+  if (!line || line.values[row] == null) return "";
+  const [lower, upper, n] = [line.lower?.[row], line.upper?.[row], line.n?.[row]];
+  const bounds = lower != null && upper != null ? `${write(lower)} – ${write(upper)}` : "";
+  return [bounds, n ? t("metric.short_n", { n }) : ""].filter(Boolean).join(" · ");
+}
+
+/** Why a chart of windows is empty, with their length where it is known. */
+function nothing(any: Key, of_length: Key, window_s: number | null): string {
+  return window_s ? t(of_length, { window: say.duration(window_s) }) : t(any);
+}
+
 /** Windows joined to lines with gaps; the first line carries the band of its bounds, so that bands do not lie over bands. */
-function signalLines(columns: SignalColumns, label: (line: SignalColumns["lines"][number]) => string, firstBandOnly: boolean) {
-  const all: Column[] = columns.lines.flatMap((line) => [line.value, line.lower, line.upper, line.n]);
-  const gapped = withGaps(columns.time, all, columns.window_s * WINDOWS_APART);
-  const lines = columns.lines.map((line, i): Line => {
-    const banded = !firstBandOnly || i === 0;
+function signalLines(columns: SignalColumns, all: SignalLine[], label: (line: SignalLine) => string) {
+  const some = all.slice(0, MOST_LINES);
+  const gapped = withGaps(columns.time, some.flatMap((line): Column[] => [line.value, line.lower, line.upper, line.n]), columns.window_s * WINDOWS_APART);
+  const lines = some.map((line, i): Line => {
+    const [values = [], lower, upper, n] = gapped.columns.slice(i * 4, i * 4 + 4);
     return {
-      label: label(line),
-      values: gapped.columns[i * 4] ?? [],
-      lower: banded ? gapped.columns[i * 4 + 1] : undefined,
-      upper: banded ? gapped.columns[i * 4 + 2] : undefined,
+      label: [label(line), line.version].filter(Boolean).join(" · "),
+      values,
+      lower,
+      upper,
+      n,
+      band: i === 0,
       color: COLORS[i % COLORS.length] ?? "--chart-2",
       dash: DASHES[i % DASHES.length],
       width: i === 0 ? 2 : 1.25,
     };
   });
-  return {
-    time: gapped.time,
-    lines: distinct(lines),
-    counts: columns.lines.map((_, i) => gapped.columns[i * 4 + 3] ?? []),
-    empty: !columns.lines.some((line) => line.value.some((value) => value !== null)),
-  };
+  return { time: gapped.time, lines: distinct(lines), empty: lines.length === 0 };
 }
 
-/** Keys of lists must differ, and so must names that a reader tells lines by. */
+/** Names by which a reader tells lines differ. */
 function distinct(lines: Line[]): Line[] {
   const seen = new Map<string, number>();
   return lines.map((line) => {
@@ -183,9 +225,9 @@ function inWindow(rule_s: number | null, drawn_s: number | undefined): boolean {
   return drawn_s === undefined || rule_s === null || rule_s === drawn_s || drawn_s < rule_s;
 }
 
-/** "14:02" where steps are shorter than half a day, else "5 Oct". */
+/** "14:02" where steps are shorter than a day, "5 Oct" at midnight and in longer ones. */
 function writeTime(at: number, step_s: number): string {
   const date = new Date(at * 1000);
   const midnight = date.getHours() === 0 && date.getMinutes() === 0;
-  return say.axis(date, step_s >= 43_200 || midnight ? "day" : "clock");
+  return say.axis(date, step_s > 43_200 || midnight ? "day" : "clock");
 }

@@ -9,6 +9,11 @@ export interface Step {
   code: string;
 }
 
+/** A server that listens on every address is reached by the one that its pages came from. */
+export function reachable(listen: string, hostname: string): string {
+  return listen.replace(/^(0\.0\.0\.0|\[::\])(?=:\d+$)/, () => hostname);
+}
+
 /** `address` is where OTLP over HTTP is taken, such as "127.0.0.1:4318". */
 export function firstSteps(address: string, keyed: boolean): Step[] {
   const at = `http://${address}`;

@@ -2,8 +2,9 @@
 
 import type { HealthState, ModelRow } from "../../api/types";
 
+/** Differs wherever environment or name differ: a slash in the environment is written otherwise. */
 export function rowKey(row: Pick<ModelRow, "name" | "environment">): string {
-  return `${row.environment}/${row.name}`;
+  return `${encodeURIComponent(row.environment)}/${row.name}`;
 }
 
 /** Rows whose name or environment holds every word of the filter. */
