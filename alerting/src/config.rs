@@ -429,7 +429,10 @@ mod tests {
             cool_down: Duration::ZERO,
         });
         let models = resolve_models(&[model]).unwrap();
-        assert_eq!(unsigned_webhooks(&config, &models), ["receiver \"bare\"", "retrain of \"employment\""]);
+        assert_eq!(
+            unsigned_webhooks(&config, &models),
+            ["receiver \"bare\"", "retrain of \"employment\""]
+        );
     }
 
     #[test]

@@ -172,7 +172,10 @@ impl Pursuits {
             if self.still_waiting(&item.target, item.firing_since, now).is_some() {
                 continue;
             }
-            let before = self.waiting.get(&item.target).filter(|before| before.firing_since == item.firing_since);
+            let before = self
+                .waiting
+                .get(&item.target)
+                .filter(|before| before.firing_since == item.firing_since);
             let wait_seconds = before.map_or(FIRST_WAIT_SECONDS, |before| (before.wait_seconds * 2).min(MAX_WAIT_SECONDS));
             let waiting = Waiting {
                 firing_since: item.firing_since,

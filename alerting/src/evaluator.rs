@@ -11,8 +11,8 @@ use driftlead_store::state::alerts::{self, Alert, AlertState, Series, Told};
 use driftlead_store::state::silences::Silence;
 
 use crate::book::{Book, Change, is_active, series_of};
-use crate::commands::silenced_until;
 use crate::catalogue::Windows;
+use crate::commands::silenced_until;
 use crate::consequence::{Pursued, Pursuits, note_for, wanted};
 use crate::evaluate::{Circumstances, Standing, judge};
 use crate::looked::Looked;

@@ -79,7 +79,10 @@ pub async fn run(
     let unsigned = unsigned_webhooks(&shared.config, &shared.models);
     if !unsigned.is_empty() {
         let places = unsigned.join(", ");
-        tracing::warn!(places, "webhooks without a secret are not signed: add secret = \"whsec_…\" so that receivers can check who sent them");
+        tracing::warn!(
+            places,
+            "webhooks without a secret are not signed: add secret = \"whsec_…\" so that receivers can check who sent them"
+        );
     }
     let evaluator = Evaluator::load(shared.clone()).await?;
     tokio::join!(

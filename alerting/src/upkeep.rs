@@ -164,7 +164,10 @@ impl Evaluator {
         transaction.commit().await?;
         self.book.forget_ended_before(ended_before);
         let label_delays = self.shared.models.values().map(|model| model.settings.label_delay.as_secs());
-        let longest = label_delays.max().unwrap_or(DEFAULT_LABEL_DELAY_SECONDS).max(DEFAULT_LABEL_DELAY_SECONDS);
+        let longest = label_delays
+            .max()
+            .unwrap_or(DEFAULT_LABEL_DELAY_SECONDS)
+            .max(DEFAULT_LABEL_DELAY_SECONDS);
         let reach = RECENT_LENGTHS * DAY_SECONDS + i64::try_from(longest).unwrap_or(i64::MAX);
         self.looked.forget_before(now.plus_seconds(-reach));
         Ok(())
@@ -190,9 +193,7 @@ fn is_forgotten(alert: &Alert, now: UnixNanos) -> bool {
 /// long as it counts: a candidate that failed has no traffic, and may be put into service any hour.
 fn is_stale(rules: &Rules, alert: &Alert, now: UnixNanos) -> bool {
     let Some(rule) = rules.get(&alert.rule) else { return false };
-    let length = rule
-        .window_length()
-        .map_or(RECENT_LENGTHS * INSTANT_LENGTH_SECONDS, i64::from);
+    let length = rule.window_length().map_or(RECENT_LENGTHS * INSTANT_LENGTH_SECONDS, i64::from);
     let quiet = now.seconds_since(alert.last_window_end) > (length + SERVED_WITHIN_SECONDS) as f64;
     !alert.series.version.is_empty() && quiet && now.seconds_since(alert.since) > SERVED_WITHIN_SECONDS as f64
 }
@@ -226,7 +227,10 @@ mod tests {
         alert.value = Some(3_600.0);
         let week = SILENCE_FORGOTTEN_SECONDS - 3_600;
         assert!(!is_forgotten(&alert, alert.last_window_end.plus_seconds(week)));
-        assert!(is_forgotten(&alert, alert.last_window_end.plus_seconds(week + SERVED_WITHIN_SECONDS + 1)));
+        assert!(is_forgotten(
+            &alert,
+            alert.last_window_end.plus_seconds(week + SERVED_WITHIN_SECONDS + 1)
+        ));
         alert.signal = names::ERROR_RATIO.into();
         assert!(!is_forgotten(&alert, alert.last_window_end.plus_seconds(10 * week)));
     }

@@ -30,7 +30,8 @@ pub async fn run(parts: PartsSource, signals: mpsc::Sender<Vec<Signal>>, clock: 
 }
 
 fn measure(parts: &Parts, now: UnixNanos) -> Vec<Signal> {
-    let dropped: u64 = parts.collector.refused.iter().map(|refused| refused.count).sum();
+    let refused: u64 = parts.collector.refused_records.iter().map(|refused| refused.count).sum();
+    let dropped = refused + parts.drain.missing_rows;
     [
         (names::LOG_BACKLOG_BYTES, parts.drain.backlog_bytes as f64),
         (names::INGEST_LAG_S, parts.drain.lag_s),
@@ -67,13 +68,13 @@ fn signal(name: &str, value: f64, now: UnixNanos) -> Signal {
 
 #[cfg(test)]
 mod tests {
-    use driftlead_web::parts::{Addresses, CollectorPart, DrainPart, EngineKind, EnginePart, EngineState, Refused};
+    use driftlead_web::parts::{Addresses, CollectorPart, Counted, DrainPart, EngineKind, EnginePart, EngineState};
 
     use super::*;
 
     #[test]
     fn what_stands_still_and_what_is_lost_is_a_number() {
-        let refused = |reason: &str, count| Refused {
+        let refused = |reason: &str, count| Counted {
             reason: reason.into(),
             count,
         };
@@ -83,6 +84,7 @@ mod tests {
             drain: DrainPart {
                 lag_s: 12.5,
                 backlog_bytes: 4_096,
+                missing_rows: 4,
                 ..DrainPart::default()
             },
             engine: EnginePart {
@@ -93,7 +95,7 @@ mod tests {
                 message: None,
             },
             collector: CollectorPart {
-                refused: vec![refused("too_large", 3), refused("cut", 4)],
+                refused_records: vec![refused("bad_id", 3)],
                 ..CollectorPart::default()
             },
         };

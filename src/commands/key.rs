@@ -94,7 +94,15 @@ fn line(key: &Key) -> String {
         key.environments.join(",")
     };
     let state = key.revoked_at.map_or_else(|| "valid".to_owned(), |at| format!("revoked {at}"));
-    [key.id.clone(), scopes.join(","), environments, key.created_at.to_string(), state, key.label.clone()].join("\t")
+    [
+        key.id.clone(),
+        scopes.join(","),
+        environments,
+        key.created_at.to_string(),
+        state,
+        key.label.clone(),
+    ]
+    .join("\t")
 }
 
 #[cfg(test)]
@@ -109,7 +117,9 @@ mod tests {
         let data = folder.path().join("data");
         assert!(revoke("key_1", &data).await.unwrap_err().to_string().contains("--data"));
         assert!(!data.exists());
-        make(vec!["read".into()], vec!["production".into()], "ci".into(), &data).await.unwrap();
+        make(vec!["read".into()], vec!["production".into()], "ci".into(), &data)
+            .await
+            .unwrap();
         let state = open(&data).await.unwrap();
         let key = state.keys().await.unwrap().remove(0);
         assert!(line(&key).ends_with("\tvalid\tci"), "{}", line(&key));

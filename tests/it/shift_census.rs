@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use driftlead_analyzer::drift::{Compared, FeatureDrift, Role, compare};
-use driftlead_analyzer::profile::{self, FeatureValue};
+use driftlead_analyzer::profile;
 use driftlead_analyzer::reference::{Reference, ReferenceInfo};
 use driftlead_analyzer::stats::dispersion::dispersion;
 use driftlead_analyzer::window::{DAY_SECONDS, Days, Window};
@@ -25,6 +25,7 @@ use parquet::record::reader::RowIter;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde_json::json;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/demo-data/nannyml/datasets/data");
 /// The demo's threshold.
@@ -209,19 +210,21 @@ fn columns_are_counted_as_rows_are_profiled() {
     let Some((year, _)) = census() else { return };
     let mut rows: Vec<Vec<(String, Field)>> = Vec::new();
     each_row("employment_MA_reference.pq", |row| rows.push(row.to_vec()));
-    let profile = profile::of_rows(rows.iter().map(|row| {
-        let values = row.iter().filter_map(|(name, field)| match (name.as_str(), field) {
-            ("prediction", Field::Long(label)) => Some((
-                pseudo::PREDICTION_LABEL,
-                FeatureValue::Category(["0", "1"][usize::try_from(*label).unwrap()]),
-            )),
-            ("predicted_probability", Field::Double(score)) => Some((pseudo::PREDICTION_SCORE, FeatureValue::Number(*score))),
-            (name, Field::Double(number)) => Some((name, FeatureValue::Number(*number))),
-            (name, Field::Str(value)) => Some((name, FeatureValue::Category(value))),
-            _ => None,
-        });
-        values.collect()
-    }));
+    let lines: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let values = row.iter().filter_map(|(name, field)| match (name.as_str(), field) {
+                ("prediction", Field::Long(label)) => Some((pseudo::PREDICTION_LABEL, json!(label.to_string()))),
+                ("predicted_probability", Field::Double(score)) => Some((pseudo::PREDICTION_SCORE, json!(score))),
+                (name, Field::Double(number)) => Some((name, json!(number))),
+                (name, Field::Str(value)) => Some((name, json!(value))),
+                _ => None,
+            });
+            serde_json::Map::from_iter(values.map(|(name, value)| (name.to_owned(), value)))
+        })
+        .map(|row| serde_json::Value::Object(row).to_string())
+        .collect();
+    let profile = profile::of_json_lines(lines.join("\n").as_bytes()).unwrap();
     assert_eq!(profile, year.profile());
     assert_eq!(profile.inferences, 68_785);
     assert_eq!(profile.features.len(), FEATURES + 2);
@@ -321,15 +324,11 @@ fn a_flag_that_goes_from_2_to_60_percent_is_found() {
     const ROWS: u64 = 2_000;
     let flags = |share: f64, is_number: bool| {
         let ones = (ROWS as f64 * share) as u64;
-        profile::of_rows((0..ROWS).map(|row| {
-            let value = match (row < ones, is_number) {
-                (true, true) => FeatureValue::Number(1.0),
-                (false, true) => FeatureValue::Number(0.0),
-                (true, false) => FeatureValue::Category("1"),
-                (false, false) => FeatureValue::Category("0"),
-            };
-            vec![("flag", value)]
-        }))
+        let lines = (0..ROWS).map(|row| match (u8::from(row < ones), is_number) {
+            (flag, true) => json!({"flag": flag}).to_string(),
+            (flag, false) => json!({"flag": flag.to_string()}).to_string(),
+        });
+        profile::of_json_lines(lines.collect::<Vec<_>>().join("\n").as_bytes()).unwrap()
     };
     for is_number in [true, false] {
         let reference = reference(flags(0.02, is_number), BTreeMap::new());

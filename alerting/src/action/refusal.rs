@@ -75,11 +75,7 @@ impl Refusal {
     pub(crate) fn needs_facts(&self) -> bool {
         matches!(
             self,
-            Self::NoTarget { .. }
-                | Self::IsLive { .. }
-                | Self::UnknownVersion { .. }
-                | Self::FailedGate { .. }
-                | Self::NotServing { .. }
+            Self::NoTarget { .. } | Self::IsLive { .. } | Self::UnknownVersion { .. } | Self::FailedGate { .. } | Self::NotServing { .. }
         )
     }
 

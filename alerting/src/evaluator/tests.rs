@@ -174,7 +174,9 @@ impl Desk {
     }
 
     async fn poll(&self) {
-        worker::poll(&self.bench.shared, &mut worker::Looks::default(), self.now()).await.unwrap();
+        worker::poll(&self.bench.shared, &mut worker::Looks::default(), self.now())
+            .await
+            .unwrap();
     }
 }
 

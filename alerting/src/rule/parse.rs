@@ -326,7 +326,11 @@ mod tests {
         let problems = parse("a.toml", &format!("{wrong}{wrong}"), &receivers()).unwrap_err();
         assert_eq!(problems.len(), 2);
         // The text begins with an empty line, so the second copy's header is on line 14.
-        let lines: Vec<bool> = [":2: rule", ":14: rule"].iter().zip(&problems).map(|(line, problem)| problem.place.contains(line)).collect();
+        let lines: Vec<bool> = [":2: rule", ":14: rule"]
+            .iter()
+            .zip(&problems)
+            .map(|(line, problem)| problem.place.contains(line))
+            .collect();
         assert_eq!(lines, [true, true], "{problems:?}");
         let twice = parse("a.toml", &format!("{RULE}{RULE}"), &receivers()).unwrap_err();
         assert!(twice[0].message.contains("two rules of this name"), "{twice:?}");

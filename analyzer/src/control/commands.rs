@@ -203,9 +203,7 @@ pub async fn verdict(state: &State, model: &str, version: &str, environment: Opt
         return Ok(verdict);
     }
     let replays = state.replays(model).await?;
-    let of_version = |replay: &&Replay| {
-        replay.version == version && environment.is_none_or(|wanted| wanted == replay.environment)
-    };
+    let of_version = |replay: &&Replay| replay.version == version && environment.is_none_or(|wanted| wanted == replay.environment);
     let is_judged = |replay: &&Replay| replay.requested_by != RequestedBy::Baseline;
     let newest = replays.iter().filter(of_version).find(is_judged);
     let why = match newest {

@@ -208,7 +208,7 @@ async fn run_candle(
             cancelled.store(true, Ordering::Relaxed);
             None
         }
-        Off::BrokeOff(reason) => {
+        Off::Broken(reason) => {
             cancelled.store(true, Ordering::Relaxed);
             Some(Err(reason))
         }
@@ -222,7 +222,7 @@ enum Off<T> {
     /// The process is to stop.
     Stopped,
     /// It panicked or took too long.
-    BrokeOff(String),
+    Broken(String),
 }
 
 /// Runs work on a thread of its own, not one of the runtime's: the runtime waits for those when the process ends, and a
@@ -231,13 +231,13 @@ async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static
     let (sender, mut receiver) = oneshot::channel();
     let thread = std::thread::Builder::new().name("replay".to_owned());
     if let Err(error) = thread.spawn(move || sender.send(work()).is_ok()) {
-        return Off::BrokeOff(format!("no thread for the replay: {error}"));
+        return Off::Broken(format!("no thread for the replay: {error}"));
     }
     tokio::select! {
         ended = tokio::time::timeout(deadline, &mut receiver) => match ended {
             Ok(Ok(value)) => Off::Ended(value),
-            Ok(Err(_)) => Off::BrokeOff("the replay broke off".to_owned()),
-            Err(_) => Off::BrokeOff(format!("loading the model and replaying it took longer than {} s", deadline.as_secs())),
+            Ok(Err(_)) => Off::Broken("the replay broke off".to_owned()),
+            Err(_) => Off::Broken(format!("loading the model and replaying it took longer than {} s", deadline.as_secs())),
         },
         () = stop.cancelled() => Off::Stopped,
     }
@@ -293,13 +293,13 @@ mod tests {
         assert_eq!(off_thread(|| 7, minute, &stop).await, Off::Ended(7));
         assert!(matches!(
             off_thread(|| panic!("a model"), minute, &stop).await,
-            Off::<()>::BrokeOff(_)
+            Off::<()>::Broken(_)
         ));
         let (hold, held) = std::sync::mpsc::channel::<()>();
         let hang = move || {
             let _ = held.recv();
         };
-        assert!(matches!(off_thread(hang, Duration::ZERO, &stop).await, Off::BrokeOff(_)));
+        assert!(matches!(off_thread(hang, Duration::ZERO, &stop).await, Off::Broken(_)));
         drop(hold);
         stop.cancel();
         let (_hold, held) = std::sync::mpsc::channel::<()>();

@@ -78,7 +78,7 @@ impl Decode for Decoder {
         match frame.kind {
             FrameKind::Logs => work.read(payload, |request, work| logs::errors(request, work, &mut found)),
             FrameKind::Traces => work.read(payload, |request, work| traces::errors(request, work, &mut found)),
-            FrameKind::Metrics | FrameKind::Outcomes | FrameKind::Deletions => {}
+            FrameKind::Metrics | FrameKind::Outcomes => {}
         }
         found.finish()
     }

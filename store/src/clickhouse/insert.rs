@@ -296,7 +296,10 @@ mod tests {
     fn what_never_can_be_stored_is_told_from_what_may_work_later() {
         for (text, refused) in [
             ("Code: 117. DB::Exception: Incorrect data. (INCORRECT_DATA)", true),
-            ("Code: 167. DB::Exception: The body is larger than 268435456 bytes. (QUERY_IS_TOO_LARGE)", true),
+            (
+                "Code: 167. DB::Exception: The body is larger than 268435456 bytes. (QUERY_IS_TOO_LARGE)",
+                true,
+            ),
             ("Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)", false),
             ("Code: 202. DB::Exception: Too many queries. (TOO_MANY_SIMULTANEOUS_QUERIES)", false),
         ] {

@@ -565,7 +565,10 @@ mod tests {
         check(Some("production"), 15, 30, &[(10, Some(20))]).await;
         check(Some("production"), 25, 45, &[(30, Some(40))]).await;
         check(None, 45, 100, &[(50, None), (35, None)]).await;
-        let transitions = state.transitions_of(&["alr_1".into(), "alr_2".into(), "alr_3".into()]).await.unwrap();
+        let transitions = state
+            .transitions_of(&["alr_1".into(), "alr_2".into(), "alr_3".into()])
+            .await
+            .unwrap();
         assert_eq!(transitions.len(), changes.len());
         assert!(transitions.is_sorted_by_key(|transition| transition.at));
     }

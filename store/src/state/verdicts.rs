@@ -300,43 +300,6 @@ impl State {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_verdict_is_published_once_whatever_the_clock_does() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = State::open(&folder.path().join("state.db")).await.unwrap();
-        let verdict = |id: &str, at: i64| Verdict {
-            id: id.into(),
-            model: "m".into(),
-            version: "1".into(),
-            environment: String::new(),
-            baseline_version: None,
-            set_id: "s".into(),
-            replay_id: id.into(),
-            baseline_replay_id: None,
-            verdict: VerdictKind::Pass,
-            reasons: Vec::new(),
-            flips: Vec::new(),
-            details: serde_json::json!({}),
-            created_at: UnixNanos(at),
-        };
-        let waiting = async || -> Vec<String> {
-            let unpublished = state.unpublished_verdicts(10).await.unwrap();
-            unpublished.into_iter().map(|verdict| verdict.id).collect()
-        };
-        state.insert_verdict(&verdict("b", 100)).await.unwrap();
-        state.verdict_published("b", UnixNanos(101)).await.unwrap();
-        // The clock was set back.
-        state.insert_verdict(&verdict("a", 50)).await.unwrap();
-        assert_eq!(waiting().await, ["a"]);
-        state.verdict_published("a", UnixNanos(51)).await.unwrap();
-        assert_eq!(waiting().await, Vec::<String>::new());
-    }
-}
-
-#[cfg(test)]
-mod tests {
     use super::super::deployments::{DeploymentEvent, NewDeployment};
     use super::super::replays::RequestedBy;
     use super::*;
@@ -389,7 +352,10 @@ mod tests {
         let later = NOW.plus_seconds(3_600);
         let id = announce(&state, DeploymentEvent::Live, later).await;
         for _twice in 0..2 {
-            state.plan_deployment(&id, Some("1.0"), &[replay(Some("1.0"))], later).await.unwrap();
+            state
+                .plan_deployment(&id, Some("1.0"), &[replay(Some("1.0"))], later)
+                .await
+                .unwrap();
         }
         let verdicts = state.verdicts("employment").await.unwrap();
         assert_eq!(verdicts.len(), 2);
@@ -398,7 +364,10 @@ mod tests {
 
         // Against another baseline nothing was judged yet: the replay is queued, and its verdict comes.
         let id = announce(&state, DeploymentEvent::Live, later).await;
-        state.plan_deployment(&id, Some("0.9"), &[replay(Some("0.9"))], later).await.unwrap();
+        state
+            .plan_deployment(&id, Some("0.9"), &[replay(Some("0.9"))], later)
+            .await
+            .unwrap();
         assert_eq!(state.verdicts("employment").await.unwrap().len(), 2);
     }
 
@@ -417,5 +386,37 @@ mod tests {
         let mut transaction = state.begin().await.unwrap();
         let kind = latest_kind(&mut transaction, "employment", "1.1", "production").await.unwrap();
         assert_eq!(kind, Some(VerdictKind::Fail));
+    }
+
+    #[tokio::test]
+    async fn a_verdict_is_published_once_whatever_the_clock_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state.db")).await.unwrap();
+        let verdict = |id: &str, at: i64| Verdict {
+            id: id.into(),
+            model: "m".into(),
+            version: "1".into(),
+            environment: String::new(),
+            baseline_version: None,
+            set_id: "s".into(),
+            replay_id: id.into(),
+            baseline_replay_id: None,
+            verdict: VerdictKind::Pass,
+            reasons: Vec::new(),
+            flips: Vec::new(),
+            details: serde_json::json!({}),
+            created_at: UnixNanos(at),
+        };
+        let waiting = async || -> Vec<String> {
+            let unpublished = state.unpublished_verdicts(10).await.unwrap();
+            unpublished.into_iter().map(|verdict| verdict.id).collect()
+        };
+        state.insert_verdict(&verdict("b", 100)).await.unwrap();
+        state.verdict_published("b", UnixNanos(101)).await.unwrap();
+        // The clock was set back.
+        state.insert_verdict(&verdict("a", 50)).await.unwrap();
+        assert_eq!(waiting().await, ["a"]);
+        state.verdict_published("a", UnixNanos(51)).await.unwrap();
+        assert_eq!(waiting().await, Vec::<String>::new());
     }
 }

@@ -122,8 +122,7 @@ async fn list(
     Query(asked): Query<Parameters>,
 ) -> Result<axum::Json<Replays>, Problem> {
     let mut replays = app.state.replays(&model).await?;
-    replays
-        .retain(|replay| caller.sees(&replay.environment) && asked.version.as_ref().is_none_or(|version| *version == replay.version));
+    replays.retain(|replay| caller.sees(&replay.environment) && asked.version.as_ref().is_none_or(|version| *version == replay.version));
     let ids: Vec<String> = replays.iter().map(|replay| replay.id.clone()).collect();
     let verdicts = app.state.verdicts_of_replays(&ids).await?;
     let summaries = replays

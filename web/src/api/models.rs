@@ -380,7 +380,8 @@ impl Known {
         };
         let live = self.live(model, environment).map(|live| live.version).unwrap_or_default();
         // What describes the model as a whole, else the version that serves, else the latest.
-        let now_of = |name: &'static str| of(name).max_by_key(|signal| (signal.version.is_empty(), signal.version == live, signal.window_end));
+        let now_of =
+            |name: &'static str| of(name).max_by_key(|signal| (signal.version.is_empty(), signal.version == live, signal.window_end));
         let service = |name: &'static str, spark: Option<Spark>| {
             Metric::from_signal(name, now_of(name), "no_data")
                 .with_threshold(strictest(&rules, name, &settings, environment))

@@ -73,7 +73,9 @@ fn check_headers(headers: &HeaderMap) -> Result<bool, Problem> {
             format!("{kind:?} is not read here: send one of {}.", FORMATS.join(", ")),
         ));
     }
-    let encoding = headers.get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or_default().trim());
+    let encoding = headers
+        .get(header::CONTENT_ENCODING)
+        .map(|value| value.to_str().unwrap_or_default().trim());
     match encoding {
         None | Some("" | "identity") => Ok(false),
         Some(encoding) if encoding.eq_ignore_ascii_case("gzip") => Ok(true),
@@ -165,7 +167,10 @@ mod tests {
         assert_eq!((taken.accepted, taken.rejected.len()), (1, 0));
         let bomb = gzip(&vec![b' '; MAX_UPLOAD_BYTES + 1]);
         assert!(bomb.len() < MAX_UPLOAD_BYTES / 100);
-        assert_eq!(read(bomb, true, UnixNanos(1)).await.unwrap_err().status(), StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(
+            read(bomb, true, UnixNanos(1)).await.unwrap_err().status(),
+            StatusCode::PAYLOAD_TOO_LARGE
+        );
         let plain = Bytes::from_static(line);
         assert_eq!(read(plain, true, UnixNanos(1)).await.unwrap_err().status(), StatusCode::BAD_REQUEST);
     }

@@ -39,9 +39,7 @@ struct Answer {
 
 impl Answer {
     fn kind(&self) -> &str {
-        self.headers
-            .get(header::CONTENT_TYPE)
-            .map_or("", |value| value.to_str().unwrap())
+        self.headers.get(header::CONTENT_TYPE).map_or("", |value| value.to_str().unwrap())
     }
 }
 
@@ -167,7 +165,11 @@ async fn each_scope_may_do_what_it_says_and_no_more() {
         assert_eq!(status(Method::POST, "/api/v1/silences", &silence).await, operates, "{scope:?}");
         assert_eq!(status(Method::POST, "/api/v1/outcomes", &outcome).await, ingests, "{scope:?}");
     }
-    for headers in [&[] as &[(&str, &str)], &[("authorization", "Bearer dl_wrong")], &[("authorization", "Basic x")]] {
+    for headers in [
+        &[] as &[(&str, &str)],
+        &[("authorization", "Bearer dl_wrong")],
+        &[("authorization", "Basic x")],
+    ] {
         let refused = site.send(Method::GET, "/api/v1/alerts", headers, "").await;
         assert_eq!((refused.status, refused.kind()), (401, "application/problem+json"));
     }
@@ -220,7 +222,9 @@ async fn changes_come_from_our_own_pages_or_from_no_page() {
         let answer = site.send(Method::POST, "/api/v1/silences", &headers, body.clone()).await;
         assert_eq!(answer.status, expected, "{origin:?}");
     }
-    let read = site.send(Method::GET, "/api/v1/silences", &[("origin", "https://evil.example")], "").await;
+    let read = site
+        .send(Method::GET, "/api/v1/silences", &[("origin", "https://evil.example")], "")
+        .await;
     assert_eq!(read.status, 200, "what changes nothing is the browser's to keep apart");
 }
 
@@ -252,7 +256,9 @@ async fn a_session_changes_things_only_with_its_token() {
     assert_eq!(site.send(Method::DELETE, "/api/v1/session", &out, "").await.status, 200);
     assert_eq!(change(Some(csrf)).await, 401);
     let ingest = site.key(Scope::Ingest, &[]).await;
-    let refused = site.send(Method::POST, "/api/v1/session", &[json], json!({ "key": ingest }).to_string()).await;
+    let refused = site
+        .send(Method::POST, "/api/v1/session", &[json], json!({ "key": ingest }).to_string())
+        .await;
     assert!([401, 403].contains(&refused.status), "{}", refused.status);
 }
 
@@ -269,10 +275,20 @@ async fn a_key_of_one_environment_changes_and_sees_no_other() {
         assert_eq!(status(Method::PUT, path, &key, stretch.clone()).await, 403, "{path}");
         assert_ne!(status(Method::PUT, path, &everywhere, stretch.clone()).await, 403, "{path}");
     }
-    assert_eq!(status(Method::POST, "/api/v1/silences", &key, silence(Some("production"))).await, 403);
-    assert_eq!(status(Method::POST, "/api/v1/silences", &key, silence(None)).await, 201, "its own is meant");
+    assert_eq!(
+        status(Method::POST, "/api/v1/silences", &key, silence(Some("production"))).await,
+        403
+    );
+    assert_eq!(
+        status(Method::POST, "/api/v1/silences", &key, silence(None)).await,
+        201,
+        "its own is meant"
+    );
     let deployment = |environment| json!({ "model": "m", "version": "1", "environment": environment, "event": "live" });
-    assert_eq!(status(Method::POST, "/api/v1/deployments", &key, deployment("production")).await, 403);
+    assert_eq!(
+        status(Method::POST, "/api/v1/deployments", &key, deployment("production")).await,
+        403
+    );
     assert_eq!(status(Method::POST, "/api/v1/deployments", &key, deployment("staging")).await, 201);
 
     let of = async |query: &str, key: &str| {
@@ -319,12 +335,16 @@ async fn what_is_too_large_or_of_another_type_is_a_problem() {
     let site = Site::new().await;
     let too_large = vec![b' '; crate::api::endpoint::MAX_UPLOAD_BYTES + 1];
     for path in ["/api/v1/models/m/control", "/api/v1/models/m/references/r"] {
-        let answer = site.send(Method::PUT, path, &[("content-type", "text/csv")], too_large.clone()).await;
+        let answer = site
+            .send(Method::PUT, path, &[("content-type", "text/csv")], too_large.clone())
+            .await;
         assert_eq!((answer.status, answer.kind()), (413, "application/problem+json"), "{path}");
     }
     let answer = site.send(Method::POST, "/api/v1/outcomes", &[], too_large).await;
     assert_eq!((answer.status, answer.kind()), (413, "application/problem+json"));
-    let answer = site.send(Method::POST, "/api/v1/outcomes", &[("content-type", "text/csv")], "a,b").await;
+    let answer = site
+        .send(Method::POST, "/api/v1/outcomes", &[("content-type", "text/csv")], "a,b")
+        .await;
     assert_eq!((answer.status, answer.kind()), (415, "application/problem+json"));
     let bad = [("content-type", "application/json"), ("content-encoding", "gzip")];
     let answer = site.send(Method::POST, "/api/v1/outcomes", &bad, "{}").await;

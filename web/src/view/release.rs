@@ -190,6 +190,7 @@ mod tests {
             baseline_version: None,
             baseline_fixed: true,
             attempts: 1,
+            verdict_owed: false,
             metrics: Some(json!({
                 "f1": {"value": 0.8, "lower": 0.7, "upper": 0.9}, "accuracy": {"value": 0.82, "lower": 0.7, "upper": 0.9},
                 "average": "binary", "answered": 98, "unanswered": 2, "p95_ms": [12.0, 9.0, 10.0],
