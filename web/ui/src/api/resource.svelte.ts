@@ -132,6 +132,11 @@ function subjectOf(address: string | null): string {
   return JSON.stringify([path, params.get("environment"), params.get("version")]);
 }
 
+/** What broke a page is not painted again when it is tried again. */
+export function forgetAnswers(): void {
+  remembered.clear();
+}
+
 function remember(subject: string, data: unknown): void {
   remembered.delete(subject);
   remembered.set(subject, data);
