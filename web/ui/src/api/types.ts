@@ -16,6 +16,11 @@ export type Instant = string;
 export type UnixSeconds = number;
 
 /** Every answer with a status of 400 or above. */
+export interface Counted {
+  reason: string;
+  count: number;
+}
+
 export interface Problem {
   type: string;
   title: string;
@@ -65,8 +70,8 @@ export interface Status {
     message: string | null;
   };
   index: { lag_s: number; documents: number };
-  /** Since the start. `refused` by reason, [] when nothing was. */
-  collector: { requests: number; records: number; refused: { reason: string; count: number }[] };
+  /** Since the start, by reason, [] when there was nothing: requests refused, records refused, values cut from records that were kept. */
+  collector: { requests: number; records: number; refused: Counted[]; refused_records: Counted[]; cut: Counted[] };
   /** Where senders send to, for the first steps shown on an empty page; e.g. "127.0.0.1:4317". */
   listen: { web: string; otlp_grpc: string; otlp_http: string };
 }
