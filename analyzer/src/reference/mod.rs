@@ -86,6 +86,8 @@ pub struct References {
     state: State,
     settings: Arc<Vec<ModelSettings>>,
     cache: Arc<Mutex<HashMap<CacheKey, Arc<Reference>>>>,
+    /// Since when stretches (model and name) wait for late data.
+    held: Arc<Mutex<HashMap<(String, String), UnixNanos>>>,
 }
 
 /// A profile and the generation that it was made from: one that late data changed has another.
@@ -120,6 +122,7 @@ impl References {
             state,
             settings: Arc::new(settings),
             cache: Arc::default(),
+            held: Arc::default(),
         }
     }
 

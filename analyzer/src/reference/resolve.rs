@@ -156,7 +156,7 @@ impl References {
         if profiled.is_none() && stretch.version.is_none() && !stretch.is_retained(of.now) {
             return self.expired(of, name, stretch).await;
         }
-        match (profiled, self.why_waiting(of, &stretch, newest).await?) {
+        match (profiled, self.why_waiting(of, name, &stretch, newest).await?) {
             (Some(set), None) if newest.is_some_and(|newest| newest > set.generation) && stretch.is_retained(of.now) => {
                 self.profile_and_keep(of, name, stretch, newest.unwrap_or(0)).await
             }

@@ -1,6 +1,6 @@
 //! Profiling stretches of telemetry.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use driftlead_store::clickhouse::query::generations::profile_generation_between;
 use driftlead_store::clickhouse::query::profiles::{ProfileQuery, read_profile};
@@ -15,6 +15,8 @@ use crate::error::AnalyzerError;
 
 /// Age at which minutes may have been deleted: what is older is not profiled again.
 const MINUTES_RETAINED_SECONDS: i64 = 13 * 86_400;
+/// How long a stretch that has ended waits for late data to be profiled: some senders always have some on its way.
+const LONGEST_HOLD_SECONDS: i64 = 300;
 
 /// A stretch of telemetry that does not move, in whole minutes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +121,7 @@ impl References {
     pub(super) async fn why_waiting(
         &self,
         of: Comparison<'_>,
+        name: &str,
         stretch: &Stretch,
         newest: Option<u64>,
     ) -> Result<Option<NoReference>, AnalyzerError> {
@@ -130,10 +133,23 @@ impl References {
         if to > of.now {
             return waiting(format!("the reference lasts until {to}"));
         }
-        if self.state.is_dirty_between(DirtyConsumer::Profiles, of.model, from, to).await? {
+        let is_dirty = self.state.is_dirty_between(DirtyConsumer::Profiles, of.model, from, to).await?;
+        if self.has_to_wait(of, name, is_dirty) {
             return waiting(format!("telemetry from {from} to {to} is still being profiled"));
         }
         Ok(None)
+    }
+
+    /// Whether a stretch waits on: while it is dirty, but not for ever.
+    fn has_to_wait(&self, of: Comparison<'_>, name: &str, is_dirty: bool) -> bool {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (of.model.to_owned(), name.to_owned());
+        if !is_dirty {
+            held.remove(&key);
+            return false;
+        }
+        let since = *held.entry(key).or_insert(of.now);
+        of.now.seconds_since(since) < LONGEST_HOLD_SECONDS as f64
     }
 
     /// Profiles a stretch that does not move, and keeps it.
@@ -191,7 +207,34 @@ impl References {
 
 #[cfg(test)]
 mod tests {
+    use driftlead_store::clickhouse::{ClickHouse, ClickHouseConfig};
+    use driftlead_store::state::State;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_stretch_waits_for_late_data_but_not_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(&folder.path().join("state.db")).await.unwrap();
+        let references = References::new(ClickHouse::connect(&ClickHouseConfig::default()), state, Vec::new());
+        for (seconds, is_dirty, expected) in [
+            (0, true, true),
+            (299, true, true),
+            (300, true, false),
+            (400, false, false),
+            (401, true, true),
+        ] {
+            let now = UnixNanos::from_seconds(1_000 + seconds);
+            let of = Comparison {
+                model: "m",
+                version: "",
+                environment: "",
+                window_start: now,
+                now,
+            };
+            assert_eq!(references.has_to_wait(of, "r", is_dirty), expected, "{seconds} {is_dirty}");
+        }
+    }
 
     #[test]
     fn a_stretch_is_retained_until_its_first_minute_may_be_gone() {
