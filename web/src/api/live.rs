@@ -46,7 +46,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 }
 
 /// Names of what changed, as pages have them.
-type Topics = BTreeSet<String>;
+pub(crate) type Topics = BTreeSet<String>;
 
 /// Tells all streams what changed.
 #[derive(Clone)]
@@ -241,7 +241,7 @@ async fn next_tick(mut open: Open) -> Option<(Result<Event, Infallible>, Open)> 
 }
 
 /// The topics that a caller may hear of: no models of environments that the key is not for.
-async fn seen_by(app: &WebState, caller: &Caller, mut topics: Topics) -> Topics {
+pub(crate) async fn seen_by(app: &WebState, caller: &Caller, mut topics: Topics) -> Topics {
     if caller.environments().is_empty() || topics.is_empty() {
         return topics;
     }

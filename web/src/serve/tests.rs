@@ -1,7 +1,7 @@
 //! The router over HTTP: who may do what, and from where. Telemetry cannot be read here.
 
 use axum::body::Body;
-use axum::http::{Method, Request, StatusCode};
+use axum::http::{Method, Request};
 use driftlead_alerting::RuleSet;
 use driftlead_alerting::commands::Commands;
 use driftlead_alerting::config::AlertingConfig;
@@ -10,7 +10,7 @@ use driftlead_store::clickhouse::{ClickHouse, ClickHouseConfig};
 use driftlead_store::clock::{Clock, UnixNanos};
 use driftlead_store::index::{ErrorIndex, IndexConfig};
 use driftlead_store::state::State;
-use driftlead_store::state::keys::{NewKey, Scope};
+use driftlead_store::state::keys::{Key, NewKey, Scope};
 use driftlead_store::state::verdicts::{Verdict, VerdictKind};
 use driftlead_store::state::versions::SeenVersion;
 use driftlead_store::wal::{Log, LogConfig};
@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
 use super::*;
+use crate::api::live;
+use crate::auth::Caller;
 use crate::parts::{Addresses, CollectorPart, DrainPart, EngineKind, EnginePart, EngineState, Parts};
 
 const HOST: &str = "127.0.0.1:8080";
@@ -26,6 +28,7 @@ const PUBLIC_URL: &str = "https://drift.example";
 /// A server on a loopback listener that is published as [`PUBLIC_URL`].
 struct Site {
     router: Router,
+    app: Arc<WebState>,
     state: State,
     _folder: tempfile::TempDir,
 }
@@ -67,8 +70,10 @@ impl Site {
             public_url: Some(PUBLIC_URL.into()),
             clock,
         };
+        let server = Server::new(app, true, CancellationToken::new());
         Self {
-            router: router(Server::new(app, true, CancellationToken::new())),
+            app: server.app.clone(),
+            router: router(server),
             state,
             _folder: folder,
         }
@@ -153,13 +158,18 @@ async fn each_scope_may_do_what_it_says_and_no_more() {
     let site = Site::new().await;
     let outcome = json!({ "model": "m", "request_id": "r", "kind": "label", "label": "1" });
     let silence = silence(None);
-    for (scope, reads, operates, ingests) in [
+    // Made before the first request: the ring looks for new ones every other second only.
+    let mut keys = Vec::new();
+    for scope in Scope::ALL {
+        keys.push(site.key(scope, &[]).await);
+    }
+    let expected = [
         (Scope::Ingest, 403, 403, 200),
         (Scope::Read, 200, 403, 403),
         (Scope::Operate, 200, 201, 403),
         (Scope::Admin, 200, 201, 200),
-    ] {
-        let key = site.key(scope, &[]).await;
+    ];
+    for ((scope, reads, operates, ingests), key) in expected.into_iter().zip(keys) {
         let status = async |method, path, body: &Value| site.with_key(method, path, &key, body.clone()).await.status;
         assert_eq!(status(Method::GET, "/api/v1/alerts", &Value::Null).await, reads, "{scope:?}");
         assert_eq!(status(Method::POST, "/api/v1/silences", &silence).await, operates, "{scope:?}");
@@ -231,7 +241,7 @@ async fn changes_come_from_our_own_pages_or_from_no_page() {
 #[tokio::test]
 async fn a_session_changes_things_only_with_its_token() {
     let site = Site::new().await;
-    let key = site.key(Scope::Operate, &[]).await;
+    let (key, ingest) = (site.key(Scope::Operate, &[]).await, site.key(Scope::Ingest, &[]).await);
     let json = ("content-type", "application/json");
     let signed_in = site
         .send(Method::POST, "/api/v1/session", &[json], json!({ "key": key }).to_string())
@@ -255,11 +265,10 @@ async fn a_session_changes_things_only_with_its_token() {
     let out = [("cookie", cookie), ("x-csrf-token", csrf)];
     assert_eq!(site.send(Method::DELETE, "/api/v1/session", &out, "").await.status, 200);
     assert_eq!(change(Some(csrf)).await, 401);
-    let ingest = site.key(Scope::Ingest, &[]).await;
     let refused = site
         .send(Method::POST, "/api/v1/session", &[json], json!({ "key": ingest }).to_string())
         .await;
-    assert!([401, 403].contains(&refused.status), "{}", refused.status);
+    assert_eq!(refused.status, 403);
 }
 
 #[tokio::test]
@@ -326,8 +335,22 @@ async fn a_stream_names_no_models_of_other_environments() {
     };
     let versions = [seen("here", "staging"), seen("there", "production")];
     site.state.note_versions(&versions, UnixNanos(2)).await.unwrap();
-    let models = site.state.models_in(&["staging".to_owned()]).await.unwrap();
-    assert_eq!(models.into_iter().collect::<Vec<_>>(), ["here"]);
+    let heard = async |environments: &[&str]| {
+        let key = Key {
+            id: "key_1".into(),
+            scopes: vec![Scope::Read],
+            environments: environments.iter().map(|name| (*name).to_owned()).collect(),
+            label: String::new(),
+            created_at: UnixNanos(1),
+            revoked_at: None,
+        };
+        let topics = ["alerts", "model:here", "model:there"].map(str::to_owned);
+        let heard = live::seen_by(&site.app, &Caller::with_key(&key), topics.into()).await;
+        heard.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(heard(&["staging"]).await, ["alerts", "model:here"]);
+    assert_eq!(heard(&["qa"]).await, ["alerts"]);
+    assert_eq!(heard(&[]).await, ["alerts", "model:here", "model:there"]);
 }
 
 #[tokio::test]
@@ -349,5 +372,4 @@ async fn what_is_too_large_or_of_another_type_is_a_problem() {
     let bad = [("content-type", "application/json"), ("content-encoding", "gzip")];
     let answer = site.send(Method::POST, "/api/v1/outcomes", &bad, "{}").await;
     assert_eq!((answer.status, answer.kind()), (400, "application/problem+json"));
-    assert_eq!(StatusCode::from_u16(answer.status).unwrap(), StatusCode::BAD_REQUEST);
 }
