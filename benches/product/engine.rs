@@ -1,0 +1,44 @@
+//! An engine beside the product, with the product's tables: what a peer stores into.
+
+use driftlead_store::clickhouse::ClickHouse;
+
+use crate::process;
+use crate::support::engine::StandaloneEngine;
+use crate::support::product::Product;
+use crate::wait;
+
+/// An engine whose tables are empty.
+pub struct Engine {
+    engine: StandaloneEngine,
+    /// Its process.
+    pub process_id: u32,
+    /// Address of its HTTP interface.
+    pub url: String,
+    /// Password of its one user.
+    pub password: String,
+}
+
+impl Engine {
+    /// Starts it; a product makes the tables and ends.
+    pub async fn start() -> Self {
+        let engine = StandaloneEngine::start();
+        let configuration: toml::Table = engine.configuration().parse().expect("a configuration");
+        let setting = |key: &str| configuration["clickhouse"][key].as_str().expect("a text").to_owned();
+        let (url, password) = (setting("url"), setting("password"));
+        let mut product = Product::start(&engine.configuration()).await;
+        wait::until_up(&product).await;
+        product.stop().await;
+        let process_id = process::children_with("--standalone").pop().expect("the engine's process");
+        Self {
+            engine,
+            process_id,
+            url,
+            password,
+        }
+    }
+
+    /// A connection.
+    pub fn connect(&self) -> ClickHouse {
+        self.engine.connect()
+    }
+}

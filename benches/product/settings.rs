@@ -1,0 +1,54 @@
+//! How much is measured: environment and arguments.
+
+/// All scenes, in their order.
+pub const SCENES: [&str; 5] = ["ingest", "freshness", "drift", "search", "memory"];
+
+/// Seconds of a load: long enough for several segments of the log and thousands of groups.
+const DEFAULT_SECONDS: u64 = 15;
+/// Errors that are searched; a window of drift holds half as many inferences, a load at most ten times as many.
+const DEFAULT_RECORDS: usize = 100_000;
+
+/// How much is measured.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Seconds of each load: `DRIFTLEAD_BENCH_SECONDS`.
+    pub seconds: u64,
+    /// Error records of the scene `search`, from which the other sizes follow: `DRIFTLEAD_BENCH_RECORDS`.
+    pub records: usize,
+    /// The scenes that were asked for; all of them without arguments.
+    pub scenes: Vec<String>,
+}
+
+impl Settings {
+    /// From the environment and the command line.
+    pub fn read() -> Self {
+        // Cargo adds `--bench`.
+        let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+        Self {
+            seconds: number("DRIFTLEAD_BENCH_SECONDS").unwrap_or(DEFAULT_SECONDS).max(1),
+            records: number("DRIFTLEAD_BENCH_RECORDS")
+                .map_or(DEFAULT_RECORDS, |records| records as usize)
+                .max(1),
+            scenes: if asked.is_empty() {
+                SCENES.map(str::to_owned).to_vec()
+            } else {
+                asked
+            },
+        }
+    }
+
+    /// Rows of either side of a drift window.
+    pub fn window_rows(&self) -> usize {
+        self.records / 2
+    }
+
+    /// Inferences that a load may send at most.
+    pub fn load_records(&self) -> usize {
+        self.records * 10
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no whole number")))
+}
