@@ -180,7 +180,7 @@ fn query(random: &mut ChaCha8Rng, number: usize) -> String {
     };
     let mut encoded = reqwest::Url::parse("http://localhost").expect("an address");
     encoded.query_pairs_mut().append_pair("q", &text);
-    if number % 3 == 0 {
+    if number.is_multiple_of(3) {
         let from = now_ns() - random.random_range(DAY_NS / 24..2 * DAY_NS);
         let instant = driftlead_store::clock::UnixNanos(from as i64).to_string();
         encoded.query_pairs_mut().append_pair("from", &instant);
