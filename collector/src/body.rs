@@ -18,6 +18,11 @@ use crate::refusal::Refusal;
 /// Reserved at once for a body whose length is declared; more is reserved as it comes, since a declaration
 /// costs the client nothing.
 const MAX_RESERVED_BYTES: usize = 1024 * 1024;
+/// Of a body that is too large so much is read all the same: twice the limit, which is what a batch size that is set a
+/// little too high gives. Larger bodies are answered at once, and their senders may see the connection close.
+const MAX_DISCARDED_BYTES: usize = 128 * 1024 * 1024;
+/// How long that may take.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Decompressed at once between two looks at the limits.
 const CHUNK_BYTES: usize = 64 * 1024;
 /// Largest window of zstd, as a power of two: the request limit, which encoders that know the whole
@@ -56,7 +61,10 @@ pub(crate) async fn read(
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse::<u64>().ok());
-    if declared.is_some_and(|declared| declared > limit as u64) {
+    if let Some(declared) = declared.filter(|declared| *declared > limit as u64) {
+        if declared <= MAX_DISCARDED_BYTES as u64 {
+            discard(&mut body, declared as usize).await;
+        }
         return Err(Refusal::TooLarge { limit_bytes: limit });
     }
     let deadline = Instant::now() + BODY_TIMEOUT;
@@ -68,6 +76,9 @@ pub(crate) async fn read(
         // Trailers say nothing that is needed.
         let Ok(data) = frame.into_data() else { continue };
         if read.len() + data.len() > limit {
+            let room = MAX_DISCARDED_BYTES.saturating_sub(read.len() + data.len());
+            drop((read, data));
+            discard(&mut body, room).await;
             return Err(Refusal::TooLarge { limit_bytes: limit });
         }
         held.take(data.len())?;
@@ -75,6 +86,22 @@ pub(crate) async fn read(
         check(&read)?;
     }
     Ok(read.freeze())
+}
+
+/// Reads on past what is refused, keeping nothing: a client that is still sending when the connection closes meets a
+/// reset instead of the answer, and would send the same again.
+async fn discard(body: &mut Body, mut room: usize) {
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            if bytes > room {
+                return;
+            }
+            room -= bytes;
+        }
+    };
+    // Whoever has not ended by then does not wait for an answer.
+    let _ended = timeout(DISCARD_TIMEOUT, reading).await;
 }
 
 fn patience(deadline: Instant) -> Duration {

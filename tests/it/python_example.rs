@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::eventually;
 use crate::support::product::{Product, engine_is_there, target_folder};
@@ -49,18 +49,17 @@ async fn the_example_shows_up_over_http_and_over_grpc() {
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"));
         let ended = tokio::task::spawn_blocking(move || service.status().unwrap()).await.unwrap();
         assert!(ended.success(), "{protocol}");
-        let page = eventually("all its inferences are stored", async || {
-            product
-                .get("/models/credit/inferences?limit=1000")
-                .await
-                .filter(|page| page["total"] == json!(round * REQUESTS))
+        // The prediction comes by a log, its latency by a span, in either order.
+        let is_whole = |item: &Value| {
+            let is_timed = item["latency_ms"].as_f64().is_some_and(|latency_ms| latency_ms >= 1.0);
+            is_timed && (item["prediction_label"].is_string() || item["error_type"] == "ValueError")
+        };
+        eventually("all its inferences are stored with both halves", async || {
+            let page = product.get("/models/credit/inferences?limit=1000").await?;
+            let items = page["items"].as_array()?;
+            (page["total"] == json!(round * REQUESTS) && items.iter().all(is_whole)).then_some(())
         })
         .await;
-        // The prediction comes by a log, its latency by a span.
-        for item in page["items"].as_array().unwrap() {
-            assert!(item["latency_ms"].as_f64().is_some_and(|latency_ms| latency_ms >= 1.0), "{item}");
-            assert!(item["prediction_label"].is_string() || item["error_type"] == "ValueError", "{item}");
-        }
     }
     let models = product.get("/models").await.unwrap();
     assert_eq!(

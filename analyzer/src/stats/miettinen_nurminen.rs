@@ -43,8 +43,8 @@ fn term(count: f64, p: f64) -> f64 {
     if count <= 0.0 { 0.0 } else { count * p.max(f64::MIN_POSITIVE).ln() }
 }
 
-/// The lower bound of `current − reference` at `z` standard deviations, by the score method. Agrees with
-/// `statsmodels.stats.proportion.confint_proportions_2indep(method="score", correction=True)`.
+/// The lower bound of `current − reference` at `z` standard deviations, by the score method: where the statistic of the
+/// paper's definition is `z` (tests/oracle finds the same by SciPy's root finder).
 pub fn lower(current: Share, reference: Share, z: f64) -> f64 {
     search(current, reference, |difference| score(current, reference, difference) > z)
 }
@@ -57,7 +57,8 @@ pub fn careful_lower(current: Share, reference: Share, z: f64) -> f64 {
     by_likelihood.min(lower(current, reference, z))
 }
 
-/// One-sided p-value of "the current share is not above the reference's", by the score test.
+/// One-sided p-value of "the current share is not above the reference's", by the score test. Agrees with
+/// `statsmodels.stats.proportion.test_proportions_2indep(method="score", alternative="larger", correction=True)`.
 pub fn p_value(current: Share, reference: Share) -> f64 {
     normal::upper_tail(score(current, reference, 0.0))
 }
