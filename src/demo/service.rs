@@ -108,6 +108,8 @@ pub fn serve_live(
     let clock = Clock::System;
     let began = Instant::now();
     let mut answered = 0_u64;
+    // The service may go on live again: ids go on where they ended.
+    let ids_from = sent.total();
     while !stop.is_cancelled() {
         if *live.borrow() != version {
             version = live.borrow().clone();
@@ -121,7 +123,7 @@ pub fn serve_live(
             if random.random_ratio(1, REJECTED_ONE_IN) {
                 spoil(&mut request);
             }
-            let request_id = format!("live-{seed}-{answered}");
+            let request_id = format!("live-{seed}-{}", ids_from + answered);
             let (time, began) = (clock.now(), Instant::now());
             let answer = classifier.answer(std::slice::from_ref(&request)).pop();
             let latency_ms = began.elapsed().as_secs_f64() * 1e3;

@@ -9,7 +9,7 @@ use driftlead_store::clock::UnixNanos;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::api::{Api, Label};
 use super::census::Person;
@@ -56,7 +56,8 @@ pub struct Story {
 
 /// The live service and the people who label.
 pub struct Live {
-    stop: CancellationToken,
+    /// Dropping it ends the service, also where a scene broke off.
+    stop: DropGuard,
     service: JoinHandle<anyhow::Result<()>>,
     labelling: JoinHandle<anyhow::Result<()>>,
 }
@@ -67,7 +68,7 @@ impl Live {
     /// # Errors
     /// The collector or the API did not take something.
     pub async fn stop(self) -> anyhow::Result<()> {
-        self.stop.cancel();
+        drop(self.stop);
         self.service.await??;
         self.labelling.await?
     }
@@ -134,7 +135,11 @@ impl Story {
             service::serve_live(&voice, &registry, last_year, &live, &label_sender, &sent, &stopped, seed)
         });
         let labelling = tokio::spawn(labelling::run(self.api.clone(), labels));
-        Ok(Live { stop, service, labelling })
+        Ok(Live {
+            stop: stop.drop_guard(),
+            service,
+            labelling,
+        })
     }
 
     /// Waits until Driftlead asks for a retraining.

@@ -78,7 +78,8 @@ fn profiles_of_minutes() -> String {
         "SELECT minute, environment, version, segment, arm, feature, \
            max(whole) OVER (PARTITION BY minute, environment, version, segment, arm) AS inferences, \
            if(feature = '', 0, inferences - present) AS absent, nans AS `nan`, positive_infinities AS positive_infinity, \
-           negative_infinities AS negative_infinity, buckets.1 AS bucket_keys, buckets.2 AS bucket_counts, \
+           negative_infinities AS negative_infinity, \
+           CAST(buckets.1, 'Array(Int32)') AS bucket_keys, CAST(buckets.2, 'Array(UInt64)') AS bucket_counts, \
            if(categories_n > {MAX_CATEGORIES}, arrayPushBack(kept.1, {{other:String}}), kept.1) AS values, \
            if(categories_n > {MAX_CATEGORIES}, arrayPushBack(kept.2, toUInt64(category_total - arraySum(kept.2))), kept.2) AS value_counts \
          FROM (\
