@@ -311,7 +311,7 @@ mod tests {
         let mut person = |id: usize| {
             let mut categories: [Option<String>; CATEGORICAL_FEATURES.len()] = Default::default();
             categories.iter_mut().for_each(|category| *category = Some("1".to_owned()));
-            let age = random.random_range(0..90);
+            let age: i32 = random.random_range(0..90);
             let is_disabled = random.random_ratio(1, 3);
             let of_disability = CATEGORICAL_FEATURES.iter().position(|name| *name == "DIS").unwrap();
             categories[of_disability] = Some(if is_disabled { "1" } else { "2" }.to_owned());
@@ -387,7 +387,7 @@ mod tests {
     fn rows_without_labels_train_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let (training, labels) = people(10, 4);
-        for (rows, labels) in [(&training[..], &labels[..9]), (&[], &[])] {
+        for (rows, labels) in [(&training[..], &labels[..9]), (&training[..0], &labels[..0])] {
             let error = train(rows, labels, None, 1, folder.path()).unwrap_err();
             assert!(matches!(error, TrainError::Rows { .. }), "{error}");
         }
