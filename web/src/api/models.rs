@@ -204,6 +204,8 @@ impl Known {
         let judged = SignalFilter {
             names: &judged_names,
             from: now.plus_seconds(-LATEST_WITHIN_SECONDS),
+            // A window that still runs ends within its own length.
+            until: now.plus_seconds(DAY_SECONDS),
             ..service
         };
         let mut latest = headlines(clickhouse, service).await.map_err(problem)?;

@@ -21,6 +21,9 @@ use crate::state::WebState;
 /// Without `from` and `to`: two days, so that the last daily window is among them.
 const DEFAULT_RANGE_SECONDS: i64 = 2 * 86_400;
 
+/// A window that still runs ends within its own length.
+const LONGEST_WINDOW_SECONDS: i64 = 86_400;
+
 const PARAMETERS: &[(&str, &str)] = &[
     ("name", "names of signals, separated by commas"),
     ("version", "only this version; empty: all versions together"),
@@ -98,14 +101,15 @@ pub async fn list(
         .filter(|name| !name.is_empty())
         .map(str::to_owned)
         .collect();
+    let running_seconds = if query.to.is_none() { LONGEST_WINDOW_SECONDS } else { 0 };
     let filter = SignalFilter {
         names: &names,
         version: query.version.as_deref(),
         environment: query.environment.as_deref(),
         segment: query.segment.as_deref(),
         window_seconds: parameters::window(query.window.as_deref())?,
-        // A window that ends at `to` belongs to the range.
-        ..SignalFilter::of_model(&model, from, UnixNanos(until.0.saturating_add(1)))
+        // A window that ends at `to` belongs to the range, and unless `to` is said, so do those that still run.
+        ..SignalFilter::of_model(&model, from, UnixNanos(until.plus_seconds(running_seconds).0.saturating_add(1)))
     };
     let points = signal_points(&app.clickhouse, filter)
         .await

@@ -19,7 +19,7 @@ struct OldestGeneration {
 /// # Errors
 /// A statement failed; calling again is harmless.
 pub async fn delete_old_generations(clickhouse: &ClickHouse, current: &[(String, String, u64)]) -> Result<u64, Error> {
-    let sql = "SELECT model, reference, min(generation) FROM reference_profiles GROUP BY model, reference";
+    let sql = "SELECT model, reference, min(reference_profiles.generation) AS generation FROM reference_profiles GROUP BY model, reference";
     let oldest: Vec<OldestGeneration> = clickhouse.reader().query(sql).fetch_all().await?;
     let mut deleted = 0;
     for oldest in oldest {
