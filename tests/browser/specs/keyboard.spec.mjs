@@ -1,5 +1,5 @@
 // Everything by keyboard.
-import { expect, firstModel, settled, test } from "../support/page.mjs";
+import { expect, firstModel, settled, stopLive, test } from "../support/page.mjs";
 
 test("Ctrl K finds a model, a page and an error", async ({ page, request }) => {
   const model = await firstModel(request);
@@ -41,6 +41,7 @@ test("keys: help, search, pages, live, rail", async ({ page }) => {
 test("errors: j and k walk, Enter opens, Escape closes", async ({ page }) => {
   await page.goto("/errors?range=7d");
   await settled(page);
+  await stopLive(page);
   await page.keyboard.press("j");
   await expect(page.locator(".hits li a").first()).toBeFocused();
   await page.keyboard.press("Enter");
@@ -115,6 +116,7 @@ for (const path of ["/models", "model", "/errors?range=7d", "/alerts"]) {
   test(`Tab reaches everything on ${path} and shows where it is`, async ({ page, request }) => {
     await page.goto(path === "model" ? `/models/${encodeURIComponent((await firstModel(request)).name)}?tab=versions` : path);
     await settled(page);
+    if (path.startsWith("/errors")) await stopLive(page);
     // What is read again while the keys are pressed would exchange the elements that are counted.
     await page.route("**/api/v1/live", (route) => route.abort());
     const expected = await page.evaluate(() => {

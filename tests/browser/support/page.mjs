@@ -58,3 +58,11 @@ export async function settled(page) {
   await expect(page.locator(".skeleton, .boot")).toHaveCount(0);
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 }
+
+/** The page as it is now, opened anew: with the live switch off nothing comes or goes while a test walks over it. */
+export async function stopLive(page) {
+  await page.getByRole("switch", { name: "Live" }).click();
+  await expect(page).toHaveURL(/from=.*to=/);
+  await page.goto(page.url());
+  await settled(page);
+}
