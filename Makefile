@@ -44,7 +44,7 @@ lint:
 chaos: engine ui ## many more rounds of kill -9 than `make test` runs
 	DRIFTLEAD_CHAOS_ROUNDS=$${ROUNDS:-50} $(CARGO) test --test it -- --nocapture chaos
 
-bench: engine ui demo-data ## the figures of README.md, measured here and now
+bench: engine ui demo-data ## speed, freshness and memory, beside limits and peers of the same run
 	scripts/bench
 
 screenshots: all ## docs/screenshots from the running product
