@@ -42,6 +42,9 @@ test("errors: j and k walk, Enter opens, Escape closes", async ({ page }) => {
   await page.goto("/errors?range=7d");
   await settled(page);
   await stopLive(page);
+  // Walking over what was found does not search again: the list would shift under the reader.
+  const searches = [];
+  page.on("request", (request) => new URL(request.url()).pathname === "/api/v1/search" && searches.push(request.url()));
   await page.keyboard.press("j");
   await expect(page.locator(".hits li a").first()).toBeFocused();
   await page.keyboard.press("Enter");
@@ -50,6 +53,7 @@ test("errors: j and k walk, Enter opens, Escape closes", async ({ page }) => {
   await expect(page.locator(".hits li").nth(1)).toHaveClass(/selected/);
   await page.keyboard.press("Escape");
   await expect(page.locator("aside.opened")).toHaveCount(0);
+  expect(searches).toEqual([]);
 });
 
 test("an opened error has the focus and gives it back", async ({ page }) => {

@@ -105,10 +105,13 @@ export class Resource<T> {
 /** To be called while a component is set up. `address` answers `null` while there is nothing to read. */
 export function resource<T>(address: (now_s: number) => string | null, options: Options = {}): Resource<T> {
   const made = new Resource<T>(address, options);
+  // Dependencies are whatever the address reads; the clock is an argument so that it is none. Only another address is
+  // read: what else changes beside it, such as the error that is opened, leaves the answer as it stands.
+  const asked = $derived(address(0));
+  const subject = $derived(options.subject?.());
   $effect(() => {
-    // Dependencies are whatever the address reads; the clock is an argument so that it is none.
-    address(0);
-    options.subject?.();
+    void asked;
+    void subject;
     untrack(() => made.read());
   });
   $effect(() => {
