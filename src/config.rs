@@ -317,9 +317,11 @@ impl Config {
         }
     }
 
+    /// To the minute: windows are made of minutes, and rules look at the windows that were computed.
     fn evaluate_at(&self) -> anyhow::Result<Vec<UnixNanos>> {
         let read = |text: &String| {
             UnixNanos::parse(text)
+                .map(|at| at.floor_to(60))
                 .with_context(|| format!("[drift] evaluate_at: {text:?} is not an instant: write RFC 3339, such as 2026-10-05T00:00:00Z"))
         };
         self.drift.evaluate_at.iter().map(read).collect()
@@ -398,6 +400,12 @@ mod tests {
         ] {
             assert_eq!(load(text, &[]).unwrap().listen.otlp_is_loopback(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn drift_is_evaluated_at_full_minutes() {
+        let config = load("[drift]\nevaluate_at = [\"2026-10-05T00:00:59.9Z\"]", &[]).unwrap();
+        assert_eq!(config.evaluate_at().unwrap(), [UnixNanos::parse("2026-10-05T00:00:00Z").unwrap()]);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use std::sync::LazyLock;
 
+use driftlead_analyzer::stats::dispersion::dispersion;
 use driftlead_analyzer::stats::shift::{DISPLAY_ERROR, Shift, ShiftOptions, shift};
 use driftlead_store::bucket;
 use driftlead_store::records::FeatureCounts;
@@ -105,6 +106,14 @@ impl Case {
             }
         }
         counts.complete_to(n);
+        counts
+    }
+
+    /// `n` observations, each of them `repeats` times.
+    fn repeated(&self, distribution: &[f64], n: u64, repeats: u64, rng: &mut impl Rng) -> FeatureCounts {
+        let once = self.counts(distribution, n, rng);
+        let mut counts = FeatureCounts::default();
+        (0..repeats).for_each(|_| counts.merge(&once));
         counts
     }
 
@@ -262,6 +271,62 @@ fn a_shift_of_twice_the_threshold_is_found() {
             }
         }
     }
+}
+
+/// Sessions, batches and retries: each observation comes `repeats` times. The dispersion of the reference's own blocks
+/// has to keep what is decided honest, and what really moved has to be seen all the same.
+#[test]
+fn decisions_hold_where_traffic_repeats_itself() {
+    const BLOCKS: usize = 24;
+    const BLOCK_N: u64 = 6_000;
+    const REPETITIONS: [u64; 4] = [1, 4, 8, 16];
+    println!("  values         shape   repeats | dispersion  decisions at 0.01: wrong  of 20 % moved seen");
+    let (mut wrong_in_all, mut draws) = (0, 0);
+    for ((values, distinct, shape), seed) in distributions().zip(300..) {
+        for repeats in REPETITIONS {
+            let case = Case {
+                values,
+                distinct,
+                shape,
+                reference_n: BLOCK_N * BLOCKS as u64,
+                window_n: BLOCK_N,
+                distance: 0.2,
+            };
+            let (before, after) = (case.reference(), case.window());
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let (mut wrong, mut seen, mut factors) = (0, 0, 0.0);
+            for _ in 0..DRAWS {
+                let mut block = |distribution: &[f64]| case.repeated(distribution, BLOCK_N / repeats, repeats, &mut rng);
+                let blocks: Vec<FeatureCounts> = (0..BLOCKS).map(|_| block(&before)).collect();
+                let (same, moved) = (block(&before), block(&after));
+                let seed = rng.random();
+                let mut reference = FeatureCounts::default();
+                blocks.iter().for_each(|block| reference.merge(block));
+                let options = ShiftOptions {
+                    seed,
+                    decisions: 1,
+                    dispersion: dispersion(&blocks, seed).unwrap(),
+                };
+                let lower = |window| shift(&reference, window, options).unwrap().decision_lower;
+                wrong += u64::from(lower(&same) > Some(0.0));
+                seen += u64::from(lower(&moved) > Some(THRESHOLD));
+                factors += options.dispersion;
+            }
+            println!(
+                "{:>3} {:<10} {:<7} {repeats:>7} | {:>10.1} {:>24.1} % {:>20.1} %",
+                distinct,
+                format!("{values:?}"),
+                format!("{shape:?}"),
+                factors / DRAWS as f64,
+                percent(wrong, DRAWS),
+                percent(seen, DRAWS),
+            );
+            wrong_in_all += wrong;
+            draws += DRAWS;
+        }
+    }
+    println!("wrong in all: {:.2} % of {draws}", percent(wrong_in_all, draws));
+    assert!(wrong_in_all as f64 <= 0.02 * draws as f64, "{wrong_in_all} of {draws}");
 }
 
 #[test]

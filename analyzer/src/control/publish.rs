@@ -42,11 +42,15 @@ impl Publisher {
             }
             self.restarted = false;
         }
+        // One that is refused must not hold up those after it.
+        let mut refused = Ok(());
         for verdict in context.state.unpublished_verdicts(MAX_VERDICTS_PER_TURN).await? {
-            self.send(context, &verdict).await?;
-            context.state.verdict_published(&verdict.id, context.now()).await?;
+            match self.send(context, &verdict).await {
+                Ok(()) => context.state.verdict_published(&verdict.id, context.now()).await?,
+                Err(error) => refused = refused.and(Err(error)),
+            }
         }
-        Ok(())
+        refused
     }
 
     async fn send(&self, context: &Context, verdict: &Verdict) -> Result<(), StepError> {

@@ -28,8 +28,6 @@ pub mod reasons {
     pub const WRONG_TYPE: &str = "wrong_type";
     /// An event `ml.inference` that names no model.
     pub const INFERENCE_WITHOUT_MODEL: &str = "inference_without_model";
-    /// An outcome that names no model.
-    pub const OUTCOME_WITHOUT_MODEL: &str = "outcome_without_model";
     /// An outcome that names no inference.
     pub const OUTCOME_WITHOUT_REQUEST: &str = "outcome_without_request";
     /// An outcome without a value of its kind.

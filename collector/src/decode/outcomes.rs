@@ -38,17 +38,17 @@ pub(super) fn decode(event_name: &str, told: &Told<'_>, work: &mut Work) {
         "gen_ai.evaluation.name"
     };
     let id = text_of_named(told.attributes, id_attribute).unwrap_or_default();
-    let model = facts.model.take().or_else(|| told.origin.model.clone());
+    // An evaluation names the span or the response that it judges, not the model: the drain knows whose it is.
+    let model = facts.model.take().or_else(|| told.origin.model.clone()).unwrap_or_default();
     let request_id = facts.request_id.take().or_else(|| told.span_reference());
     match (model, request_id, kind) {
-        (None, _, _) => work.cuts.add(reasons::OUTCOME_WITHOUT_MODEL, 1),
         (_, None, _) => work.cuts.add(reasons::OUTCOME_WITHOUT_REQUEST, 1),
         (_, _, None) => work.cuts.add(reasons::OUTCOME_WITHOUT_VALUE, 1),
         // A part of a label is another label: the API refuses such a one, too.
         (_, _, Some(OutcomeKind::Label(label))) if label.len() > MAX_LABEL_BYTES => {
             work.cuts.add(reasons::OUTCOME_LABEL_TOO_LONG, 1);
         }
-        (Some(model), Some(request_id), Some(kind)) => {
+        (model, Some(request_id), Some(kind)) => {
             let at = if work.bounds.in_windows(told.event_time) {
                 told.event_time
             } else {

@@ -438,13 +438,6 @@ fn outcomes_come_as_log_events() {
         (
             decode_log(event(
                 "ml.outcome",
-                vec![("ml.request.id", text("r")), ("ml.outcome.label", text("1"))],
-            )),
-            reasons::OUTCOME_WITHOUT_MODEL,
-        ),
-        (
-            decode_log(event(
-                "ml.outcome",
                 vec![("ml.model.name", text("m")), ("ml.outcome.label", text("1"))],
             )),
             reasons::OUTCOME_WITHOUT_REQUEST,
@@ -477,9 +470,18 @@ fn outcomes_without_an_id_are_told_apart_by_their_time() {
 }
 
 #[test]
+fn an_outcome_may_leave_its_model_to_the_drain() {
+    let pairs = vec![("ml.request.id", text("r")), ("ml.outcome.label", text("1"))];
+    let decoded = decode_log(event("ml.outcome", pairs));
+    let outcome = &decoded.outcomes[0];
+    assert_eq!((outcome.model.as_str(), outcome.request_id.as_str()), ("", "r"));
+    assert!(decoded.cut.is_empty());
+}
+
+#[test]
 fn evaluations_are_verdicts_or_values() {
     let evaluation = |pairs: Vec<(&'static str, Value)>| {
-        let mut all = vec![("gen_ai.request.model", text("g")), ("gen_ai.evaluation.name", text("Relevance"))];
+        let mut all = vec![("gen_ai.evaluation.name", text("Relevance"))];
         all.extend(pairs);
         LogRecord {
             trace_id: TRACE_ID.to_vec(),

@@ -7,13 +7,14 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{ClickHouse, TelemetryError};
 
 /// The files in their order. Statements end with a semicolon at the end of a line.
-const MIGRATIONS: [(&str, &str); 3] = [
+const MIGRATIONS: [(&str, &str); 4] = [
     ("0001_raw", include_str!("../../migrations/clickhouse/0001_raw.sql")),
     ("0002_own", include_str!("../../migrations/clickhouse/0002_own.sql")),
     (
         "0003_version_sightings",
         include_str!("../../migrations/clickhouse/0003_version_sightings.sql"),
     ),
+    ("0004_superseded", include_str!("../../migrations/clickhouse/0004_superseded.sql")),
 ];
 
 const APPLIED_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations \

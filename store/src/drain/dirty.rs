@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::join::{Inferences, Taken, minutes};
+use super::meeting::Superseded;
 use super::recent::{InferenceId, RecentIds};
 use crate::clock::UnixNanos;
 use crate::records::Decoded;
@@ -38,9 +39,18 @@ impl<'a> Minutes<'a> {
 }
 
 /// Lists what a batch makes dirty. The memory has learnt the batch already.
-pub(super) fn list(decoded: &[Decoded], inferences: &Inferences, taken: &HashMap<u32, Taken>, memory: &RecentIds) -> Dirty {
+pub(super) fn list(
+    decoded: &[Decoded],
+    inferences: &Inferences,
+    taken: &HashMap<u32, Taken>,
+    superseded: &[Superseded],
+    memory: &RecentIds,
+) -> Dirty {
     let mut of_inferences = Minutes::default();
     let mut outcomes = Minutes::default();
+    for Superseded { known, half, .. } in superseded {
+        of_inferences.add(&half.model, known.minute);
+    }
     for half in decoded.iter().flat_map(|decoded| &decoded.halves) {
         let id = InferenceId::new(&half.model, &half.request_id);
         of_inferences.add(&half.model, minutes(half.event_time));

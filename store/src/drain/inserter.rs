@@ -129,9 +129,9 @@ impl<S: Sink> Inserter<S> {
     }
 
     async fn make(&self, batch: &Batch, part: &Part, key: UnitKey) -> Option<Unit> {
-        let (frames, taken, capped) = (batch.frames.clone(), batch.record.taken.clone(), batch.record.capped.clone());
+        let (frames, notes) = (batch.frames.clone(), batch.record.notes.clone());
         let (decode, part) = (self.decode.clone(), part.frames.clone());
-        let making = tokio::task::spawn_blocking(move || rows::make_part(&frames, part, &taken, &capped, key, decode.as_ref()));
+        let making = tokio::task::spawn_blocking(move || rows::make_part(&frames, part, &notes, key, decode.as_ref()));
         making.await.expect("decoding does not panic and is not aborted")
     }
 

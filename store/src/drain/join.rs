@@ -4,8 +4,9 @@
 //! batch's boundaries. [`join`] makes the rows from the frames and those notes alone, so that a batch that is
 //! inserted again is byte-identical.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use super::meeting::Superseded;
 use super::recent::{InferenceId, Known, Learnt, REMEMBERED_SECONDS, RecentIds, model_hash};
 use crate::clock::UnixNanos;
 use crate::records::{Decoded, Half, InferenceHalf, JoinedInference};
@@ -46,7 +47,7 @@ pub(super) struct Taken {
     pub ordinal: u32,
     /// What was remembered, or what this batch says where it is `partial`.
     pub known: Known,
-    /// It comes later than the memory reaches back.
+    /// It does not count as a request: it comes later than the memory reaches back, or it wraps requests that count.
     pub partial: bool,
 }
 
@@ -74,8 +75,14 @@ pub(super) fn list(decoded: &[Decoded]) -> Inferences {
     list
 }
 
-/// Decides under which keys the batch's inferences are stored, and what the memory learns from them.
-pub(super) fn plan(inferences: &Inferences, decoded: &[Decoded], memory: &RecentIds) -> (Vec<Taken>, Learnt) {
+/// Decides under which keys the batch's inferences are stored, and what the memory learns from them. Those that are
+/// `wrapping` others do not count.
+pub(super) fn plan(
+    inferences: &Inferences,
+    wrapping: &HashSet<InferenceId>,
+    decoded: &[Decoded],
+    memory: &RecentIds,
+) -> (Vec<Taken>, Learnt) {
     let mut taken = Vec::new();
     let mut learnt = Learnt::default();
     let mut logging: Vec<u64> = inferences
@@ -93,6 +100,14 @@ pub(super) fn plan(inferences: &Inferences, decoded: &[Decoded], memory: &Recent
         };
         let id = seen.id.short();
         match memory.lookup(id) {
+            known if wrapping.contains(&seen.id) => {
+                taken.push(Taken {
+                    ordinal,
+                    known: known.unwrap_or(own),
+                    partial: true,
+                });
+                learnt.inferences.push((id, known.unwrap_or(own)));
+            }
             // Under the key of the first half this one would make the inference begin where readers of its
             // hour do not look, and it would count nowhere.
             Some(known) if own.key_hour + READ_AHEAD_HOURS < known.key_hour => taken.push(Taken {
@@ -147,8 +162,9 @@ fn is_latecomer(seen: &Appearance, model_sends_logs: bool) -> bool {
     !seen.has_log && model_sends_logs && delay_seconds > REMEMBERED_SECONDS as f64
 }
 
-/// Makes the rows of all inferences, or of those that `decoded`, a part of the batch, tells of.
-pub(super) fn join(inferences: &Inferences, taken: &[Taken], decoded: &mut [Decoded]) -> Vec<JoinedInference> {
+/// Makes the rows of all inferences, or of those that `decoded`, a part of the batch, tells of, and those that say
+/// that what is stored already is superseded.
+pub(super) fn join(inferences: &Inferences, taken: &[Taken], superseded: Vec<Superseded>, decoded: &mut [Decoded]) -> Vec<JoinedInference> {
     let taken: HashMap<u32, Taken> = taken.iter().map(|taken| (taken.ordinal, *taken)).collect();
     let mut rows: Vec<JoinedInference> = Vec::new();
     let mut row_of: HashMap<(u32, Half), usize> = HashMap::new();
@@ -171,6 +187,7 @@ pub(super) fn join(inferences: &Inferences, taken: &[Taken], decoded: &mut [Deco
             rows.push(JoinedInference {
                 key_hour: i64::from(key_hour) * 3_600,
                 partial,
+                superseded: false,
                 log: None,
                 span: None,
             });
@@ -182,6 +199,19 @@ pub(super) fn join(inferences: &Inferences, taken: &[Taken], decoded: &mut [Deco
             Half::Span => rows[row].span = Some(half),
         }
     }
+    rows.extend(superseded.into_iter().map(|Superseded { known, half, .. }| {
+        let (log, span) = match half.half {
+            Half::Log => (Some(half), None),
+            Half::Span => (None, Some(half)),
+        };
+        JoinedInference {
+            key_hour: i64::from(known.key_hour) * 3_600,
+            partial: false,
+            superseded: true,
+            log,
+            span,
+        }
+    }));
     rows
 }
 
@@ -234,10 +264,10 @@ mod tests {
         let mut all = Vec::new();
         for mut batch in batches {
             let list = list(&batch);
-            let (taken, learnt) = plan(&list, &batch, &memory);
+            let (taken, learnt) = plan(&list, &HashSet::new(), &batch, &memory);
             memory.learn(&learnt, UnixNanos::from_seconds(START));
-            let again = join(&list, &taken, &mut batch.clone());
-            let rows = join(&list, &taken, &mut batch);
+            let again = join(&list, &taken, Vec::new(), &mut batch.clone());
+            let rows = join(&list, &taken, Vec::new(), &mut batch);
             assert_eq!(rows, again, "rows depend on the frames and the notes alone");
             let brief = rows
                 .iter()
@@ -317,6 +347,6 @@ mod tests {
     fn event_times_out_of_range_have_a_key_all_the_same() {
         let batch = vec![frame([InferenceHalf::new(Half::Log, "m", "a", UnixNanos(i64::MIN), UnixNanos(0))])];
         let list = list(&batch);
-        assert_eq!(join(&list, &[], &mut batch.clone())[0].key_hour, 0);
+        assert_eq!(join(&list, &[], Vec::new(), &mut batch.clone())[0].key_hour, 0);
     }
 }

@@ -10,12 +10,16 @@ use std::path::{Path, PathBuf};
 
 use super::join::Taken;
 use super::labels::Capped;
+use super::meeting::Met;
 use super::recent::{FORGOTTEN_AFTER_SECONDS, Known, Learnt, MAX_REMEMBERED};
+use super::references::{LearntReferences, Reference};
+use super::rows::Notes;
 use crate::clock::UnixNanos;
 use crate::durable_file;
+use crate::records::Half;
 use crate::wal::Position;
 
-const MAGIC: [u8; 8] = *b"DLBATCH1";
+const MAGIC: [u8; 8] = *b"DLBATCH2";
 const EXTENSION: &str = "batch";
 
 /// What is durable of a batch before its first insert.
@@ -30,12 +34,10 @@ pub(super) struct BatchRecord {
     pub range: Range<Position>,
     /// Salt of the segment in which the range begins: whether this is still the same log.
     pub salt: u64,
-    pub taken: Vec<Taken>,
+    pub notes: Notes,
     pub learnt: Learnt,
     /// Parts that ClickHouse refused as a whole: they are inserted in halves, also after a restart.
     pub refused: Vec<String>,
-    /// Halves that the bounds on models and labels changed.
-    pub capped: Vec<Capped>,
 }
 
 impl BatchRecord {
@@ -54,25 +56,31 @@ impl BatchRecord {
         for position in [self.range.start, self.range.end] {
             out.u64(position.segment).u64(position.offset);
         }
-        out.list(&self.taken, |out, taken| {
-            out.u32(taken.ordinal)
-                .u32(taken.known.key_hour)
-                .u32(taken.known.minute)
-                .u32(u32::from(taken.partial));
+        out.list(&self.notes.capped, |out, capped| {
+            out.u32(capped.half).u32(capped.what);
+        });
+        out.list(&self.notes.met, Writer::met);
+        out.list(&self.notes.taken, |out, taken| {
+            out.u32(taken.ordinal).known(&taken.known).u32(u32::from(taken.partial));
         });
         out.list(&self.learnt.inferences, |out, (id, known)| {
-            out.u64(*id).u32(known.key_hour).u32(known.minute);
+            out.u64(*id).known(known);
         });
         for hashes in [&self.learnt.models_with_logs, &self.learnt.early_outcomes] {
             out.list(hashes, |out, hash| {
                 out.u64(*hash);
             });
         }
-        out.list(&self.refused, |out, path| {
-            out.list(path.as_bytes(), |out, byte| out.0.push(*byte));
+        out.list(&self.learnt.references.spans, |out, (reference, what)| {
+            out.u64(*reference).reference(what);
         });
-        out.list(&self.capped, |out, capped| {
-            out.u32(capped.half).u32(capped.what);
+        out.list(&self.learnt.references.requests, |out, (model, requests)| {
+            out.text(model).list(requests, |out, request| {
+                out.u64(*request);
+            });
+        });
+        out.list(&self.refused, |out, path| {
+            out.text(path);
         });
         let crc = crc32c::crc32c(&out.0);
         out.u32(crc);
@@ -94,53 +102,39 @@ impl BatchRecord {
             segment: input.u64()?,
             offset: input.u64()?,
         };
-        let taken = input.list(|input| {
-            let (ordinal, known) = (
-                input.u32()?,
-                Known {
-                    key_hour: input.u32()?,
-                    minute: input.u32()?,
-                },
-            );
-            Some(Taken {
-                ordinal,
-                known,
-                partial: input.u32()? != 0,
-            })
-        })?;
-        let inferences = input.list(|input| {
-            Some((
-                input.u64()?,
-                Known {
-                    key_hour: input.u32()?,
-                    minute: input.u32()?,
-                },
-            ))
-        })?;
-        let models_with_logs = input.list(Reader::u64)?;
-        let early_outcomes = input.list(Reader::u64)?;
-        let refused = input.list(|input| String::from_utf8(input.list(Reader::u8)?).ok())?;
         let capped = input.list(|input| {
             Some(Capped {
                 half: input.u32()?,
                 what: input.u32()?,
             })
         })?;
+        let met = input.list(Reader::met)?;
+        let taken = input.list(|input| {
+            Some(Taken {
+                ordinal: input.u32()?,
+                known: input.known()?,
+                partial: input.u32()? != 0,
+            })
+        })?;
         let learnt = Learnt {
-            inferences,
-            models_with_logs,
-            early_outcomes,
+            inferences: input.list(|input| Some((input.u64()?, input.known()?)))?,
+            models_with_logs: input.list(Reader::u64)?,
+            early_outcomes: input.list(Reader::u64)?,
+            references: LearntReferences {
+                spans: input.list(|input| Some((input.u64()?, input.reference()?)))?,
+                requests: input.list(|input| Some((input.text()?, input.list(Reader::u64)?)))?,
+            },
         };
+        let refused = input.list(Reader::text)?;
         Some(Self {
             sequence,
             nonce,
             planned_at,
             range: start..end,
             salt,
-            taken,
+            notes: Notes { capped, met, taken },
             learnt,
             refused,
-            capped,
         })
     }
 }
@@ -282,6 +276,37 @@ impl Writer {
         self.u32(items.len() as u32);
         items.iter().for_each(|item| write(self, item));
     }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.u32(text.len() as u32);
+        self.0.extend(text.as_bytes());
+        self
+    }
+
+    fn known(&mut self, known: &Known) -> &mut Self {
+        self.u32(known.key_hour).u32(known.minute)
+    }
+
+    fn half(&mut self, half: Half) -> &mut Self {
+        self.u32(u32::from(half == Half::Span))
+    }
+
+    fn reference(&mut self, reference: &Reference) {
+        match reference {
+            Reference::Unnamed(half) => self.u32(0).half(*half),
+            Reference::Named(half, None) => self.u32(1).half(*half),
+            Reference::Named(half, Some(request_id)) => self.u32(2).half(*half).text(request_id),
+        };
+    }
+
+    fn met(&mut self, met: &Met) {
+        match met {
+            Met::Half(at, request_id) => self.u32(0).u32(*at).text(request_id),
+            Met::Wrapping(at) => self.u32(1).u32(*at),
+            Met::Supersedes(at, known) => self.u32(2).u32(*at).known(known),
+            Met::Outcome(at, model, request_id) => self.u32(3).u32(*at).text(model).text(request_id),
+        };
+    }
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -293,8 +318,46 @@ impl Reader<'_> {
         Some(*taken)
     }
 
-    fn u8(&mut self) -> Option<u8> {
-        self.take::<1>().map(|[byte]| byte)
+    fn text(&mut self) -> Option<String> {
+        let length = self.u32()? as usize;
+        let (text, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        String::from_utf8(text.to_vec()).ok()
+    }
+
+    fn known(&mut self) -> Option<Known> {
+        Some(Known {
+            key_hour: self.u32()?,
+            minute: self.u32()?,
+        })
+    }
+
+    fn half(&mut self) -> Option<Half> {
+        match self.u32()? {
+            0 => Some(Half::Log),
+            1 => Some(Half::Span),
+            _ => None,
+        }
+    }
+
+    fn reference(&mut self) -> Option<Reference> {
+        match self.u32()? {
+            0 => Some(Reference::Unnamed(self.half()?)),
+            1 => Some(Reference::Named(self.half()?, None)),
+            2 => Some(Reference::Named(self.half()?, Some(self.text()?.into()))),
+            _ => None,
+        }
+    }
+
+    fn met(&mut self) -> Option<Met> {
+        let (kind, at) = (self.u32()?, self.u32()?);
+        match kind {
+            0 => Some(Met::Half(at, self.text()?)),
+            1 => Some(Met::Wrapping(at)),
+            2 => Some(Met::Supersedes(at, self.known()?)),
+            3 => Some(Met::Outcome(at, self.text()?, self.text()?)),
+            _ => None,
+        }
     }
 
     fn u32(&mut self) -> Option<u32> {
@@ -329,18 +392,34 @@ mod tests {
                 offset: 64 + sequence,
             }..Position { segment: 2, offset: 64 },
             salt: 8,
-            taken: vec![Taken {
-                ordinal: 3,
-                known,
-                partial: true,
-            }],
+            notes: Notes {
+                capped: vec![Capped { half: 5, what: 3 }],
+                met: vec![
+                    Met::Half(1, "ß".to_owned()),
+                    Met::Wrapping(2),
+                    Met::Supersedes(3, known),
+                    Met::Outcome(4, "m".to_owned(), "r".to_owned()),
+                ],
+                taken: vec![Taken {
+                    ordinal: 3,
+                    known,
+                    partial: true,
+                }],
+            },
             learnt: Learnt {
                 inferences: vec![(9, known), (10, known)],
                 models_with_logs: vec![11],
                 early_outcomes: vec![12, 13],
+                references: LearntReferences {
+                    spans: vec![
+                        (14, Reference::Unnamed(Half::Span)),
+                        (15, Reference::Named(Half::Log, None)),
+                        (16, Reference::Named(Half::Log, Some("r".into()))),
+                    ],
+                    requests: vec![("m".to_owned(), vec![17, 18])],
+                },
             },
             refused: vec!["logs/20000".to_owned(), String::new()],
-            capped: vec![Capped { half: 5, what: 3 }],
         }
     }
 

@@ -109,10 +109,9 @@ impl Planner {
             planned_at: now,
             range,
             salt: self.salt_of(&frames).await?.unwrap_or_default(),
-            taken: made.taken,
+            notes: made.notes,
             learnt: made.learnt,
             refused: Vec::new(),
-            capped: made.capped,
         };
         self.keep_labels().await?;
         self.write(&record).await?;
@@ -191,7 +190,7 @@ impl Planner {
         let decode = self.decode.clone();
         let memory = mem::take(&mut self.memory);
         let making = tokio::task::spawn_blocking(move || {
-            let rows = rows::make_again(&frames, &record.taken, &record.capped, decode.as_ref(), &memory);
+            let rows = rows::make_again(&frames, &record.notes, decode.as_ref(), &memory);
             (batch(record, frames, rows, Attempt::Again), memory)
         });
         let (batch, memory) = making.await.expect("decoding does not panic and is not aborted");

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::references::{LearntReferences, References};
 use crate::clock::UnixNanos;
 
 /// How long an inference is remembered at least: halves come within seconds, and exporters that lost their
@@ -26,10 +27,19 @@ pub(super) struct InferenceId(pub u128);
 
 impl InferenceId {
     pub fn new(model: &str, request_id: &str) -> Self {
+        Self::of_parts(model, [request_id])
+    }
+
+    /// Names what is stored under the span in which it was told: as the request id `trace id-span id` does.
+    pub fn of_span(model: &str, trace_id: &str, span_id: &str) -> Self {
+        Self::of_parts(model, [trace_id, "-", span_id])
+    }
+
+    fn of_parts<const N: usize>(model: &str, request_id: [&str; N]) -> Self {
         let mut hasher = Xxh3::new();
         hasher.update(&(model.len() as u64).to_le_bytes());
         hasher.update(model.as_bytes());
-        hasher.update(request_id.as_bytes());
+        request_id.iter().for_each(|part| hasher.update(part.as_bytes()));
         Self(hasher.digest128())
     }
 
@@ -62,6 +72,8 @@ pub(super) struct Learnt {
     pub models_with_logs: Vec<u64>,
     /// Outcomes whose inference is not known.
     pub early_outcomes: Vec<u64>,
+    /// What else than their ids the inferences go by.
+    pub references: LearntReferences,
 }
 
 #[derive(Debug, Default)]
@@ -77,6 +89,8 @@ struct Generation {
 #[derive(Debug, Default)]
 pub(super) struct RecentIds {
     generations: VecDeque<Generation>,
+    /// What else than their ids the last inferences go by.
+    pub references: References,
 }
 
 impl RecentIds {
@@ -114,6 +128,7 @@ impl RecentIds {
         for (id, known) in &learnt.inferences {
             self.current(now).inferences.insert(*id, *known);
         }
+        self.references.learn(&learnt.references);
         self.current(now).models_with_logs.extend(&learnt.models_with_logs);
         for id in &learnt.early_outcomes {
             let generation = self.current(now);

@@ -8,6 +8,7 @@ use super::dirty::{self, Dirty};
 use super::expansion::expanded_bytes;
 use super::join::{self, Inferences, Taken};
 use super::labels::{self, Capped, Labels, Lost};
+use super::meeting::{self, Met, Superseded, Unmet};
 use super::recent::{Learnt, RecentIds};
 use super::status::Tally;
 use super::units::{self, Unit, UnitKey, Units};
@@ -23,12 +24,22 @@ pub(super) struct Rows {
     pub tally: Tally,
 }
 
+/// What was decided when a batch was planned: with its frames it makes the same rows again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Notes {
+    /// Halves that the bounds on models and labels changed.
+    pub capped: Vec<Capped>,
+    /// Halves and outcomes that found their request.
+    pub met: Vec<Met>,
+    /// What the rows take from earlier batches.
+    pub taken: Vec<Taken>,
+}
+
 /// A new batch.
 pub(super) struct NewRows {
     pub rows: Rows,
-    pub taken: Vec<Taken>,
+    pub notes: Notes,
     pub learnt: Learnt,
-    pub capped: Vec<Capped>,
     /// How many of the frames went into it.
     pub used: usize,
 }
@@ -57,54 +68,87 @@ pub(super) fn make(
         }
     }
     let used = decoded.len();
+    memory.forget(now);
     let capped = labels.cap(&decoded, bounds, now);
     let lost = labels::apply(&mut decoded, &capped);
-    memory.forget(now);
+    let (met, references) = meeting::find(&decoded, memory);
+    let (superseded, unmet) = meeting::apply(&mut decoded, &met);
     let inferences = join::list(&decoded);
-    let (taken, learnt) = join::plan(&inferences, &decoded, memory);
+    let wrapping = meeting::wrapping(&decoded, &met);
+    let (taken, mut learnt) = join::plan(&inferences, &wrapping, &decoded, memory);
+    learnt.references = references;
     memory.learn(&learnt, now);
-    let rows = rows_of(decoded, &inferences, &taken, lost, memory);
+    let notes = Notes { capped, met, taken };
+    let mended = Mended {
+        decoded,
+        superseded,
+        lost,
+        unmet,
+    };
     NewRows {
-        rows,
-        taken,
+        rows: rows_of(mended, &inferences, &notes.taken, memory),
+        notes,
         learnt,
-        capped,
         used,
     }
 }
 
 /// Makes a batch again as it was planned.
-pub(super) fn make_again(frames: &[Frame], taken: &[Taken], capped: &[Capped], decode: &dyn Decode, memory: &RecentIds) -> Rows {
-    let mut decoded: Vec<Decoded> = frames.iter().map(|frame| decode.decode(frame)).collect();
-    let lost = labels::apply(&mut decoded, capped);
-    let inferences = join::list(&decoded);
-    rows_of(decoded, &inferences, taken, lost, memory)
+pub(super) fn make_again(frames: &[Frame], notes: &Notes, decode: &dyn Decode, memory: &RecentIds) -> Rows {
+    let mended = mend(frames, notes, decode);
+    let inferences = join::list(&mended.decoded);
+    rows_of(mended, &inferences, &notes.taken, memory)
 }
 
 /// Makes the rows of one unit that come from a part of the batch's frames, if there are any.
-pub(super) fn make_part(
-    frames: &[Frame],
-    part: Range<usize>,
-    taken: &[Taken],
-    capped: &[Capped],
-    key: UnitKey,
-    decode: &dyn Decode,
-) -> Option<Unit> {
-    let mut decoded: Vec<Decoded> = frames.iter().map(|frame| decode.decode(frame)).collect();
-    labels::apply(&mut decoded, capped);
+pub(super) fn make_part(frames: &[Frame], part: Range<usize>, notes: &Notes, key: UnitKey, decode: &dyn Decode) -> Option<Unit> {
+    let Mended {
+        mut decoded, superseded, ..
+    } = mend(frames, notes, decode);
     let inferences = join::list(&decoded);
+    let superseded = superseded
+        .into_iter()
+        .filter(|superseded| part.contains(&superseded.frame))
+        .collect();
     let mut decoded: Vec<Decoded> = decoded.drain(part).collect();
-    let joined = join::join(&inferences, taken, &mut decoded);
+    let joined = join::join(&inferences, &notes.taken, superseded, &mut decoded);
     units::split(decoded, joined).remove(&key)
 }
 
-fn rows_of(mut decoded: Vec<Decoded>, inferences: &Inferences, taken: &[Taken], lost: Lost, memory: &RecentIds) -> Rows {
+/// The frames of a batch, decoded and changed as its notes say.
+struct Mended {
+    decoded: Vec<Decoded>,
+    superseded: Vec<Superseded>,
+    lost: Lost,
+    unmet: Unmet,
+}
+
+fn mend(frames: &[Frame], notes: &Notes, decode: &dyn Decode) -> Mended {
+    let mut decoded: Vec<Decoded> = frames.iter().map(|frame| decode.decode(frame)).collect();
+    let lost = labels::apply(&mut decoded, &notes.capped);
+    let (superseded, unmet) = meeting::apply(&mut decoded, &notes.met);
+    Mended {
+        decoded,
+        superseded,
+        lost,
+        unmet,
+    }
+}
+
+fn rows_of(mended: Mended, inferences: &Inferences, taken: &[Taken], memory: &RecentIds) -> Rows {
+    let Mended {
+        mut decoded,
+        superseded,
+        lost,
+        unmet,
+    } = mended;
     let mut tally = Tally::default();
     decoded.iter().for_each(|decoded| tally.add_decoded(decoded));
     tally.add_lost(lost);
+    tally.add_unmet(unmet);
     let by_ordinal: HashMap<u32, Taken> = taken.iter().map(|taken| (taken.ordinal, *taken)).collect();
-    let dirty = dirty::list(&decoded, inferences, &by_ordinal, memory);
-    let joined = join::join(inferences, taken, &mut decoded);
+    let dirty = dirty::list(&decoded, inferences, &by_ordinal, &superseded, memory);
+    let joined = join::join(inferences, taken, superseded, &mut decoded);
     tally.partial_inferences = joined.iter().filter(|row| row.partial).count() as u64;
     Rows {
         units: units::split(decoded, joined),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::labels::Lost;
+use super::meeting::Unmet;
 use crate::clock::UnixNanos;
 use crate::records::Decoded;
 
@@ -20,7 +21,7 @@ pub struct DrainStatus {
     pub rows: BTreeMap<&'static str, u64>,
     /// Rows that are not in ClickHouse although it has said, again and again, that it took them.
     pub missing_rows: u64,
-    /// Second halves that came so late that they do not count as requests.
+    /// Halves that do not count as requests: they came too late, or wrap requests that count.
     pub partial_inferences: u64,
     /// Records that are part of no window because of their event time, or because there are too many models, by reason.
     pub set_aside: BTreeMap<&'static str, u64>,
@@ -149,6 +150,13 @@ impl Tally {
             if count > 0 {
                 *counts.entry(reason).or_default() += count;
             }
+        }
+    }
+
+    /// Counts the outcomes that found no model.
+    pub fn add_unmet(&mut self, unmet: Unmet) {
+        if unmet.outcomes > 0 {
+            *self.cut.entry("outcome_without_model").or_default() += unmet.outcomes;
         }
     }
 

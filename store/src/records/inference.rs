@@ -121,6 +121,8 @@ pub struct JoinedInference {
     /// A half that came after the first was forgotten, or that began hours before it: kept, not counted as a
     /// request.
     pub partial: bool,
+    /// The inference is stored under another request id since: it counts no longer, whatever else is told of it.
+    pub superseded: bool,
     /// What the log record says.
     pub log: Option<InferenceHalf>,
     /// What the span says.

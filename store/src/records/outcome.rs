@@ -27,7 +27,7 @@ impl OutcomeKind {
 /// One outcome. Idempotent by (model, request id, kind, `id` or `at`): the last received wins.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
-    /// The model that inferred.
+    /// The model that inferred; empty where a decoded event names none, until the drain has found it.
     pub model: String,
     /// The inference that it belongs to, which may not have arrived yet.
     pub request_id: String,

@@ -72,12 +72,28 @@ impl Measured {
 
 /// Splits, chooses and measures.
 pub(crate) fn measure(kinds: &[Atom<'_>], reference: &[u64], window: &[u64], rng: &mut impl Rng) -> Measured {
+    measure_set(kinds, reference, window, best_threshold, rng)
+}
+
+/// The same with the set of all bins that grew: of all sets the one that gathers most of what observations that are
+/// not independent have in common.
+pub(crate) fn measure_growth(kinds: &[Atom<'_>], reference: &[u64], window: &[u64], rng: &mut impl Rng) -> Measured {
+    measure_set(kinds, reference, window, |_, _, _| 0.0, rng)
+}
+
+fn measure_set<R: Rng>(
+    kinds: &[Atom<'_>],
+    reference: &[u64],
+    window: &[u64],
+    threshold: impl Fn(&[u64], &[u64], &mut R) -> f64,
+    rng: &mut R,
+) -> Measured {
     let reference_first = first_half(reference, rng);
     let window_first = first_half(window, rng);
     let reference_second = subtract(reference, &reference_first);
     let window_second = subtract(window, &window_first);
-    let first = choose(kinds, &reference_first, &window_first, rng);
-    let second = choose(kinds, &reference_second, &window_second, rng);
+    let first = choose(kinds, &reference_first, &window_first, &threshold, rng);
+    let second = choose(kinds, &reference_second, &window_second, &threshold, rng);
     Measured {
         turns: [
             (share(&first, &window_second), share(&first, &reference_second)),
@@ -87,10 +103,16 @@ pub(crate) fn measure(kinds: &[Atom<'_>], reference: &[u64], window: &[u64], rng
 }
 
 /// The atoms of the set that one half chooses.
-fn choose(kinds: &[Atom<'_>], reference: &[u64], window: &[u64], rng: &mut impl Rng) -> Vec<bool> {
+fn choose<R: Rng>(
+    kinds: &[Atom<'_>],
+    reference: &[u64],
+    window: &[u64],
+    threshold: impl Fn(&[u64], &[u64], &mut R) -> f64,
+    rng: &mut R,
+) -> Vec<bool> {
     let bins = Bins::new(kinds, reference, window);
     let (reference, window) = (bins.sum(reference), bins.sum(window));
-    let threshold = best_threshold(&reference, &window, rng);
+    let threshold = threshold(&reference, &window, rng);
     let growth = growth(&reference, &window);
     bins.of_atom.iter().map(|&bin| growth[bin] > threshold).collect()
 }

@@ -20,7 +20,7 @@ use atoms::Atoms;
 pub(super) use atoms::Atoms as ShiftAtoms;
 pub(crate) use atoms::is_twofold;
 use bins::{BinLabel, Bins};
-pub(super) use bound::measure;
+pub(super) use bound::measure_growth;
 
 /// Observations on either side below which no decision is taken: the normal approximations, and the
 /// patience of the people who are woken.

@@ -135,13 +135,13 @@ pub async fn traffic_by_version(
         "SELECT model, environment, version, count() AS inferences FROM (\
            SELECT model, request_id, coalesce(any(log_version), any(span_version), '') AS version, \
              coalesce(any(log_environment), any(span_environment), '') AS environment, \
-             coalesce(any(log_arm), any(span_arm), '') AS arm, min(partial) AS partial \
+             coalesce(any(log_arm), any(span_arm), '') AS arm, greatest(min(partial), max(superseded)) AS uncounted \
            FROM inferences \
            WHERE ({{model:String}} = '' OR model = {{model:String}}) \
              AND key_hour >= toDateTime({{first_hour:Int64}}, 'UTC') AND key_hour <= toDateTime({{last_hour:Int64}}, 'UTC') \
              AND event_time >= fromUnixTimestamp64Nano({{from:Int64}}, 'UTC') AND event_time < fromUnixTimestamp64Nano({{until:Int64}}, 'UTC') \
            GROUP BY model, key_hour, request_id) \
-         WHERE partial = 0 AND {SERVES} GROUP BY model, environment, version ORDER BY model, environment, version LIMIT {MAX_SIGHTINGS}"
+         WHERE uncounted = 0 AND {SERVES} GROUP BY model, environment, version ORDER BY model, environment, version LIMIT {MAX_SIGHTINGS}"
     );
     clickhouse
         .reader()

@@ -76,12 +76,12 @@ pub async fn serving(clickhouse: &ClickHouse, question: &ServingQuestion<'_>) ->
          FROM (\
            SELECT toUnixTimestamp64Nano(min(event_time)) AS at, coalesce(any(log_version), any(span_version), '') AS version, \
              coalesce(any(log_environment), any(span_environment), '') AS environment, \
-             coalesce(any(log_arm), any(span_arm), '') AS arm, min(partial) AS partial \
+             coalesce(any(log_arm), any(span_arm), '') AS arm, greatest(min(partial), max(superseded)) AS uncounted \
            FROM inferences \
            WHERE model = {{model:String}} AND key_hour >= toDateTime({{first_hour:Int64}}, 'UTC') \
              AND event_time > fromUnixTimestamp64Nano({{read_from:Int64}}, 'UTC') AND event_time <= fromUnixTimestamp64Nano({{until:Int64}}, 'UTC') \
            GROUP BY key_hour, request_id) \
-         WHERE partial = 0 AND at > {{since:Int64}} AND environment = {{environment:String}} AND {SERVES}",
+         WHERE uncounted = 0 AND at > {{since:Int64}} AND environment = {{environment:String}} AND {SERVES}",
         latest = question.latest
     );
     let read_from = question.since.plus_seconds(-HALVES_APART_SECONDS);

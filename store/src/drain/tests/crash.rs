@@ -9,9 +9,10 @@ fn frames() -> Vec<String> {
     (0..8)
         .map(|n| {
             format!(
-                "log 0 a{n}\nlog 1 b{n}\nhalf log i{n} {n}\nhalf span i{} {}\noutcome i{n}",
+                "log 0 a{n}\nlog 1 b{n}\nhalf log i{n} {n}\nhalf span i{} {}\nwithin w{n} log n{n} {n}\nwithin w{} span - {n}\noutcome i{n}",
                 (n + 5) % 8,
-                n + 3_600
+                n + 3_600,
+                (n + 5) % 8,
             )
         })
         .collect()
@@ -38,17 +39,32 @@ fn check(model: &Model, frames: &[String]) {
         )
     };
     assert_eq!(sorted(model.logs()), expected("log", 2));
-    assert_eq!(sorted(model.outcomes()), expected("outcome", 1));
+    let outcomes = model.outcomes().into_iter().map(|outcome| outcome.request_id).collect();
+    assert_eq!(sorted(outcomes), expected("outcome", 1));
     let rows = model.inferences();
     let halves = rows
         .iter()
         .flat_map(|row| row.log.iter().chain(&row.span))
         .map(|half| half.request_id.clone())
+        .filter(|id| id.starts_with('i'))
         .collect();
     assert_eq!(sorted(halves), expected("half", 2));
     let keys: std::collections::HashSet<_> = rows.iter().map(|row| (id_of(row), row.key_hour)).collect();
     let ids: std::collections::HashSet<_> = rows.iter().map(id_of).collect();
     assert_eq!(keys.len(), ids.len(), "halves of one inference have one key");
+    // What was told in a span counts once: under its name where one was told, else under the span's.
+    let is_superseded: std::collections::HashSet<_> = rows.iter().filter(|row| row.superseded).map(id_of).collect();
+    let counted: std::collections::BTreeSet<_> = ids
+        .iter()
+        .filter(|id| !id.starts_with('i') && !is_superseded.contains(*id))
+        .cloned()
+        .collect();
+    let named = |trace: &str| lines().any(|words| words[0] == "within" && words[1] == trace && words[3] != "-");
+    let told = lines().filter(|words| words[0] == "within").filter_map(|words| match words[3] {
+        "-" => (!named(words[1])).then(|| format!("{}-s", words[1])),
+        id => Some(id.to_owned()),
+    });
+    assert_eq!(counted, told.collect());
     for half in rows.iter().flat_map(|row| row.log.iter().chain(&row.span)) {
         assert!(model.dirty().contains(&("inferences", half.event_time.floor_to(60).seconds())));
     }
@@ -157,10 +173,11 @@ async fn run_steps(steps: Vec<Step>, fresh_first_bytes: u64) {
                 for _ in 0..count {
                     let n = appended.len();
                     let frame = format!(
-                        "log 0 a{n}\nlog {} b{n}\nhalf log i{n} {n}\nhalf span i{} {}\noutcome i{n}",
+                        "log 0 a{n}\nlog {} b{n}\nhalf log i{n} {n}\nhalf span i{} {}\nwithin w{n} log n{n} {n}\nwithin w{} span - {n}\noutcome i{n}",
                         n % 3,
                         n / 2 * 2 + 1,
-                        n + 3_600
+                        n + 3_600,
+                        n / 2 * 2 + 1,
                     );
                     append(&log, frame.clone()).await;
                     appended.push(frame);

@@ -1,6 +1,7 @@
 //! Halves that meet across batches and restarts, and what they and outcomes make dirty.
 
 use super::*;
+use crate::records::JoinedInference;
 
 #[tokio::test]
 async fn the_memory_of_recent_inferences_survives_a_restart() {
@@ -66,4 +67,102 @@ async fn outcomes_mark_their_own_minute_and_that_of_their_inference() {
     running.drained().await;
     running.stop().await;
     assert_eq!(outcomes(world.model.dirty()), [received(-600), received(-300), received(0)]);
+}
+
+/// What is stored, in the order of storing: `ID`, the halves that a row holds, and what keeps it from counting.
+fn stored(world: &World) -> Vec<String> {
+    let row = |row: &JoinedInference| {
+        let halves = [row.log.as_ref(), row.span.as_ref()];
+        let id = &halves.into_iter().flatten().next().unwrap().request_id;
+        let told = halves.map(|half| half.map_or("", |half| if half.half == Half::Log { " log" } else { " span" }));
+        let marks = [(row.partial, " partial"), (row.superseded, " superseded")];
+        let marks: String = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect();
+        format!("{id}{}{marks}", told.concat())
+    };
+    world.model.inferences().iter().map(row).collect()
+}
+
+/// Drains each of the batches, over a restart between them or not.
+async fn drain_all(batches: &[&str], restart: bool) -> World {
+    let world = World::new();
+    let mut log = world.open_log();
+    let mut running = world.start(&log);
+    for batch in batches {
+        append(&log, *batch).await;
+        running.drained().await;
+        if restart {
+            running.stop().await;
+            log = world.open_log();
+            running = world.start(&log);
+        }
+    }
+    running.stop().await;
+    world
+}
+
+#[tokio::test]
+async fn a_span_without_a_request_id_is_the_half_of_the_log_that_was_told_in_it() {
+    for restart in [false, true] {
+        let together = drain_all(&["within t span - 0\nwithin t log r 1"], restart).await;
+        assert_eq!(stored(&together), ["r log span"]);
+        let apart = drain_all(&["within t log r 0", "within t span - 1"], restart).await;
+        assert_eq!(stored(&apart), ["r log", "r span"]);
+        let of_log = drain_all(&["within t span r 0", "within t log - 1"], restart).await;
+        assert_eq!(stored(&of_log), ["r span", "r log"]);
+        let of_another_span = drain_all(&["within t log r 0", "within u span - 1"], restart).await;
+        assert_eq!(stored(&of_another_span), ["r log", "u-s span"]);
+    }
+}
+
+#[tokio::test]
+async fn a_span_that_is_stored_before_its_request_is_named_is_superseded() {
+    for restart in [false, true] {
+        let world = drain_all(&["within t span - -600", "within t log r 0", "within t span - 1"], restart).await;
+        assert_eq!(stored(&world), ["t-s span", "r log", "t-s span superseded", "r span"]);
+        let rows = world.model.inferences();
+        assert_eq!(rows[0].key_hour, rows[2].key_hour, "under one key");
+        let minute = |seconds: i64| ("inferences", (NOW + seconds).div_euclid(60) * 60);
+        assert!(world.model.dirty().is_superset(&[minute(-600), minute(0)].into()));
+    }
+}
+
+#[tokio::test]
+async fn a_span_around_several_requests_is_none_of_its_own() {
+    for restart in [false, true] {
+        let together = drain_all(&["within t log a 0\nwithin t log b 0\nwithin t span - 0"], restart).await;
+        assert_eq!(stored(&together), ["a log", "b log", "t-s span partial"]);
+        let apart = drain_all(&["within t log a 0", "within t log b 0", "within t span - 0"], restart).await;
+        assert_eq!(stored(&apart), ["a log", "b log", "t-s span partial"]);
+        let span_first = drain_all(&["within t span - 0", "within t log a 0", "within t log b 0"], restart).await;
+        assert_eq!(stored(&span_first), ["t-s span", "a log", "t-s span superseded", "b log"]);
+    }
+}
+
+#[tokio::test]
+async fn halves_of_one_kind_in_one_span_are_requests_of_their_own() {
+    let world = drain_all(&["within t log - 0", "within t log r 0"], false).await;
+    assert_eq!(stored(&world), ["t-s log", "r log"]);
+}
+
+#[tokio::test]
+async fn an_outcome_finds_its_request_by_the_span_and_its_model_by_the_request() {
+    for restart in [false, true] {
+        let of = |world: &World| -> Vec<(String, String)> {
+            let outcomes = world.model.outcomes();
+            outcomes.into_iter().map(|outcome| (outcome.model, outcome.request_id)).collect()
+        };
+        let named = || ("m".to_owned(), "r".to_owned());
+        let apart = drain_all(&["within t span r 0", "evaluation r\nevaluation t-s\noutcome t-s"], restart).await;
+        assert_eq!(of(&apart), [named(), named(), named()]);
+        let together = drain_all(&["evaluation t-s\nwithin t span r 0"], restart).await;
+        assert_eq!(of(&together), [named()]);
+    }
+    let world = World::new();
+    let log = world.open_log();
+    let running = world.start(&log);
+    append(&log, "evaluation unknown\noutcome unknown").await;
+    running.drained().await;
+    let status = running.stop().await;
+    assert_eq!(status.cut["outcome_without_model"], 1);
+    assert_eq!(world.model.outcomes().len(), 1);
 }

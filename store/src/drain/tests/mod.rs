@@ -27,8 +27,8 @@ const AT_ONCE: Pace = Pace {
 };
 
 /// Frames are lines of text: `log DAY TEXT`, `wide DAY TEXT` (of a resource of 1,000 bytes), `half log|span ID SECONDS
-/// [VERSION]`, `outcome ID`, `aside`; seconds
-/// count from [`NOW`].
+/// [VERSION]`, `within TRACE log|span ID SECONDS` (of span `s`; ID `-`: it names no request), `outcome ID`,
+/// `evaluation ID` (names no model), `aside`; seconds count from [`NOW`].
 struct Lines;
 
 impl Decode for Lines {
@@ -57,8 +57,17 @@ impl Decode for Lines {
                         ..InferenceHalf::new(kind, "m", id, at(seconds), frame.received_time)
                     });
                 }
-                ["outcome", id] => decoded.outcomes.push(Outcome {
-                    model: "m".to_owned(),
+                ["within", trace, kind, id, seconds] => {
+                    let kind = if kind == "log" { Half::Log } else { Half::Span };
+                    let id = if id == "-" { format!("{trace}-s") } else { id.to_owned() };
+                    decoded.halves.push(InferenceHalf {
+                        trace_id: Some(trace.to_owned()),
+                        span_id: Some("s".to_owned()),
+                        ..InferenceHalf::new(kind, "m", id, at(seconds), frame.received_time)
+                    });
+                }
+                [what @ ("outcome" | "evaluation"), id] => decoded.outcomes.push(Outcome {
+                    model: if what == "outcome" { "m".to_owned() } else { String::new() },
                     request_id: id.to_owned(),
                     kind: OutcomeKind::Verdict(true),
                     id: String::new(),

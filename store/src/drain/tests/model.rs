@@ -10,7 +10,7 @@ use super::super::dirty::Dirty;
 use super::super::sink::{Sink, SinkError};
 use crate::clickhouse::TableRows;
 use crate::clickhouse::insert::Attempt;
-use crate::records::JoinedInference;
+use crate::records::{JoinedInference, Outcome};
 
 /// What goes wrong at a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ struct Inner {
     lost: HashSet<String>,
     logs: Vec<String>,
     inferences: Vec<JoinedInference>,
-    outcomes: Vec<String>,
+    outcomes: Vec<Outcome>,
     dirty: BTreeSet<(&'static str, i64)>,
     steps: usize,
     faults: HashMap<usize, Fault>,
@@ -82,7 +82,7 @@ impl Model {
         self.inner.lock().unwrap().inferences.clone()
     }
 
-    pub fn outcomes(&self) -> Vec<String> {
+    pub fn outcomes(&self) -> Vec<Outcome> {
         self.inner.lock().unwrap().outcomes.clone()
     }
 
@@ -134,9 +134,7 @@ impl Sink for std::sync::Arc<Model> {
             }
             inner.logs.extend(rows.logs.iter().map(|log| log.body.clone()));
             inner.inferences.extend(rows.inferences.iter().cloned());
-            inner
-                .outcomes
-                .extend(rows.outcomes.iter().map(|outcome| outcome.request_id.clone()));
+            inner.outcomes.extend(rows.outcomes.iter().cloned());
         })
         .await?;
         Ok(rows.logs.iter().filter(|log| log.body.starts_with("expired")).count() as u64)

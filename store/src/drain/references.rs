@@ -1,0 +1,172 @@
+//! The memory of what recent inferences go by beside their request id: the span in which they were told. A half, or
+//! an outcome, that comes without a request id but from the same span finds the request there.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::recent::InferenceId;
+use crate::records::{Half, InferenceHalf};
+
+/// Most spans and most requests remembered (about 40 MB together): the two halves are sent within seconds, and this
+/// is a minute and a half at 2,200 inferences a second.
+const MAX_REMEMBERED: usize = 200_000;
+
+/// What is known of a span in which a model's inference was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reference {
+    /// Halves of this kind named the one request of it, or several (`None`).
+    Named(Half, Option<Box<str>>),
+    /// A half of this kind named none: it is stored under trace id and span id.
+    Unnamed(Half),
+}
+
+/// What names the span of a half, within its model; `None` where it was told outside of one.
+pub(super) fn reference_of(half: &InferenceHalf) -> Option<u64> {
+    let (trace_id, span_id) = (half.trace_id.as_deref()?, half.span_id.as_deref()?);
+    Some(InferenceId::of_span(&half.model, trace_id, span_id).short())
+}
+
+/// Whether a half names its request, and not only the span in which it was told.
+pub(super) fn names_request(half: &InferenceHalf) -> bool {
+    let reference = half.trace_id.as_deref().zip(half.span_id.as_deref());
+    reference.is_none_or(|(trace_id, span_id)| {
+        let rest = half.request_id.strip_prefix(trace_id).and_then(|rest| rest.strip_prefix('-'));
+        rest != Some(span_id)
+    })
+}
+
+/// What names a request where its model is not known.
+pub(super) fn request_hash(request_id: &str) -> u64 {
+    xxh3_64(request_id.as_bytes())
+}
+
+/// What one batch adds to the memory.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct LearntReferences {
+    /// Spans that are new, or known better.
+    pub spans: Vec<(u64, Reference)>,
+    /// Requests by model, each also by its span: for outcomes that name no model.
+    pub requests: Vec<(String, Vec<u64>)>,
+}
+
+/// The memory: the last [`MAX_REMEMBERED`] of each kind.
+#[derive(Debug, Default)]
+pub(super) struct References {
+    spans: Recent<Reference>,
+    /// `None`: several models say that they inferred it.
+    requests: Recent<Option<Arc<str>>>,
+}
+
+impl References {
+    /// What is known of a span.
+    pub fn span(&self, reference: u64) -> Option<&Reference> {
+        self.spans.values.get(&reference)
+    }
+
+    /// The one model that inferred a request.
+    pub fn model_of(&self, request: u64) -> Option<&str> {
+        self.requests.values.get(&request)?.as_deref()
+    }
+
+    /// Adds what a batch has learnt.
+    pub fn learn(&mut self, learnt: &LearntReferences) {
+        for (reference, what) in &learnt.spans {
+            self.spans.set(*reference, what.clone());
+        }
+        for (model, requests) in &learnt.requests {
+            let model: Arc<str> = model.as_str().into();
+            for request in requests {
+                let known = self.requests.values.get(request);
+                let one = known.is_none_or(|known| known.as_ref() == Some(&model));
+                self.requests.set(*request, one.then(|| model.clone()));
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Recent<V> {
+    values: HashMap<u64, V>,
+    order: VecDeque<u64>,
+}
+
+impl<V> Default for Recent<V> {
+    fn default() -> Self {
+        Self {
+            values: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+}
+
+impl<V> Recent<V> {
+    fn set(&mut self, key: u64, value: V) {
+        if self.values.insert(key, value).is_some() {
+            return;
+        }
+        self.order.push_back(key);
+        if self.order.len() > MAX_REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.values.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::UnixNanos;
+
+    #[test]
+    fn a_span_reference_is_no_name() {
+        let half = |request_id: &str, trace_id: Option<&str>| InferenceHalf {
+            trace_id: trace_id.map(str::to_owned),
+            span_id: Some("cd".into()),
+            ..InferenceHalf::new(Half::Log, "m", request_id, UnixNanos(0), UnixNanos(0))
+        };
+        assert!(!names_request(&half("ab-cd", Some("ab"))));
+        assert!(names_request(&half("ab-cd", None)));
+        for named in ["ab-ce", "abcd", "x", "ab-cd-", "ab-"] {
+            assert!(names_request(&half(named, Some("ab"))), "{named}");
+        }
+        assert_eq!(
+            reference_of(&half("x", Some("ab"))),
+            Some(InferenceId::new("m", "ab-cd").short()),
+            "what is stored under the reference is found by it"
+        );
+        assert_eq!(reference_of(&half("x", None)), None);
+    }
+
+    #[test]
+    fn the_last_are_remembered_and_no_more() {
+        let mut memory = References::default();
+        let spans: Vec<(u64, Reference)> = (0..MAX_REMEMBERED as u64 + 5)
+            .map(|key| (key, Reference::Unnamed(Half::Span)))
+            .collect();
+        let requests = vec![("m".to_owned(), spans.iter().map(|(key, _)| *key).collect())];
+        memory.learn(&LearntReferences { spans, requests });
+        assert_eq!(
+            (memory.spans.values.len(), memory.spans.order.len()),
+            (MAX_REMEMBERED, MAX_REMEMBERED)
+        );
+        assert!(memory.span(4).is_none() && memory.span(5).is_some());
+        assert_eq!((memory.model_of(4), memory.model_of(5)), (None, Some("m")));
+    }
+
+    #[test]
+    fn a_request_of_several_models_is_nobodys() {
+        let mut memory = References::default();
+        for model in ["a", "a", "b", "a"] {
+            let one = LearntReferences {
+                requests: vec![(model.into(), vec![7, u64::from(model == "b")])],
+                ..LearntReferences::default()
+            };
+            memory.learn(&one);
+        }
+        assert_eq!(memory.model_of(7), None);
+        assert_eq!((memory.model_of(0), memory.model_of(1)), (Some("a"), Some("b")));
+    }
+}
