@@ -1,9 +1,11 @@
 //! From OTLP to what the API shows.
 
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::trace::v1::Span;
 use serde_json::json;
 
 use crate::support::eventually;
-use crate::support::otlp::{inference, logs_request, now_ns, number, post_logs, text};
+use crate::support::otlp::{inference, logs_request, now_ns, number, post_logs, post_traces, text, traces_request};
 use crate::support::product::{Product, engine_is_there};
 
 #[tokio::test]
@@ -113,4 +115,75 @@ async fn a_request_sent_again_is_stored_once_also_after_a_restart() {
     .await;
     assert_eq!(raw["collector"]["refused"], json!([]));
     assert_eq!(product.stored_ids("again").await.unwrap().get("same"), Some(&1));
+}
+
+/// A span of the GenAI conventions without a request id, 250 ms long.
+fn chat_span(trace: u8, span: u8, time: u64) -> Span {
+    Span {
+        trace_id: vec![trace; 16],
+        span_id: vec![span; 8],
+        name: "chat".to_owned(),
+        start_time_unix_nano: time,
+        end_time_unix_nano: time + 250_000_000,
+        attributes: vec![text("gen_ai.operation.name", "chat"), text("gen_ai.request.model", "writer")],
+        ..Default::default()
+    }
+}
+
+fn within(trace: u8, span: u8, record: LogRecord) -> LogRecord {
+    LogRecord {
+        trace_id: vec![trace; 16],
+        span_id: vec![span; 8],
+        ..record
+    }
+}
+
+#[tokio::test]
+async fn a_span_and_the_record_told_in_it_are_one_inference_that_an_evaluation_finds() {
+    if !engine_is_there() {
+        return;
+    }
+    let mut product = Product::start("").await;
+    let time = now_ns();
+    let logs = async |product: &Product, records| post_logs(&product.client, &product.otlp_http, &logs_request(records)).await;
+    let spans = async |product: &Product, spans| post_traces(&product.client, &product.otlp_http, &traces_request(spans)).await;
+    let count = async |product: &Product, total: u64| {
+        eventually("the inferences are counted", async || {
+            let page = product.get("/models/writer/inferences").await?;
+            let status = product.get("/status").await?;
+            (page["total"] == total && status["drain"]["backlog_bytes"] == 0).then_some(page)
+        })
+        .await
+    };
+    // The record first, its span after a restart; a span first, its record later.
+    let named = |trace, id| within(trace, 7, inference("writer", "1", id, time, vec![]));
+    assert_eq!(logs(&product, vec![named(1, "record-first")]).await, Some(200));
+    assert_eq!(spans(&product, vec![chat_span(2, 7, time)]).await, Some(200));
+    count(&product, 2).await;
+    product.kill();
+    product.start_again().await;
+    assert_eq!(spans(&product, vec![chat_span(1, 7, time)]).await, Some(200));
+    assert_eq!(logs(&product, vec![named(2, "span-first")]).await, Some(200));
+    // Evaluations name the span, and no model.
+    let evaluation = || LogRecord {
+        time_unix_nano: time,
+        event_name: "gen_ai.evaluation.result".to_owned(),
+        attributes: vec![
+            text("gen_ai.evaluation.name", "Relevance"),
+            text("gen_ai.evaluation.score.label", "pass"),
+        ],
+        ..Default::default()
+    };
+    let evaluations = [1, 2].map(|trace| within(trace, 7, evaluation()));
+    assert_eq!(logs(&product, evaluations.to_vec()).await, Some(200));
+
+    let item = |page: &serde_json::Value, id: &str| page["items"].as_array()?.iter().find(|item| item["request_id"] == id).cloned();
+    eventually("both are named, one has its span, both their verdict", async || {
+        let page = product.get("/models/writer/inferences").await?;
+        let (first, second) = (item(&page, "record-first")?, item(&page, "span-first")?);
+        let is_judged = |item: &serde_json::Value| item["outcomes"][0]["kind"] == "verdict";
+        (page["total"] == 2 && first["latency_ms"] == 250.0 && is_judged(&first) && is_judged(&second)).then_some(())
+    })
+    .await;
+    product.stop().await;
 }

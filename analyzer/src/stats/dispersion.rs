@@ -2,10 +2,12 @@
 //!
 //! Requests come in sessions, batches and rhythms, so a window is worth fewer observations than it has.
 //! Every block of the reference is compared with the rest of it as a window is later (a set chosen on one
-//! half, measured on the other): were traffic independent, the squares of its scores would have mean 1.
-//! Their mean is the factor by which the variance of a decision is inflated. It holds what a rhythm of the
-//! day does to windows, too, so that a rhythm is not drift. The set is that of all bins that grew: requests
-//! that come in sessions lie in both halves, and this set shows most of it.
+//! half, measured on the other). Were traffic independent, the scores would have mean 0 and deviation 1.
+//! Requests that belong together lie in both halves, so that the chosen set grows in the other one too: the
+//! mean rises; and blocks differ among themselves: so does the deviation. A decision asks for a score of z; it
+//! keeps its error where it asks for mean + z · deviation instead, which is a variance inflated by
+//! (mean / z + deviation)². The set is that of all bins that grew, which shows most of both. It holds what a
+//! rhythm of the day does to windows, too, so that a rhythm is not drift.
 
 use driftlead_store::records::FeatureCounts;
 use rand::SeedableRng;
@@ -13,8 +15,10 @@ use rand_chacha::ChaCha8Rng;
 
 use super::shift::{ShiftAtoms, measure_growth};
 
-/// Blocks below which nothing is said: the mean of fewer squares varies too much.
+/// Blocks below which nothing is said: the deviation of fewer scores varies too much.
 pub const MIN_BLOCKS: usize = 8;
+/// The score that the least strict decision asks for: one feature, one look, two turns (the stricter need less).
+const LEAST_Z: f64 = 2.576;
 
 /// The factor of inflation from the reference's own blocks, at least 1; `None` with fewer than
 /// [`MIN_BLOCKS`] blocks.
@@ -26,7 +30,7 @@ pub fn dispersion(blocks: &[FeatureCounts], seed: u64) -> Option<f64> {
     let mut whole = FeatureCounts::default();
     blocks.iter().for_each(|block| whole.merge(block));
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let squares: f64 = blocks
+    let scores: Vec<f64> = blocks
         .iter()
         .flat_map(|block| {
             let atoms = ShiftAtoms::of(&whole, block);
@@ -38,7 +42,9 @@ pub fn dispersion(blocks: &[FeatureCounts], seed: u64) -> Option<f64> {
                 .collect();
             measure_growth(&atoms.kinds, &rest, &atoms.window, &mut rng).scores()
         })
-        .map(|score| score * score)
-        .sum();
-    Some((squares / (2 * blocks.len()) as f64).max(1.0))
+        .collect();
+    let n = scores.len() as f64;
+    let mean = scores.iter().sum::<f64>() / n;
+    let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    Some((mean.max(0.0) / LEAST_Z + variance.sqrt()).powi(2).max(1.0))
 }

@@ -3,9 +3,11 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::resource::v1::Resource;
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use prost::Message;
 
 /// Nanoseconds since 1970.
@@ -50,27 +52,54 @@ pub fn inference(model: &str, version: &str, request_id: &str, time_ns: u64, mut
 
 /// A request that holds these records, from the service `test`.
 pub fn logs_request(records: Vec<LogRecord>) -> ExportLogsServiceRequest {
-    let resource = Resource {
-        attributes: vec![text("service.name", "test"), text("deployment.environment.name", "production")],
-        ..Default::default()
-    };
     let scope_logs = ScopeLogs {
         log_records: records,
         ..Default::default()
     };
     ExportLogsServiceRequest {
         resource_logs: vec![ResourceLogs {
-            resource: Some(resource),
+            resource: Some(resource()),
             scope_logs: vec![scope_logs],
             ..Default::default()
         }],
     }
 }
 
+/// A request that holds these spans, from the service `test`.
+pub fn traces_request(spans: Vec<Span>) -> ExportTraceServiceRequest {
+    let scope_spans = ScopeSpans {
+        spans,
+        ..Default::default()
+    };
+    ExportTraceServiceRequest {
+        resource_spans: vec![ResourceSpans {
+            resource: Some(resource()),
+            scope_spans: vec![scope_spans],
+            ..Default::default()
+        }],
+    }
+}
+
+fn resource() -> Resource {
+    Resource {
+        attributes: vec![text("service.name", "test"), text("deployment.environment.name", "production")],
+        ..Default::default()
+    }
+}
+
 /// Sends a request over OTLP/HTTP; the status, or `None` when there was no answer.
 pub async fn post_logs(client: &reqwest::Client, otlp_http: &str, request: &ExportLogsServiceRequest) -> Option<u16> {
+    post(client, &format!("http://{otlp_http}/v1/logs"), request).await
+}
+
+/// The same for spans.
+pub async fn post_traces(client: &reqwest::Client, otlp_http: &str, request: &ExportTraceServiceRequest) -> Option<u16> {
+    post(client, &format!("http://{otlp_http}/v1/traces"), request).await
+}
+
+async fn post(client: &reqwest::Client, url: &str, request: &impl Message) -> Option<u16> {
     let response = client
-        .post(format!("http://{otlp_http}/v1/logs"))
+        .post(url)
         .header("content-type", "application/x-protobuf")
         .timeout(Duration::from_secs(20))
         .body(request.encode_to_vec())
