@@ -15,6 +15,11 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command};
 
+/// Batches are allocated on one thread and freed on another; the system's allocator keeps what it was given for them.
+/// This one gives it back within seconds.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Exit code of errors; 1 and 3 are answers of `gate` and `demo`.
 const ERROR: u8 = 2;
 

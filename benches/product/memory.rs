@@ -13,7 +13,7 @@ use crate::support::product::Product;
 use crate::wait;
 
 /// What a start leaves behind has been given back by then.
-const SETTLE: Duration = Duration::from_secs(5);
+const SETTLE: Duration = Duration::from_secs(15);
 
 /// Measures both processes.
 pub async fn measure(settings: Settings) -> Scene {

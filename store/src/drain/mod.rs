@@ -139,9 +139,9 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         Self {
-            max_bytes: 16 << 20,
+            max_bytes: 8 << 20,
             max_frames: 10_000,
-            max_records: 50_000,
+            max_records: 25_000,
             max_row_bytes: MAX_ROW_BYTES,
             fresh_first_bytes: 128 << 20,
             max_models: 10_000,
