@@ -8,22 +8,21 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use super::encoding::{Reader, Writer};
 use super::join::Taken;
 use super::labels::Capped;
-use super::meeting::Met;
-use super::recent::{FORGOTTEN_AFTER_SECONDS, Known, Learnt, MAX_REMEMBERED};
-use super::references::{LearntReferences, Reference};
+use super::recent::{FORGOTTEN_AFTER_SECONDS, Learnt, MAX_REMEMBERED};
+use super::references::LearntReferences;
 use super::rows::Notes;
 use crate::clock::UnixNanos;
 use crate::durable_file;
-use crate::records::Half;
 use crate::wal::Position;
 
 const MAGIC: [u8; 8] = *b"DLBATCH2";
 const EXTENSION: &str = "batch";
 
 /// What is durable of a batch before its first insert.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct BatchRecord {
     /// Counted from 1.
     pub sequence: u64,
@@ -79,6 +78,7 @@ impl BatchRecord {
                 out.u64(*request);
             });
         });
+        out.list(&self.learnt.references.waiting, Writer::outcome);
         out.list(&self.refused, |out, path| {
             out.text(path);
         });
@@ -123,6 +123,7 @@ impl BatchRecord {
             references: LearntReferences {
                 spans: input.list(|input| Some((input.u64()?, input.reference()?)))?,
                 requests: input.list(|input| Some((input.text()?, input.list(Reader::u64)?)))?,
+                waiting: input.list(Reader::outcome)?,
             },
         };
         let refused = input.list(Reader::text)?;
@@ -259,124 +260,24 @@ fn path_of(directory: &Path, sequence: u64) -> PathBuf {
     directory.join(format!("{sequence:020}.{EXTENSION}"))
 }
 
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn u32(&mut self, value: u32) -> &mut Self {
-        self.0.extend(value.to_le_bytes());
-        self
-    }
-
-    fn u64(&mut self, value: u64) -> &mut Self {
-        self.0.extend(value.to_le_bytes());
-        self
-    }
-
-    fn list<T>(&mut self, items: &[T], mut write: impl FnMut(&mut Self, &T)) {
-        self.u32(items.len() as u32);
-        items.iter().for_each(|item| write(self, item));
-    }
-
-    fn text(&mut self, text: &str) -> &mut Self {
-        self.u32(text.len() as u32);
-        self.0.extend(text.as_bytes());
-        self
-    }
-
-    fn known(&mut self, known: &Known) -> &mut Self {
-        self.u32(known.key_hour).u32(known.minute)
-    }
-
-    fn half(&mut self, half: Half) -> &mut Self {
-        self.u32(u32::from(half == Half::Span))
-    }
-
-    fn reference(&mut self, reference: &Reference) {
-        match reference {
-            Reference::Unnamed(half) => self.u32(0).half(*half),
-            Reference::Named(half, None) => self.u32(1).half(*half),
-            Reference::Named(half, Some(request_id)) => self.u32(2).half(*half).text(request_id),
-        };
-    }
-
-    fn met(&mut self, met: &Met) {
-        match met {
-            Met::Half(at, request_id) => self.u32(0).u32(*at).text(request_id),
-            Met::Wrapping(at) => self.u32(1).u32(*at),
-            Met::Supersedes(at, known) => self.u32(2).u32(*at).known(known),
-            Met::Outcome(at, model, request_id) => self.u32(3).u32(*at).text(model).text(request_id),
-        };
-    }
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (taken, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*taken)
-    }
-
-    fn text(&mut self) -> Option<String> {
-        let length = self.u32()? as usize;
-        let (text, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        String::from_utf8(text.to_vec()).ok()
-    }
-
-    fn known(&mut self) -> Option<Known> {
-        Some(Known {
-            key_hour: self.u32()?,
-            minute: self.u32()?,
-        })
-    }
-
-    fn half(&mut self) -> Option<Half> {
-        match self.u32()? {
-            0 => Some(Half::Log),
-            1 => Some(Half::Span),
-            _ => None,
-        }
-    }
-
-    fn reference(&mut self) -> Option<Reference> {
-        match self.u32()? {
-            0 => Some(Reference::Unnamed(self.half()?)),
-            1 => Some(Reference::Named(self.half()?, None)),
-            2 => Some(Reference::Named(self.half()?, Some(self.text()?.into()))),
-            _ => None,
-        }
-    }
-
-    fn met(&mut self) -> Option<Met> {
-        let (kind, at) = (self.u32()?, self.u32()?);
-        match kind {
-            0 => Some(Met::Half(at, self.text()?)),
-            1 => Some(Met::Wrapping(at)),
-            2 => Some(Met::Supersedes(at, self.known()?)),
-            3 => Some(Met::Outcome(at, self.text()?, self.text()?)),
-            _ => None,
-        }
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.take().map(u64::from_le_bytes)
-    }
-
-    fn list<T>(&mut self, mut read: impl FnMut(&mut Self) -> Option<T>) -> Option<Vec<T>> {
-        let count = self.u32()?;
-        (0..count).map(|_| read(self)).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::meeting::Met;
+    use super::super::recent::Known;
+    use super::super::references::Reference;
     use super::*;
+    use crate::records::{Half, Outcome, OutcomeKind};
+
+    fn outcome(kind: OutcomeKind) -> Outcome {
+        Outcome {
+            model: "m".to_owned(),
+            request_id: "r".to_owned(),
+            kind,
+            id: String::new(),
+            at: UnixNanos(-1),
+            received_time: UnixNanos(2),
+        }
+    }
 
     fn record(sequence: u64) -> BatchRecord {
         let known = Known {
@@ -399,6 +300,7 @@ mod tests {
                     Met::Wrapping(2),
                     Met::Supersedes(3, known),
                     Met::Outcome(4, "m".to_owned(), "r".to_owned()),
+                    Met::Waited(5, outcome(OutcomeKind::Conversion(-0.5))),
                 ],
                 taken: vec![Taken {
                     ordinal: 3,
@@ -417,6 +319,7 @@ mod tests {
                         (16, Reference::Named(Half::Log, Some("r".into()))),
                     ],
                     requests: vec![("m".to_owned(), vec![17, 18])],
+                    waiting: vec![outcome(OutcomeKind::Label("ß".to_owned())), outcome(OutcomeKind::Verdict(true))],
                 },
             },
             refused: vec!["logs/20000".to_owned(), String::new()],

@@ -9,10 +9,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::recent::{InferenceId, Known, RecentIds};
 use super::references::{LearntReferences, Reference, names_request, reference_of, request_hash};
-use crate::records::{Decoded, Half, InferenceHalf};
+use crate::records::{Decoded, Half, InferenceHalf, Outcome};
 
 /// What becomes of a half or an outcome of a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Met {
     /// A half is of this request.
     Half(u32, String),
@@ -22,6 +22,8 @@ pub(super) enum Met {
     Supersedes(u32, Known),
     /// An outcome is of this model and this request.
     Outcome(u32, String, String),
+    /// An outcome came before this half, which says whose it is.
+    Waited(u32, Outcome),
 }
 
 /// A stored half whose request another half has named since.
@@ -32,13 +34,6 @@ pub(super) struct Superseded {
     pub known: Known,
     /// Names the inference that is stored, and nothing else beside whose it is.
     pub half: InferenceHalf,
-}
-
-/// What [`apply`] could not bring together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Unmet {
-    /// Outcomes that name no model and whose inference is not known: they are left out.
-    pub outcomes: u64,
 }
 
 /// Decides what meets in a batch, and what the memory learns from it. The bounds on labels have been applied.
@@ -65,8 +60,9 @@ pub(super) fn find(decoded: &[Decoded], memory: &RecentIds) -> (Vec<Met>, Learnt
         }
     }
     let requests = requests(decoded);
+    let mut waiting = Vec::new();
     let outcomes = || decoded.iter().flat_map(|decoded| &decoded.outcomes);
-    let models = match outcomes().any(|outcome| outcome.model.is_empty()) {
+    let models = match memory.references.has_waiting() || outcomes().any(|outcome| outcome.model.is_empty()) {
         true => models_of(&requests),
         false => HashMap::new(),
     };
@@ -76,7 +72,10 @@ pub(super) fn find(decoded: &[Decoded], memory: &RecentIds) -> (Vec<Met>, Learnt
             "" => models.get(&hash).copied().unwrap_or_else(|| memory.references.model_of(hash)),
             model => Some(model),
         };
-        let Some(model) = model else { continue };
+        let Some(model) = model else {
+            waiting.push(outcome.clone());
+            continue;
+        };
         let request_id = match spans.get(InferenceId::new(model, &outcome.request_id).short()) {
             Some(Reference::Named(_, Some(request_id))) => request_id,
             _ => outcome.request_id.as_str(),
@@ -85,24 +84,70 @@ pub(super) fn find(decoded: &[Decoded], memory: &RecentIds) -> (Vec<Met>, Learnt
             met.push(Met::Outcome(at, model.to_owned(), request_id.to_owned()));
         }
     }
-    let spans = spans.learnt();
-    (met, LearntReferences { spans, requests })
+    met.extend(waited(decoded, &models, memory, &spans));
+    let learnt = LearntReferences {
+        spans: spans.learnt(),
+        requests,
+        waiting,
+    };
+    (met, learnt)
 }
 
-/// Changes the records of a batch as it was decided.
-pub(super) fn apply(decoded: &mut [Decoded], met: &[Met]) -> (Vec<Superseded>, Unmet) {
+/// The outcomes that have waited for a request of the batch, each with the first half that tells of it.
+fn waited(decoded: &[Decoded], models: &HashMap<u64, Option<&str>>, memory: &RecentIds, spans: &Spans<'_>) -> Vec<Met> {
+    let mut waited = Vec::new();
+    if !memory.references.has_waiting() {
+        return waited;
+    }
+    let mut seen: HashSet<u64> = HashSet::new();
+    for (at, half) in (0..).zip(decoded.iter().flat_map(|decoded| &decoded.halves)) {
+        let span = half.trace_id.as_deref().zip(half.span_id.as_deref());
+        let span = span.map(|(trace_id, span_id)| request_hash(&format!("{trace_id}-{span_id}")));
+        for request in [Some(request_hash(&half.request_id)), span].into_iter().flatten() {
+            let outcomes = memory.references.waiting_for(request);
+            if outcomes.is_empty() || models.get(&request) != Some(&Some(half.model.as_str())) || !seen.insert(request) {
+                continue;
+            }
+            let named = reference_of(half).and_then(|reference| spans.get(reference));
+            let request_id = match named {
+                Some(Reference::Named(_, Some(request_id))) if !names_request(half) => request_id,
+                _ => half.request_id.as_str(),
+            };
+            waited.extend(outcomes.iter().map(|outcome| {
+                let outcome = Outcome {
+                    model: half.model.clone(),
+                    request_id: request_id.to_owned(),
+                    ..outcome.clone()
+                };
+                Met::Waited(at, outcome)
+            }));
+        }
+    }
+    waited
+}
+
+/// Changes the records of a batch as it was decided. Outcomes that name no model and have found none are left out: they
+/// wait for their inference in the memory.
+pub(super) fn apply(decoded: &mut [Decoded], met: &[Met]) -> Vec<Superseded> {
     let mut of_half: HashMap<u32, &Met> = HashMap::new();
     let mut of_outcome: HashMap<u32, (&str, &str)> = HashMap::new();
+    let mut waited: HashMap<u32, Vec<&Outcome>> = HashMap::new();
     for met in met {
         match met {
-            Met::Half(at, _) | Met::Supersedes(at, _) => drop(of_half.insert(*at, met)),
-            Met::Outcome(at, model, request_id) => drop(of_outcome.insert(*at, (model, request_id))),
+            Met::Half(at, _) | Met::Supersedes(at, _) => {
+                of_half.insert(*at, met);
+            }
+            Met::Outcome(at, model, request_id) => {
+                of_outcome.insert(*at, (model, request_id));
+            }
+            Met::Waited(at, outcome) => waited.entry(*at).or_default().push(outcome),
             Met::Wrapping(_) => {}
         }
     }
-    let (mut superseded, mut unmet) = (Vec::new(), Unmet::default());
+    let mut superseded = Vec::new();
     let (mut next_half, mut next_outcome) = (0_u32, 0_u32);
     for (frame, decoded) in decoded.iter_mut().enumerate() {
+        let mut came_before: Vec<Outcome> = Vec::new();
         for half in &mut decoded.halves {
             match of_half.get(&next_half) {
                 Some(Met::Half(_, request_id)) => half.request_id.clone_from(request_id),
@@ -113,6 +158,7 @@ pub(super) fn apply(decoded: &mut [Decoded], met: &[Met]) -> (Vec<Superseded>, U
                 })),
                 _ => {}
             }
+            came_before.extend(waited.remove(&next_half).into_iter().flatten().cloned());
             next_half += 1;
         }
         decoded.outcomes.retain_mut(|outcome| {
@@ -121,12 +167,11 @@ pub(super) fn apply(decoded: &mut [Decoded], met: &[Met]) -> (Vec<Superseded>, U
                 outcome.request_id = (*request_id).to_owned();
             }
             next_outcome += 1;
-            let is_met = !outcome.model.is_empty();
-            unmet.outcomes += u64::from(!is_met);
-            is_met
+            !outcome.model.is_empty()
         });
+        decoded.outcomes.append(&mut came_before);
     }
-    (superseded, unmet)
+    superseded
 }
 
 /// The inferences that the batch's wrapping spans are stored as.

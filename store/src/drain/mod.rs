@@ -19,6 +19,7 @@
 //! Deliberately absent: knowledge of OTLP (the root injects [`Decode`]) and of what dirty minutes are for.
 
 mod dirty;
+mod encoding;
 mod expansion;
 mod inserter;
 mod join;

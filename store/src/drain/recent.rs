@@ -64,7 +64,7 @@ pub(super) struct Known {
 }
 
 /// What one batch adds to the memory.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Learnt {
     /// Inferences that are new, or known better.
     pub inferences: Vec<(u64, Known)>,
@@ -101,6 +101,7 @@ impl RecentIds {
             .pop_front_if(|oldest| now.seconds_since(oldest.begun) >= FORGOTTEN_AFTER_SECONDS as f64)
             .is_some()
         {}
+        self.references.forget(now);
     }
 
     /// What is known of an inference.
@@ -128,7 +129,7 @@ impl RecentIds {
         for (id, known) in &learnt.inferences {
             self.current(now).inferences.insert(*id, *known);
         }
-        self.references.learn(&learnt.references);
+        self.references.learn(&learnt.references, now);
         self.current(now).models_with_logs.extend(&learnt.models_with_logs);
         for id in &learnt.early_outcomes {
             let generation = self.current(now);

@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::recent::InferenceId;
-use crate::records::{Half, InferenceHalf};
+use super::recent::{FORGOTTEN_AFTER_SECONDS, InferenceId};
+use crate::clock::UnixNanos;
+use crate::records::{Half, InferenceHalf, Outcome};
 
 /// Most spans and most requests remembered (about 40 MB together): the two halves are sent within seconds, and this
 /// is a minute and a half at 2,200 inferences a second.
 const MAX_REMEMBERED: usize = 200_000;
+
+/// Most outcomes that wait for somebody to say which model inferred their request.
+const MAX_WAITING: usize = 10_000;
 
 /// What is known of a span in which a model's inference was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,12 +47,14 @@ pub(super) fn request_hash(request_id: &str) -> u64 {
 }
 
 /// What one batch adds to the memory.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct LearntReferences {
     /// Spans that are new, or known better.
     pub spans: Vec<(u64, Reference)>,
     /// Requests by model, each also by its span: for outcomes that name no model.
     pub requests: Vec<(String, Vec<u64>)>,
+    /// Outcomes that name no model, before their inference.
+    pub waiting: Vec<Outcome>,
 }
 
 /// The memory: the last [`MAX_REMEMBERED`] of each kind.
@@ -57,6 +63,7 @@ pub(super) struct References {
     spans: Recent<Reference>,
     /// `None`: several models say that they inferred it.
     requests: Recent<Option<Arc<str>>>,
+    waiting: Waiting,
 }
 
 impl References {
@@ -70,18 +77,76 @@ impl References {
         self.requests.values.get(&request)?.as_deref()
     }
 
-    /// Adds what a batch has learnt.
-    pub fn learn(&mut self, learnt: &LearntReferences) {
+    /// Whether outcomes wait for their inference.
+    pub fn has_waiting(&self) -> bool {
+        !self.waiting.of_requests.is_empty()
+    }
+
+    /// Outcomes that wait for this request.
+    pub fn waiting_for(&self, request: u64) -> &[Outcome] {
+        self.waiting.of_requests.get(&request).map_or(&[], Vec::as_slice)
+    }
+
+    /// Gives up the outcomes that have waited for too long at `now`.
+    pub fn forget(&mut self, now: UnixNanos) {
+        self.waiting.forget(now);
+    }
+
+    /// How many outcomes were given up since this was asked last.
+    pub fn take_given_up(&mut self) -> u64 {
+        std::mem::take(&mut self.waiting.given_up)
+    }
+
+    /// Adds what a batch that was planned at `now` has learnt.
+    pub fn learn(&mut self, learnt: &LearntReferences, now: UnixNanos) {
         for (reference, what) in &learnt.spans {
             self.spans.set(*reference, what.clone());
         }
         for (model, requests) in &learnt.requests {
             let model: Arc<str> = model.as_str().into();
             for request in requests {
+                self.waiting.of_requests.remove(request);
                 let known = self.requests.values.get(request);
                 let one = known.is_none_or(|known| known.as_ref() == Some(&model));
                 self.requests.set(*request, one.then(|| model.clone()));
             }
+        }
+        for outcome in &learnt.waiting {
+            self.waiting.add(outcome.clone(), now);
+        }
+    }
+}
+
+/// Outcomes by their request, the first that began to wait in front.
+#[derive(Debug, Default)]
+struct Waiting {
+    of_requests: HashMap<u64, Vec<Outcome>>,
+    order: VecDeque<(UnixNanos, u64)>,
+    given_up: u64,
+}
+
+impl Waiting {
+    fn add(&mut self, outcome: Outcome, now: UnixNanos) {
+        let request = request_hash(&outcome.request_id);
+        self.of_requests.entry(request).or_default().push(outcome);
+        self.order.push_back((now, request));
+        if self.order.len() > MAX_WAITING {
+            self.give_up_first();
+        }
+    }
+
+    fn forget(&mut self, now: UnixNanos) {
+        while let Some((began, _)) = self.order.front()
+            && now.seconds_since(*began) >= FORGOTTEN_AFTER_SECONDS as f64
+        {
+            self.give_up_first();
+        }
+    }
+
+    fn give_up_first(&mut self) {
+        if let Some((_, request)) = self.order.pop_front() {
+            let given_up = self.of_requests.remove(&request).map_or(0, |outcomes| outcomes.len());
+            self.given_up += given_up as u64;
         }
     }
 }
@@ -118,7 +183,7 @@ impl<V> Recent<V> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::UnixNanos;
+    use crate::records::OutcomeKind;
 
     #[test]
     fn a_span_reference_is_no_name() {
@@ -147,7 +212,12 @@ mod tests {
             .map(|key| (key, Reference::Unnamed(Half::Span)))
             .collect();
         let requests = vec![("m".to_owned(), spans.iter().map(|(key, _)| *key).collect())];
-        memory.learn(&LearntReferences { spans, requests });
+        let learnt = LearntReferences {
+            spans,
+            requests,
+            waiting: Vec::new(),
+        };
+        memory.learn(&learnt, UnixNanos(0));
         assert_eq!(
             (memory.spans.values.len(), memory.spans.order.len()),
             (MAX_REMEMBERED, MAX_REMEMBERED)
@@ -164,9 +234,44 @@ mod tests {
                 requests: vec![(model.into(), vec![7, u64::from(model == "b")])],
                 ..LearntReferences::default()
             };
-            memory.learn(&one);
+            memory.learn(&one, UnixNanos(0));
         }
         assert_eq!(memory.model_of(7), None);
         assert_eq!((memory.model_of(0), memory.model_of(1)), (Some("a"), Some("b")));
+    }
+
+    #[test]
+    fn outcomes_wait_for_their_inference_within_bounds() {
+        let outcome = |request_id: &str| Outcome {
+            model: String::new(),
+            request_id: request_id.to_owned(),
+            kind: OutcomeKind::Verdict(true),
+            id: String::new(),
+            at: UnixNanos(0),
+            received_time: UnixNanos(0),
+        };
+        let mut memory = References::default();
+        let learn = |memory: &mut References, ids: &[String], requests: Vec<u64>, seconds: i64| {
+            let learnt = LearntReferences {
+                waiting: ids.iter().map(|id| outcome(id)).collect(),
+                requests: vec![("m".into(), requests)],
+                ..LearntReferences::default()
+            };
+            memory.learn(&learnt, UnixNanos::from_seconds(seconds));
+        };
+        learn(&mut memory, &["a".into(), "a".into(), "b".into()], Vec::new(), 0);
+        assert_eq!(memory.waiting_for(request_hash("a")).len(), 2);
+        learn(&mut memory, &[], vec![request_hash("a")], 1);
+        assert!(memory.waiting_for(request_hash("a")).is_empty() && memory.has_waiting());
+        memory.forget(UnixNanos::from_seconds(FORGOTTEN_AFTER_SECONDS - 1));
+        assert_eq!(memory.take_given_up(), 0);
+        memory.forget(UnixNanos::from_seconds(FORGOTTEN_AFTER_SECONDS));
+        assert_eq!(
+            (memory.take_given_up(), memory.take_given_up(), memory.has_waiting()),
+            (1, 0, false)
+        );
+        let many: Vec<String> = (0..MAX_WAITING + 3).map(|id| id.to_string()).collect();
+        learn(&mut memory, &many, Vec::new(), 2);
+        assert_eq!((memory.take_given_up(), memory.waiting.of_requests.len()), (3, MAX_WAITING));
     }
 }

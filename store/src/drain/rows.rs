@@ -8,7 +8,7 @@ use super::dirty::{self, Dirty};
 use super::expansion::expanded_bytes;
 use super::join::{self, Inferences, Taken};
 use super::labels::{self, Capped, Labels, Lost};
-use super::meeting::{self, Met, Superseded, Unmet};
+use super::meeting::{self, Met, Superseded};
 use super::recent::{Learnt, RecentIds};
 use super::status::Tally;
 use super::units::{self, Unit, UnitKey, Units};
@@ -25,7 +25,7 @@ pub(super) struct Rows {
 }
 
 /// What was decided when a batch was planned: with its frames it makes the same rows again.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Notes {
     /// Halves that the bounds on models and labels changed.
     pub capped: Vec<Capped>,
@@ -72,25 +72,17 @@ pub(super) fn make(
     let capped = labels.cap(&decoded, bounds, now);
     let lost = labels::apply(&mut decoded, &capped);
     let (met, references) = meeting::find(&decoded, memory);
-    let (superseded, unmet) = meeting::apply(&mut decoded, &met);
+    let superseded = meeting::apply(&mut decoded, &met);
     let inferences = join::list(&decoded);
     let wrapping = meeting::wrapping(&decoded, &met);
     let (taken, mut learnt) = join::plan(&inferences, &wrapping, &decoded, memory);
     learnt.references = references;
     memory.learn(&learnt, now);
     let notes = Notes { capped, met, taken };
-    let mended = Mended {
-        decoded,
-        superseded,
-        lost,
-        unmet,
-    };
-    NewRows {
-        rows: rows_of(mended, &inferences, &notes.taken, memory),
-        notes,
-        learnt,
-        used,
-    }
+    let mended = Mended { decoded, superseded, lost };
+    let mut rows = rows_of(mended, &inferences, &notes.taken, memory);
+    rows.tally.add_given_up(memory.references.take_given_up());
+    NewRows { rows, notes, learnt, used }
 }
 
 /// Makes a batch again as it was planned.
@@ -120,19 +112,13 @@ struct Mended {
     decoded: Vec<Decoded>,
     superseded: Vec<Superseded>,
     lost: Lost,
-    unmet: Unmet,
 }
 
 fn mend(frames: &[Frame], notes: &Notes, decode: &dyn Decode) -> Mended {
     let mut decoded: Vec<Decoded> = frames.iter().map(|frame| decode.decode(frame)).collect();
     let lost = labels::apply(&mut decoded, &notes.capped);
-    let (superseded, unmet) = meeting::apply(&mut decoded, &notes.met);
-    Mended {
-        decoded,
-        superseded,
-        lost,
-        unmet,
-    }
+    let superseded = meeting::apply(&mut decoded, &notes.met);
+    Mended { decoded, superseded, lost }
 }
 
 fn rows_of(mended: Mended, inferences: &Inferences, taken: &[Taken], memory: &RecentIds) -> Rows {
@@ -140,12 +126,10 @@ fn rows_of(mended: Mended, inferences: &Inferences, taken: &[Taken], memory: &Re
         mut decoded,
         superseded,
         lost,
-        unmet,
     } = mended;
     let mut tally = Tally::default();
     decoded.iter().for_each(|decoded| tally.add_decoded(decoded));
     tally.add_lost(lost);
-    tally.add_unmet(unmet);
     let by_ordinal: HashMap<u32, Taken> = taken.iter().map(|taken| (taken.ordinal, *taken)).collect();
     let dirty = dirty::list(&decoded, inferences, &by_ordinal, &superseded, memory);
     let joined = join::join(inferences, taken, superseded, &mut decoded);

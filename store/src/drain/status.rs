@@ -6,7 +6,6 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::labels::Lost;
-use super::meeting::Unmet;
 use crate::clock::UnixNanos;
 use crate::records::Decoded;
 
@@ -153,10 +152,10 @@ impl Tally {
         }
     }
 
-    /// Counts the outcomes that found no model.
-    pub fn add_unmet(&mut self, unmet: Unmet) {
-        if unmet.outcomes > 0 {
-            *self.cut.entry("outcome_without_model").or_default() += unmet.outcomes;
+    /// Counts the outcomes that named no model and whose inference did not come.
+    pub fn add_given_up(&mut self, outcomes: u64) {
+        if outcomes > 0 {
+            *self.cut.entry("outcome_without_model").or_default() += outcomes;
         }
     }
 

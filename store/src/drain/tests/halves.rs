@@ -156,13 +156,50 @@ async fn an_outcome_finds_its_request_by_the_span_and_its_model_by_the_request()
         assert_eq!(of(&apart), [named(), named(), named()]);
         let together = drain_all(&["evaluation t-s\nwithin t span r 0"], restart).await;
         assert_eq!(of(&together), [named()]);
+        // Logs are sent sooner than the spans around them.
+        let before = drain_all(&["evaluation t-s\nevaluation r", "within t span r 0\nhalf log r 0"], restart).await;
+        assert_eq!(of(&before), [named(), named()]);
+        let of_unnamed = drain_all(&["evaluation t-s", "within t span - 0\nwithin t log r 0"], restart).await;
+        assert_eq!(of(&of_unnamed), [named()]);
     }
     let world = World::new();
     let log = world.open_log();
     let running = world.start(&log);
     append(&log, "evaluation unknown\noutcome unknown").await;
     running.drained().await;
+    world.clock.set(world.clock.now().plus_seconds(1_200));
+    append(&log, "aside").await;
+    running.drained().await;
     let status = running.stop().await;
     assert_eq!(status.cut["outcome_without_model"], 1);
     assert_eq!(world.model.outcomes().len(), 1);
+}
+
+#[tokio::test]
+async fn an_outcome_that_waits_is_stored_once_through_crashes() {
+    for fault in [Fault::CrashBefore, Fault::CrashAfter] {
+        for step in 0..8 {
+            let world = World::new();
+            let log = world.open_log();
+            let running = world.start(&log);
+            append(&log, "evaluation t-s").await;
+            running.drained().await;
+            append(&log, "within t span r 0").await;
+            world.model.crash_at(step, fault);
+            tokio::select! {
+                () = world.model.crashed() => {}
+                () = running.drained() => {}
+            }
+            running.crash().await;
+            world.model.heal();
+            let log = world.open_log();
+            let running = world.start(&log);
+            append(&log, "half log r 1").await;
+            running.drained().await;
+            running.stop().await;
+            let outcomes = world.model.outcomes();
+            assert_eq!(outcomes.len(), 1, "{fault:?} at {step}");
+            assert_eq!((outcomes[0].model.as_str(), outcomes[0].request_id.as_str()), ("m", "r"));
+        }
+    }
 }
