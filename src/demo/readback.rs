@@ -6,6 +6,7 @@ use anyhow::Context;
 use driftlead_store::clock::UnixNanos;
 use serde_json::Value;
 
+use super::configuration::SHIFT_THRESHOLD;
 use super::people::YEARS;
 use super::service::backfill_id;
 use super::story::Story;
@@ -165,6 +166,10 @@ pub fn missing(summary: &Summary) -> Vec<String> {
     check(
         summary.rollback.as_ref().is_some_and(|rollback| rollback.state == "confirmed"),
         "the rollback is not confirmed",
+    );
+    check(
+        summary.largest_shift.get("1.2").is_some_and(|shift| shift.value <= SHIFT_THRESHOLD),
+        "what 1.2 serves differs from what it was trained on",
     );
     let sent_by = |channel: &str| {
         summary
