@@ -59,6 +59,7 @@ test("errors: j and k walk, Enter opens, Escape closes", async ({ page }) => {
 test("an opened error has the focus and gives it back", async ({ page }) => {
   await page.goto("/errors?range=7d");
   await settled(page);
+  await stopLive(page);
   const first = page.locator(".hits li a").first();
   const id = await first.getAttribute("id");
   await first.focus();

@@ -55,7 +55,7 @@ export async function firstModel(request) {
 
 /** Nothing is being read any more and the drawing has come to rest. */
 export async function settled(page) {
-  await expect(page.locator(".skeleton, .boot")).toHaveCount(0);
+  await expect(page.locator(".skeleton, .boot, header.bar[aria-busy=true]")).toHaveCount(0);
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 }
 
