@@ -13,8 +13,6 @@ export default defineConfig({
   timeout: 90_000,
   expect: { timeout: 15_000 },
   forbidOnly: true,
-  // Against a server that goes on living, on two cores. What passes only the second time is listed as flaky.
-  retries: 1,
   reporter: [["list"]],
   outputDir: "results",
   use: {
