@@ -2,7 +2,7 @@
 
 use super::meeting::Met;
 use super::recent::Known;
-use super::references::Reference;
+use super::references::{Course, Reference};
 use crate::clock::UnixNanos;
 use crate::records::{Half, Outcome, OutcomeKind};
 
@@ -39,9 +39,20 @@ impl Writer {
         self.u32(u32::from(half == Half::Span))
     }
 
+    fn course(&mut self, course: &Course) -> &mut Self {
+        self.u32(u32::from(course.latency_ms.is_some()) | u32::from(course.error_type.is_some()) << 1);
+        if let Some(latency_ms) = course.latency_ms {
+            self.u64(latency_ms.to_bits());
+        }
+        if let Some(error_type) = &course.error_type {
+            self.text(error_type);
+        }
+        self
+    }
+
     pub fn reference(&mut self, reference: &Reference) {
         match reference {
-            Reference::Unnamed(half) => self.u32(0).half(*half),
+            Reference::Unnamed(half, course) => self.u32(0).half(*half).course(course),
             Reference::Named(half, None) => self.u32(1).half(*half),
             Reference::Named(half, Some(request_id)) => self.u32(2).half(*half).text(request_id),
         };
@@ -55,8 +66,8 @@ impl Writer {
             Met::Wrapping(at) => {
                 self.u32(1).u32(*at);
             }
-            Met::Supersedes(at, known) => {
-                self.u32(2).u32(*at).known(known);
+            Met::Supersedes(at, known, course) => {
+                self.u32(2).u32(*at).known(known).course(course);
             }
             Met::Outcome(at, model, request_id) => {
                 self.u32(3).u32(*at).text(model).text(request_id);
@@ -110,9 +121,17 @@ impl Reader<'_> {
         }
     }
 
+    fn course(&mut self) -> Option<Course> {
+        let said = self.u32()?;
+        Some(Course {
+            latency_ms: if said & 1 != 0 { Some(f64::from_bits(self.u64()?)) } else { None },
+            error_type: if said & 2 != 0 { Some(self.text()?.into()) } else { None },
+        })
+    }
+
     pub fn reference(&mut self) -> Option<Reference> {
         match self.u32()? {
-            0 => Some(Reference::Unnamed(self.half()?)),
+            0 => Some(Reference::Unnamed(self.half()?, self.course()?)),
             1 => Some(Reference::Named(self.half()?, None)),
             2 => Some(Reference::Named(self.half()?, Some(self.text()?.into()))),
             _ => None,
@@ -124,7 +143,7 @@ impl Reader<'_> {
         match kind {
             0 => Some(Met::Half(at, self.text()?)),
             1 => Some(Met::Wrapping(at)),
-            2 => Some(Met::Supersedes(at, self.known()?)),
+            2 => Some(Met::Supersedes(at, self.known()?, self.course()?)),
             3 => Some(Met::Outcome(at, self.text()?, self.text()?)),
             4 => Some(Met::Waited(at, self.outcome()?)),
             _ => None,

@@ -199,6 +199,17 @@ pub(super) fn join(inferences: &Inferences, taken: &[Taken], superseded: Vec<Sup
             Half::Span => rows[row].span = Some(half),
         }
     }
+    for course in superseded.iter().filter_map(|superseded| superseded.course.as_ref()) {
+        let ordinal = inferences.ordinal(InferenceId::new(&course.model, &course.request_id));
+        let naming = ordinal.and_then(|ordinal| row_of.get(&(ordinal, other(course.half))));
+        // A half of this kind in the batch itself says it all.
+        if let Some(row) = naming.map(|row| &mut rows[*row]).filter(|row| half_of(row, course.half).is_none()) {
+            match course.half {
+                Half::Log => row.log = Some(course.clone()),
+                Half::Span => row.span = Some(course.clone()),
+            }
+        }
+    }
     rows.extend(superseded.into_iter().map(|Superseded { known, half, .. }| {
         let (log, span) = match half.half {
             Half::Log => (Some(half), None),

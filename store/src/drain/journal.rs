@@ -18,7 +18,7 @@ use crate::clock::UnixNanos;
 use crate::durable_file;
 use crate::wal::Position;
 
-const MAGIC: [u8; 8] = *b"DLBATCH2";
+const MAGIC: [u8; 8] = *b"DLBATCH3";
 const EXTENSION: &str = "batch";
 
 /// What is durable of a batch before its first insert.
@@ -264,7 +264,7 @@ fn path_of(directory: &Path, sequence: u64) -> PathBuf {
 mod tests {
     use super::super::meeting::Met;
     use super::super::recent::Known;
-    use super::super::references::Reference;
+    use super::super::references::{Course, Reference};
     use super::*;
     use crate::records::{Half, Outcome, OutcomeKind};
 
@@ -276,6 +276,13 @@ mod tests {
             id: String::new(),
             at: UnixNanos(-1),
             received_time: UnixNanos(2),
+        }
+    }
+
+    fn course() -> Course {
+        Course {
+            latency_ms: Some(0.5),
+            error_type: Some("ß".into()),
         }
     }
 
@@ -298,7 +305,7 @@ mod tests {
                 met: vec![
                     Met::Half(1, "ß".to_owned()),
                     Met::Wrapping(2),
-                    Met::Supersedes(3, known),
+                    Met::Supersedes(3, known, course()),
                     Met::Outcome(4, "m".to_owned(), "r".to_owned()),
                     Met::Waited(5, outcome(OutcomeKind::Conversion(-0.5))),
                 ],
@@ -314,7 +321,8 @@ mod tests {
                 early_outcomes: vec![12, 13],
                 references: LearntReferences {
                     spans: vec![
-                        (14, Reference::Unnamed(Half::Span)),
+                        (14, Reference::Unnamed(Half::Span, course())),
+                        (15, Reference::Unnamed(Half::Log, Course::default())),
                         (15, Reference::Named(Half::Log, None)),
                         (16, Reference::Named(Half::Log, Some("r".into()))),
                     ],

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::recent::{InferenceId, Known, RecentIds};
-use super::references::{LearntReferences, Reference, names_request, reference_of, request_hash};
+use super::references::{Course, LearntReferences, Reference, names_request, reference_of, request_hash};
 use crate::records::{Decoded, Half, InferenceHalf, Outcome};
 
 /// What becomes of a half or an outcome of a batch.
@@ -18,8 +18,8 @@ pub(super) enum Met {
     Half(u32, String),
     /// A span's half wraps several requests that its logs told, each by its name: it is not another one.
     Wrapping(u32),
-    /// A half names the request of one that is stored under the span they share.
-    Supersedes(u32, Known),
+    /// A half names the request of one that is stored under the span they share, and went as that one said.
+    Supersedes(u32, Known, Course),
     /// An outcome is of this model and this request.
     Outcome(u32, String, String),
     /// An outcome came before this half, which says whose it is.
@@ -34,6 +34,8 @@ pub(super) struct Superseded {
     pub known: Known,
     /// Names the inference that is stored, and nothing else beside whose it is.
     pub half: InferenceHalf,
+    /// What the stored half said of how it went, if anything, as a half of the named request.
+    pub course: Option<InferenceHalf>,
 }
 
 /// Decides what meets in a batch, and what the memory learns from it. The bounds on labels have been applied.
@@ -47,9 +49,9 @@ pub(super) fn find(decoded: &[Decoded], memory: &RecentIds) -> (Vec<Met>, Learnt
     let halves = || (0..).zip(decoded.iter().flat_map(|decoded| &decoded.halves));
     for (at, half) in halves() {
         if let Some(reference) = reference_of(half)
-            && let Some(known) = spans.see(reference, half)
+            && let Some((known, course)) = spans.see(reference, half)
         {
-            met.push(Met::Supersedes(at, known));
+            met.push(Met::Supersedes(at, known, course));
         }
     }
     for (at, half) in halves().filter(|(_, half)| !names_request(half)) {
@@ -104,8 +106,8 @@ fn waited(decoded: &[Decoded], models: &HashMap<u64, Option<&str>>, memory: &Rec
         let span = half.trace_id.as_deref().zip(half.span_id.as_deref());
         let span = span.map(|(trace_id, span_id)| request_hash(&format!("{trace_id}-{span_id}")));
         for request in [Some(request_hash(&half.request_id)), span].into_iter().flatten() {
-            let outcomes = memory.references.waiting_for(request);
-            if outcomes.is_empty() || models.get(&request) != Some(&Some(half.model.as_str())) || !seen.insert(request) {
+            let mut outcomes = memory.references.waiting_for(request).peekable();
+            if outcomes.peek().is_none() || models.get(&request) != Some(&Some(half.model.as_str())) || !seen.insert(request) {
                 continue;
             }
             let named = reference_of(half).and_then(|reference| spans.get(reference));
@@ -113,7 +115,7 @@ fn waited(decoded: &[Decoded], models: &HashMap<u64, Option<&str>>, memory: &Rec
                 Some(Reference::Named(_, Some(request_id))) if !names_request(half) => request_id,
                 _ => half.request_id.as_str(),
             };
-            waited.extend(outcomes.iter().map(|outcome| {
+            waited.extend(outcomes.map(|outcome| {
                 let outcome = Outcome {
                     model: half.model.clone(),
                     request_id: request_id.to_owned(),
@@ -134,7 +136,7 @@ pub(super) fn apply(decoded: &mut [Decoded], met: &[Met]) -> Vec<Superseded> {
     let mut waited: HashMap<u32, Vec<&Outcome>> = HashMap::new();
     for met in met {
         match met {
-            Met::Half(at, _) | Met::Supersedes(at, _) => {
+            Met::Half(at, _) | Met::Supersedes(at, ..) => {
                 of_half.insert(*at, met);
             }
             Met::Outcome(at, model, request_id) => {
@@ -151,10 +153,18 @@ pub(super) fn apply(decoded: &mut [Decoded], met: &[Met]) -> Vec<Superseded> {
         for half in &mut decoded.halves {
             match of_half.get(&next_half) {
                 Some(Met::Half(_, request_id)) => half.request_id.clone_from(request_id),
-                Some(Met::Supersedes(_, known)) => superseded.extend(superseded_half(half).map(|half| Superseded {
+                Some(Met::Supersedes(_, known, course)) => superseded.extend(superseded_half(half).map(|stored| Superseded {
                     frame,
                     known: *known,
-                    half,
+                    course: (*course != Course::default()).then(|| InferenceHalf {
+                        request_id: half.request_id.clone(),
+                        trace_id: half.trace_id.clone(),
+                        span_id: half.span_id.clone(),
+                        latency_ms: course.latency_ms,
+                        error_type: course.error_type.as_deref().map(str::to_owned),
+                        ..stored.clone()
+                    }),
+                    half: stored,
                 })),
                 _ => {}
             }
@@ -215,23 +225,27 @@ impl Spans<'_> {
     }
 
     /// Learns of one half; what is stored already and now superseded.
-    fn see(&mut self, reference: u64, half: &InferenceHalf) -> Option<Known> {
+    fn see(&mut self, reference: u64, half: &InferenceHalf) -> Option<(Known, Course)> {
         let named = names_request(half).then_some(half.request_id.as_str());
         let next = match (self.get(reference), named) {
-            (None, None) => Reference::Unnamed(half.half),
+            (None, None) => Reference::Unnamed(half.half, Course::of(half)),
             (None, Some(request_id)) => Reference::Named(half.half, Some(request_id.into())),
-            (Some(Reference::Unnamed(by)), Some(request_id)) if *by != half.half => Reference::Named(half.half, Some(request_id.into())),
+            (Some(Reference::Unnamed(by, _)), Some(request_id)) if *by != half.half => Reference::Named(half.half, Some(request_id.into())),
             (Some(Reference::Named(by, Some(known))), Some(request_id)) if *by == half.half && **known != *request_id => {
                 Reference::Named(half.half, None)
             }
             _ => return None,
         };
-        let is_stored = matches!(self.memory.references.span(reference), Some(Reference::Unnamed(_)));
-        let is_first_name = matches!(self.get(reference), Some(Reference::Unnamed(_)));
+        let stored = match self.memory.references.span(reference) {
+            Some(Reference::Unnamed(_, course)) if !self.batch.contains_key(&reference) => {
+                self.memory.lookup(reference).zip(Some(course.clone()))
+            }
+            _ => None,
+        };
         if self.batch.insert(reference, next).is_none() {
             self.changed.push(reference);
         }
-        (is_stored && is_first_name).then(|| self.memory.lookup(reference)).flatten()
+        stored
     }
 
     fn learnt(mut self) -> Vec<(u64, Reference)> {

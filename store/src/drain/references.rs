@@ -17,13 +17,34 @@ const MAX_REMEMBERED: usize = 200_000;
 /// Most outcomes that wait for somebody to say which model inferred their request.
 const MAX_WAITING: usize = 10_000;
 
+/// What a half without a name says of how it went, for the request that another half names later.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Course {
+    pub latency_ms: Option<f64>,
+    /// At most [`MAX_ERROR_TYPE_BYTES`] of it.
+    pub error_type: Option<Box<str>>,
+}
+
+/// A kind of error is a word or two; this is memory for each remembered span.
+const MAX_ERROR_TYPE_BYTES: usize = 128;
+
+impl Course {
+    pub fn of(half: &InferenceHalf) -> Self {
+        let error_type = half.error_type.as_deref();
+        Self {
+            latency_ms: half.latency_ms,
+            error_type: error_type.map(|error_type| error_type[..error_type.floor_char_boundary(MAX_ERROR_TYPE_BYTES)].into()),
+        }
+    }
+}
+
 /// What is known of a span in which a model's inference was told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Reference {
     /// Halves of this kind named the one request of it, or several (`None`).
     Named(Half, Option<Box<str>>),
     /// A half of this kind named none: it is stored under trace id and span id.
-    Unnamed(Half),
+    Unnamed(Half, Course),
 }
 
 /// What names the span of a half, within its model; `None` where it was told outside of one.
@@ -83,8 +104,9 @@ impl References {
     }
 
     /// Outcomes that wait for this request.
-    pub fn waiting_for(&self, request: u64) -> &[Outcome] {
-        self.waiting.of_requests.get(&request).map_or(&[], Vec::as_slice)
+    pub fn waiting_for(&self, request: u64) -> impl Iterator<Item = &Outcome> {
+        let waiting = self.waiting.of_requests.get(&request);
+        waiting.into_iter().flatten().map(|(_, outcome)| outcome)
     }
 
     /// Gives up the outcomes that have waited for too long at `now`.
@@ -102,14 +124,21 @@ impl References {
         for (reference, what) in &learnt.spans {
             self.spans.set(*reference, what.clone());
         }
+        let mut told: HashMap<u64, (Arc<str>, bool)> = HashMap::new();
         for (model, requests) in &learnt.requests {
             let model: Arc<str> = model.as_str().into();
             for request in requests {
-                self.waiting.of_requests.remove(request);
+                if self.waiting.of_requests.contains_key(request) {
+                    let (first, is_one) = told.entry(*request).or_insert_with(|| (model.clone(), true));
+                    *is_one &= *first == model;
+                }
                 let known = self.requests.values.get(request);
                 let one = known.is_none_or(|known| known.as_ref() == Some(&model));
                 self.requests.set(*request, one.then(|| model.clone()));
             }
+        }
+        for (request, (_, is_one)) in told {
+            self.waiting.end(request, is_one);
         }
         for outcome in &learnt.waiting {
             self.waiting.add(outcome.clone(), now);
@@ -117,22 +146,39 @@ impl References {
     }
 }
 
-/// Outcomes by their request, the first that began to wait in front.
+/// Outcomes by their request, each with the instant at which it began to wait.
 #[derive(Debug, Default)]
 struct Waiting {
-    of_requests: HashMap<u64, Vec<Outcome>>,
+    of_requests: HashMap<u64, Vec<(UnixNanos, Outcome)>>,
+    /// The first that began to wait in front; also those that wait no longer.
     order: VecDeque<(UnixNanos, u64)>,
+    outcomes: usize,
     given_up: u64,
 }
 
 impl Waiting {
     fn add(&mut self, outcome: Outcome, now: UnixNanos) {
         let request = request_hash(&outcome.request_id);
-        self.of_requests.entry(request).or_default().push(outcome);
+        self.of_requests.entry(request).or_default().push((now, outcome));
         self.order.push_back((now, request));
-        if self.order.len() > MAX_WAITING {
+        self.outcomes += 1;
+        while self.outcomes > MAX_WAITING {
             self.give_up_first();
         }
+        if self.order.len() > 2 * MAX_WAITING {
+            let of_requests = &self.of_requests;
+            self.order.retain(|(began, request)| {
+                let waiting = of_requests.get(request);
+                waiting.is_some_and(|waiting| waiting.iter().any(|(since, _)| since == began))
+            });
+        }
+    }
+
+    /// The request of some has come; where several models tell of it, nobody knows whose they are.
+    fn end(&mut self, request: u64, is_found: bool) {
+        let ended = self.of_requests.remove(&request).map_or(0, |waiting| waiting.len());
+        self.outcomes -= ended;
+        self.given_up += if is_found { 0 } else { ended as u64 };
     }
 
     fn forget(&mut self, now: UnixNanos) {
@@ -144,10 +190,18 @@ impl Waiting {
     }
 
     fn give_up_first(&mut self) {
-        if let Some((_, request)) = self.order.pop_front() {
-            let given_up = self.of_requests.remove(&request).map_or(0, |outcomes| outcomes.len());
-            self.given_up += given_up as u64;
+        let Some((began, request)) = self.order.pop_front() else { return };
+        let Some(waiting) = self.of_requests.get_mut(&request) else {
+            return;
+        };
+        let before = waiting.len();
+        waiting.retain(|(since, _)| *since > began);
+        let given_up = before - waiting.len();
+        if waiting.is_empty() {
+            self.of_requests.remove(&request);
         }
+        self.outcomes -= given_up;
+        self.given_up += given_up as u64;
     }
 }
 
@@ -185,6 +239,23 @@ mod tests {
     use super::*;
     use crate::records::OutcomeKind;
 
+    fn learn(memory: &mut References, waiting: &[String], requests: Vec<u64>, seconds: i64) {
+        let outcome = |request_id: &String| Outcome {
+            model: String::new(),
+            request_id: request_id.clone(),
+            kind: OutcomeKind::Verdict(true),
+            id: String::new(),
+            at: UnixNanos(0),
+            received_time: UnixNanos(0),
+        };
+        let learnt = LearntReferences {
+            waiting: waiting.iter().map(outcome).collect(),
+            requests: vec![("m".into(), requests)],
+            ..LearntReferences::default()
+        };
+        memory.learn(&learnt, UnixNanos::from_seconds(seconds));
+    }
+
     #[test]
     fn a_span_reference_is_no_name() {
         let half = |request_id: &str, trace_id: Option<&str>| InferenceHalf {
@@ -209,7 +280,7 @@ mod tests {
     fn the_last_are_remembered_and_no_more() {
         let mut memory = References::default();
         let spans: Vec<(u64, Reference)> = (0..MAX_REMEMBERED as u64 + 5)
-            .map(|key| (key, Reference::Unnamed(Half::Span)))
+            .map(|key| (key, Reference::Unnamed(Half::Span, Course::default())))
             .collect();
         let requests = vec![("m".to_owned(), spans.iter().map(|(key, _)| *key).collect())];
         let learnt = LearntReferences {
@@ -242,27 +313,11 @@ mod tests {
 
     #[test]
     fn outcomes_wait_for_their_inference_within_bounds() {
-        let outcome = |request_id: &str| Outcome {
-            model: String::new(),
-            request_id: request_id.to_owned(),
-            kind: OutcomeKind::Verdict(true),
-            id: String::new(),
-            at: UnixNanos(0),
-            received_time: UnixNanos(0),
-        };
         let mut memory = References::default();
-        let learn = |memory: &mut References, ids: &[String], requests: Vec<u64>, seconds: i64| {
-            let learnt = LearntReferences {
-                waiting: ids.iter().map(|id| outcome(id)).collect(),
-                requests: vec![("m".into(), requests)],
-                ..LearntReferences::default()
-            };
-            memory.learn(&learnt, UnixNanos::from_seconds(seconds));
-        };
         learn(&mut memory, &["a".into(), "a".into(), "b".into()], Vec::new(), 0);
-        assert_eq!(memory.waiting_for(request_hash("a")).len(), 2);
+        assert_eq!(memory.waiting_for(request_hash("a")).count(), 2);
         learn(&mut memory, &[], vec![request_hash("a")], 1);
-        assert!(memory.waiting_for(request_hash("a")).is_empty() && memory.has_waiting());
+        assert!(memory.waiting_for(request_hash("a")).next().is_none() && memory.has_waiting());
         memory.forget(UnixNanos::from_seconds(FORGOTTEN_AFTER_SECONDS - 1));
         assert_eq!(memory.take_given_up(), 0);
         memory.forget(UnixNanos::from_seconds(FORGOTTEN_AFTER_SECONDS));
@@ -273,5 +328,45 @@ mod tests {
         let many: Vec<String> = (0..MAX_WAITING + 3).map(|id| id.to_string()).collect();
         learn(&mut memory, &many, Vec::new(), 2);
         assert_eq!((memory.take_given_up(), memory.waiting.of_requests.len()), (3, MAX_WAITING));
+    }
+
+    #[test]
+    fn outcomes_of_a_request_of_two_models_are_counted_as_nobodys() {
+        let mut memory = References::default();
+        learn(&mut memory, &["a".into(), "a".into(), "b".into()], Vec::new(), 0);
+        let learnt = LearntReferences {
+            requests: vec![
+                ("m".into(), vec![request_hash("a"), request_hash("b")]),
+                ("n".into(), vec![request_hash("a")]),
+            ],
+            ..LearntReferences::default()
+        };
+        memory.learn(&learnt, UnixNanos::from_seconds(1));
+        assert_eq!((memory.take_given_up(), memory.has_waiting()), (2, false));
+    }
+
+    #[test]
+    fn who_waits_a_second_time_has_the_whole_time_again() {
+        let mut memory = References::default();
+        learn(&mut memory, &["a".into()], Vec::new(), 0);
+        learn(&mut memory, &[], vec![request_hash("a")], 1);
+        learn(&mut memory, &["a".into()], Vec::new(), 2);
+        memory.forget(UnixNanos::from_seconds(FORGOTTEN_AFTER_SECONDS + 1));
+        assert_eq!((memory.take_given_up(), memory.has_waiting()), (0, true));
+        memory.forget(UnixNanos::from_seconds(FORGOTTEN_AFTER_SECONDS + 2));
+        assert_eq!((memory.take_given_up(), memory.has_waiting()), (1, false));
+    }
+
+    #[test]
+    fn who_waits_no_longer_takes_nobodys_place() {
+        let mut memory = References::default();
+        learn(&mut memory, &["first".into()], Vec::new(), 0);
+        for batch in 0..5 {
+            let ids: Vec<String> = (0..MAX_WAITING - 1).map(|id| format!("{batch} {id}")).collect();
+            learn(&mut memory, &ids, Vec::new(), 1);
+            learn(&mut memory, &[], ids.iter().map(|id| request_hash(id)).collect(), 1);
+        }
+        assert_eq!((memory.take_given_up(), memory.waiting_for(request_hash("first")).count()), (0, 1));
+        assert!(memory.waiting.order.len() <= 2 * MAX_WAITING);
     }
 }

@@ -9,7 +9,7 @@ fn frames() -> Vec<String> {
     (0..8)
         .map(|n| {
             format!(
-                "log 0 a{n}\nlog 1 b{n}\nhalf log i{n} {n}\nhalf span i{} {}\nwithin w{n} log n{n} {n}\nwithin w{} span - {n}\noutcome i{n}",
+                "log 0 a{n}\nlog 1 b{n}\nhalf log i{n} {n}\nhalf span i{} {}\nwithin w{n} log n{n} {n}\nwithin w{} span - {n} 2.5 E\noutcome i{n}",
                 (n + 5) % 8,
                 n + 3_600,
                 (n + 5) % 8,
@@ -65,6 +65,15 @@ fn check(model: &Model, frames: &[String]) {
         id => Some(id.to_owned()),
     });
     assert_eq!(counted, told.collect());
+    for span in lines().filter(|words| words[0] == "within" && words.len() > 5) {
+        let name = lines().find(|words| words[0] == "within" && words[1] == span[1] && words[3] != "-");
+        let id = name.map_or_else(|| format!("{}-s", span[1]), |words| words[3].to_owned());
+        let mut told = rows.iter().filter(|row| id_of(row) == id).filter_map(|row| row.span.as_ref());
+        assert!(
+            told.any(|told| told.latency_ms == Some(2.5) && told.error_type.as_deref() == Some("E")),
+            "how {id} went"
+        );
+    }
     for half in rows.iter().flat_map(|row| row.log.iter().chain(&row.span)) {
         assert!(model.dirty().contains(&("inferences", half.event_time.floor_to(60).seconds())));
     }
@@ -173,7 +182,7 @@ async fn run_steps(steps: Vec<Step>, fresh_first_bytes: u64) {
                 for _ in 0..count {
                     let n = appended.len();
                     let frame = format!(
-                        "log 0 a{n}\nlog {} b{n}\nhalf log i{n} {n}\nhalf span i{} {}\nwithin w{n} log n{n} {n}\nwithin w{} span - {n}\noutcome i{n}",
+                        "log 0 a{n}\nlog {} b{n}\nhalf log i{n} {n}\nhalf span i{} {}\nwithin w{n} log n{n} {n}\nwithin w{} span - {n} 2.5 E\noutcome i{n}",
                         n % 3,
                         n / 2 * 2 + 1,
                         n + 3_600,

@@ -127,6 +127,37 @@ async fn a_span_that_is_stored_before_its_request_is_named_is_superseded() {
 }
 
 #[tokio::test]
+async fn how_a_superseded_span_went_is_told_of_the_named_request() {
+    for restart in [false, true] {
+        let world = drain_all(
+            &["within t span - 0 12.5 Timeout", "within t log r 0", "within t span - 1 13 Timeout"],
+            restart,
+        )
+        .await;
+        assert_eq!(stored(&world), ["t-s span", "r log span", "t-s span superseded", "r span"]);
+        let rows = world.model.inferences();
+        let spans: Vec<_> = rows.iter().map(|row| row.span.as_ref().unwrap()).collect();
+        let course = |span: &crate::records::InferenceHalf| (span.latency_ms, span.error_type.clone());
+        assert_eq!(course(spans[1]), (Some(12.5), Some("Timeout".to_owned())));
+        assert_eq!(course(spans[2]), (None, None), "what is superseded says no more than whose it is");
+        let together = drain_all(&["within t span - 0 12.5", "within t log r 0\nwithin t span - 1 13"], restart).await;
+        assert_eq!(stored(&together), ["t-s span", "r log span", "t-s span superseded"]);
+        let span = together.model.inferences()[1].span.clone().unwrap();
+        assert_eq!(span.latency_ms, Some(13.0), "the batch's own half says it");
+    }
+}
+
+#[test]
+fn a_kind_of_error_is_remembered_up_to_a_bound() {
+    use super::super::references::Course;
+    let half = InferenceHalf {
+        error_type: Some("ß".repeat(100)),
+        ..InferenceHalf::new(Half::Span, "m", "r", crate::clock::UnixNanos(0), crate::clock::UnixNanos(0))
+    };
+    assert_eq!(Course::of(&half).error_type.as_deref(), Some("ß".repeat(64).as_str()));
+}
+
+#[tokio::test]
 async fn a_span_around_several_requests_is_none_of_its_own() {
     for restart in [false, true] {
         let together = drain_all(&["within t log a 0\nwithin t log b 0\nwithin t span - 0"], restart).await;

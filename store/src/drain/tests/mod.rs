@@ -27,8 +27,8 @@ const AT_ONCE: Pace = Pace {
 };
 
 /// Frames are lines of text: `log DAY TEXT`, `wide DAY TEXT` (of a resource of 1,000 bytes), `half log|span ID SECONDS
-/// [VERSION]`, `within TRACE log|span ID SECONDS` (of span `s`; ID `-`: it names no request), `outcome ID`,
-/// `evaluation ID` (names no model), `aside`; seconds count from [`NOW`].
+/// [VERSION]`, `within TRACE log|span ID SECONDS [LATENCY_MS [ERROR_TYPE]]` (of span `s`; ID `-`: it names no request),
+/// `outcome ID`, `evaluation ID` (names no model), `aside`; seconds count from [`NOW`].
 struct Lines;
 
 impl Decode for Lines {
@@ -57,12 +57,14 @@ impl Decode for Lines {
                         ..InferenceHalf::new(kind, "m", id, at(seconds), frame.received_time)
                     });
                 }
-                ["within", trace, kind, id, seconds] => {
+                ["within", trace, kind, id, seconds, ref failure @ ..] => {
                     let kind = if kind == "log" { Half::Log } else { Half::Span };
                     let id = if id == "-" { format!("{trace}-s") } else { id.to_owned() };
                     decoded.halves.push(InferenceHalf {
                         trace_id: Some(trace.to_owned()),
                         span_id: Some("s".to_owned()),
+                        latency_ms: failure.first().map(|latency_ms| latency_ms.parse().unwrap()),
+                        error_type: failure.get(1).map(|error_type| (*error_type).to_owned()),
                         ..InferenceHalf::new(kind, "m", id, at(seconds), frame.received_time)
                     });
                 }
