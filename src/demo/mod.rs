@@ -103,8 +103,12 @@ pub async fn run(arguments: DemoArguments) -> anyhow::Result<ExitCode> {
         }
     };
     if !arguments.once {
-        terminal.line(format!("\nThe pages stay at http://{}/ until Ctrl-C.", server.addresses.web));
-        let live = story.go_live()?;
+        terminal.line(format!(
+            "\nThe service goes on at {} requests a second.\nThe pages stay at http://{}/ until Ctrl-C.",
+            service::QUIET_REQUESTS_PER_SECOND,
+            server.addresses.web
+        ));
+        let live = story.go_live(service::QUIET_REQUESTS_PER_SECOND)?;
         tokio::signal::ctrl_c().await?;
         live.stop().await?;
     }
@@ -119,7 +123,7 @@ async fn play(story: &mut Story) -> anyhow::Result<Summary> {
     let milestones = Milestones {
         backfilled_at: Clock::System.now(),
     };
-    let live = story.go_live()?;
+    let live = story.go_live(service::LIVE_REQUESTS_PER_SECOND)?;
     terminal.step(
         "service",
         format!(

@@ -19,8 +19,10 @@ use super::telemetry::{Failed, FeatureValue, Served, Voice};
 
 /// Seconds of one year in the back-fill.
 pub const YEAR_SECONDS: i64 = 86_400;
-/// Live requests per second.
+/// Live requests per second while the loop is played.
 pub const LIVE_REQUESTS_PER_SECOND: u32 = 400;
+/// Live requests per second while the pages are looked at afterwards: nobody's laptop has to hurry for that.
+pub const QUIET_REQUESTS_PER_SECOND: u32 = 50;
 /// The live loop answers what is due this often.
 const TICK: Duration = Duration::from_millis(50);
 /// One live request in so many states the age in words, which the model rejects.
@@ -99,6 +101,7 @@ pub fn serve_live(
     live: &watch::Receiver<String>,
     labels: &mpsc::Sender<(Instant, Label)>,
     sent: &Arc<Sent>,
+    requests_per_second: u32,
     stop: &CancellationToken,
     seed: u64,
 ) -> anyhow::Result<()> {
@@ -115,7 +118,7 @@ pub fn serve_live(
             version = live.borrow().clone();
             classifier = registry.load(&version)?;
         }
-        let due = (began.elapsed().as_secs_f64() * f64::from(LIVE_REQUESTS_PER_SECOND)) as u64;
+        let due = (began.elapsed().as_secs_f64() * f64::from(requests_per_second)) as u64;
         while answered < due {
             answered += 1;
             let person = &people[random.random_range(0..people.len())];

@@ -121,11 +121,11 @@ impl Story {
         Ok(())
     }
 
-    /// The service goes on live, and people label.
+    /// The service goes on live at so many requests a second, and people label.
     ///
     /// # Errors
     /// The exporter cannot be built.
-    pub fn go_live(&self) -> anyhow::Result<Live> {
+    pub fn go_live(&self, requests_per_second: u32) -> anyhow::Result<Live> {
         let stop = CancellationToken::new();
         let (label_sender, labels) = mpsc::channel(labelling::MAX_WAITING_LABELS);
         let voice = Voice::new(&self.otlp_grpc)?;
@@ -133,7 +133,17 @@ impl Story {
         let (live, stopped, seed) = (self.systems.live.subscribe(), stop.clone(), self.seed);
         let service = spawn_blocking(move || {
             let last_year = people.of_year(YEARS[YEARS.len() - 1]);
-            service::serve_live(&voice, &registry, last_year, &live, &label_sender, &sent, &stopped, seed)
+            service::serve_live(
+                &voice,
+                &registry,
+                last_year,
+                &live,
+                &label_sender,
+                &sent,
+                requests_per_second,
+                &stopped,
+                seed,
+            )
         });
         let labelling = tokio::spawn(labelling::run(self.api.clone(), labels));
         Ok(Live {

@@ -109,12 +109,15 @@ async fn list(
     };
     let cursor = asked.cursor.as_deref().map(read_cursor).transpose()?;
     let problem = |error: clickhouse::error::Error| app.telemetry_problem(&error);
-    let total = match &cursor {
-        Some(cursor) => cursor.total,
-        None => count_inferences(&app.clickhouse, &filter).await.map_err(problem)?,
+    let total = async {
+        match &cursor {
+            Some(cursor) => Ok(cursor.total),
+            None => count_inferences(&app.clickhouse, &filter).await,
+        }
     };
     let after = cursor.as_ref().map(|cursor| &cursor.after);
-    let rows = page_of_inferences(&app.clickhouse, &filter, after, limit).await.map_err(problem)?;
+    let page = page_of_inferences(&app.clickhouse, &filter, after, limit);
+    let (total, rows) = tokio::try_join!(total, page).map_err(problem)?;
     let ids: Vec<String> = rows.iter().map(|row| row.request_id.clone()).collect();
     let mut outcomes = outcomes_of(&app.clickhouse, &filter.model, &ids).await.map_err(problem)?;
     let is_full = rows.len() == limit as usize;

@@ -190,7 +190,6 @@ struct Known {
 impl Known {
     async fn read(app: &WebState, model: Option<&str>, with_spark: bool) -> Result<Self, Problem> {
         let now = app.clock.now();
-        let problem = |error: clickhouse::error::Error| app.telemetry_problem(&error);
         let clickhouse = &app.clickhouse;
         let live_since = now.plus_seconds(-LIVE_WINDOW_SECONDS);
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
@@ -208,8 +207,6 @@ impl Known {
             until: now.plus_seconds(DAY_SECONDS),
             ..service
         };
-        let mut latest = headlines(clickhouse, service).await.map_err(problem)?;
-        latest.extend(headlines(clickhouse, judged).await.map_err(problem)?);
         let day_ago = now.plus_seconds(-DAY_SECONDS);
         let steps = SeriesFilter {
             model,
@@ -219,13 +216,21 @@ impl Known {
             until: now,
             step_seconds: SPARK_STEP_SECONDS,
         };
-        let (steps, day) = match with_spark {
-            true => (
-                service_steps(clickhouse, steps).await.map_err(problem)?,
-                headline_points(clickhouse, judged, day_ago).await.map_err(problem)?,
-            ),
-            false => (Vec::new(), Vec::new()),
+        let spark = async {
+            match with_spark {
+                true => tokio::try_join!(service_steps(clickhouse, steps), headline_points(clickhouse, judged, day_ago)),
+                false => Ok((Vec::new(), Vec::new())),
+            }
         };
+        let (mut latest, judged, counted, traffic, (steps, day)) = tokio::try_join!(
+            headlines(clickhouse, service),
+            headlines(clickhouse, judged),
+            counted_versions(clickhouse, model),
+            traffic_by_version(clickhouse, model, live_since, now),
+            spark,
+        )
+        .map_err(|error| app.telemetry_problem(&error))?;
+        latest.extend(judged);
         let wanted_alerts = AlertFilter {
             model: model.map(str::to_owned),
             states: vec![AlertState::Firing, AlertState::Pending],
@@ -243,8 +248,8 @@ impl Known {
         let replay_ids: Vec<String> = replays.iter().map(|replay| replay.id.clone()).collect();
         Ok(Self {
             now,
-            counted: counted_versions(clickhouse, model).await.map_err(problem)?,
-            traffic: traffic_by_version(clickhouse, model, live_since, now).await.map_err(problem)?,
+            counted,
+            traffic,
             latest,
             steps,
             day,
