@@ -32,39 +32,6 @@ for (const [name, path] of pages) {
   });
 }
 
-/** What is opened over a page or in it, and how to close it again. */
-const states = [
-  ["an alert", "/alerts", (page) => page.locator("article button.row").first().click()],
-  ["the time range", "/models", (page) => page.getByRole("button", { name: /^Time range/ }).click()],
-  ["Driftlead itself", "/models", (page) => page.getByRole("button", { name: /^Driftlead itself/ }).click()],
-  ["the settings", "/models", (page) => page.getByRole("button", { name: "Settings of this browser" }).click()],
-  ["the palette", "/models", (page) => page.keyboard.press("Control+k")],
-  ["the keys", "/models", (page) => page.keyboard.press("?")],
-];
-
-for (const [name, path, open] of states) {
-  test(`${name}, opened: a desk and a phone, both themes`, async ({ page, request }) => {
-    const { alerts } = await (await request.get("/api/v1/alerts")).json();
-    test.skip(path === "/alerts" && alerts.length === 0, "nothing has fired");
-    for (const width of [390, 1440]) {
-      await page.setViewportSize({ width, height: width === 390 ? 844 : 900 });
-      await page.goto(path);
-      await settled(page);
-      await open(page);
-      for (const theme of THEMES) {
-        await page.emulateMedia({ colorScheme: theme });
-        await settled(page);
-        expect(await overflow(page), `${width} px: wider than the window`).toBeLessThanOrEqual(0);
-        for (const panel of await page.locator(".panel[id]").all()) {
-          const box = await panel.boundingBox();
-          expect(box === null || (box.x >= 0 && box.x + box.width <= width && box.y + box.height <= (width === 390 ? 844 : 900)), `${width} px: the panel is cut off`).toBe(true);
-        }
-        expect(await violations(page), `${width} px, ${theme}`).toEqual([]);
-      }
-    }
-  });
-}
-
 test("a model that is critical, and the question before a rollback", async ({ page }) => {
   // What a running server happens to show is well: the state is told by recorded answers only.
   test.skip(!recorded, "needs the recorded story");
