@@ -374,6 +374,21 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_of_the_book_are_taken() {
+        let book = include_str!("../docs/configuration.md");
+        let mut examples = book.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("driftlead.toml");
+        std::fs::write(&path, examples.next().unwrap()).unwrap();
+        std::fs::write(folder.path().join("rules.toml"), examples.next().unwrap()).unwrap();
+        let config = Config::load(Some(&path), std::iter::empty()).unwrap();
+        let settings = config.alerting_settings("127.0.0.1:8080").unwrap();
+        let rules = driftlead_alerting::check(&settings, &config.models).unwrap();
+        assert!(rules > 1, "the example's rule and those of the pack");
+        assert_eq!(config.models.len(), 2);
+    }
+
+    #[test]
     fn the_environment_wins() {
         let config = load(
             "[listen]\nweb = \"127.0.0.1:1\"",

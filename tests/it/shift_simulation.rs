@@ -280,51 +280,56 @@ fn decisions_hold_where_traffic_repeats_itself() {
     const BLOCKS: usize = 24;
     const BLOCK_N: u64 = 6_000;
     const REPETITIONS: [u64; 4] = [1, 4, 8, 16];
-    println!("  values         shape   repeats | dispersion  decisions at 0.01: wrong  of 20 % moved seen");
-    let (mut wrong_in_all, mut draws) = (0, 0);
-    for ((values, distinct, shape), seed) in distributions().zip(300..) {
-        for repeats in REPETITIONS {
-            let case = Case {
-                values,
-                distinct,
-                shape,
-                reference_n: BLOCK_N * BLOCKS as u64,
-                window_n: BLOCK_N,
-                distance: 0.2,
+    let simulated = |(values, distinct, shape): (Values, usize, Shape), seed: u64, repeats: u64| {
+        let case = Case {
+            values,
+            distinct,
+            shape,
+            reference_n: BLOCK_N * BLOCKS as u64,
+            window_n: BLOCK_N,
+            distance: 0.2,
+        };
+        let (before, after) = (case.reference(), case.window());
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (mut wrong, mut seen, mut factors) = (0, 0, 0.0);
+        for _ in 0..DRAWS {
+            let mut block = |distribution: &[f64]| case.repeated(distribution, BLOCK_N / repeats, repeats, &mut rng);
+            let blocks: Vec<FeatureCounts> = (0..BLOCKS).map(|_| block(&before)).collect();
+            let (same, moved) = (block(&before), block(&after));
+            let seed = rng.random();
+            let mut reference = FeatureCounts::default();
+            blocks.iter().for_each(|block| reference.merge(block));
+            let options = ShiftOptions {
+                seed,
+                decisions: 1,
+                dispersion: dispersion(&blocks, seed).unwrap(),
             };
-            let (before, after) = (case.reference(), case.window());
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let (mut wrong, mut seen, mut factors) = (0, 0, 0.0);
-            for _ in 0..DRAWS {
-                let mut block = |distribution: &[f64]| case.repeated(distribution, BLOCK_N / repeats, repeats, &mut rng);
-                let blocks: Vec<FeatureCounts> = (0..BLOCKS).map(|_| block(&before)).collect();
-                let (same, moved) = (block(&before), block(&after));
-                let seed = rng.random();
-                let mut reference = FeatureCounts::default();
-                blocks.iter().for_each(|block| reference.merge(block));
-                let options = ShiftOptions {
-                    seed,
-                    decisions: 1,
-                    dispersion: dispersion(&blocks, seed).unwrap(),
-                };
-                let lower = |window| shift(&reference, window, options).unwrap().decision_lower;
-                wrong += u64::from(lower(&same) > Some(0.0));
-                seen += u64::from(lower(&moved) > Some(THRESHOLD));
-                factors += options.dispersion;
-            }
-            println!(
-                "{:>3} {:<10} {:<7} {repeats:>7} | {:>10.1} {:>24.1} % {:>20.1} %",
-                distinct,
-                format!("{values:?}"),
-                format!("{shape:?}"),
-                factors / DRAWS as f64,
-                percent(wrong, DRAWS),
-                percent(seen, DRAWS),
-            );
-            wrong_in_all += wrong;
-            draws += DRAWS;
+            let lower = |window| shift(&reference, window, options).unwrap().decision_lower;
+            wrong += u64::from(lower(&same) > Some(0.0));
+            seen += u64::from(lower(&moved) > Some(THRESHOLD));
+            factors += options.dispersion;
         }
-    }
+        let line = format!(
+            "{distinct:>3} {:<10} {:<7} {repeats:>7} | {:>10.1} {:>24.1} % {:>20.1} %",
+            format!("{values:?}"),
+            format!("{shape:?}"),
+            factors / DRAWS as f64,
+            percent(wrong, DRAWS),
+            percent(seen, DRAWS),
+        );
+        (line, wrong)
+    };
+    let simulated = &simulated;
+    let results: Vec<(String, u64)> = std::thread::scope(|scope| {
+        let threads: Vec<_> = distributions()
+            .zip(300..)
+            .map(|(distribution, seed)| scope.spawn(move || REPETITIONS.map(|repeats| simulated(distribution, seed, repeats))))
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    println!("  values         shape   repeats | dispersion  decisions at 0.01: wrong  of 20 % moved seen");
+    results.iter().for_each(|(line, _)| println!("{line}"));
+    let (wrong_in_all, draws) = (results.iter().map(|(_, wrong)| wrong).sum::<u64>(), DRAWS * results.len() as u64);
     println!("wrong in all: {:.2} % of {draws}", percent(wrong_in_all, draws));
     assert!(wrong_in_all as f64 <= 0.02 * draws as f64, "{wrong_in_all} of {draws}");
 }
