@@ -20,7 +20,7 @@ export default defineConfig({
     locale: "en-GB",
     timezoneId: "Europe/Berlin",
     viewport: { width: 1440, height: 900 },
-    // Filming every test costs a third of its time: the page is shown as it was when a test failed.
+    // Tests are not filmed: of one that failed, what it did and how the page looked is kept.
     trace: { mode: "retain-on-failure", screenshots: false },
     screenshot: "only-on-failure",
     launchOptions: {
