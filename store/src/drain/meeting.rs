@@ -45,15 +45,23 @@ pub(super) fn find(decoded: &[Decoded], memory: &RecentIds) -> (Vec<Met>, Learnt
         batch: HashMap::new(),
         changed: Vec::new(),
     };
-    let mut met = Vec::new();
+    let mut superseding = Vec::new();
     let halves = || (0..).zip(decoded.iter().flat_map(|decoded| &decoded.halves));
     for (at, half) in halves() {
         if let Some(reference) = reference_of(half)
             && let Some((known, course)) = spans.see(reference, half)
         {
-            met.push(Met::Supersedes(at, known, course));
+            superseding.push((at, reference, known, course));
         }
     }
+    // How a span went that wraps several requests says nothing of one of them.
+    let superseding = superseding
+        .into_iter()
+        .map(|(at, reference, known, course)| match spans.get(reference) {
+            Some(Reference::Named(_, None)) => Met::Supersedes(at, known, Course::default()),
+            _ => Met::Supersedes(at, known, course),
+        });
+    let mut met: Vec<Met> = superseding.collect();
     for (at, half) in halves().filter(|(_, half)| !names_request(half)) {
         match reference_of(half).and_then(|reference| spans.get(reference)) {
             Some(Reference::Named(by, Some(request_id))) if *by != half.half => met.push(Met::Half(at, request_id.to_string())),

@@ -36,7 +36,7 @@ export async function violations(page) {
   return page.evaluate(async () => {
     const { violations } = await window.axe.run(document, {
       runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-      // What passes is not described, which is most of the time that it takes.
+      // What passes need not be described.
       resultTypes: ["violations"],
     });
     return violations.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.target.join(" ")} ${node.failureSummary?.split("\n")[1]?.trim() ?? ""}`));

@@ -144,6 +144,12 @@ async fn how_a_superseded_span_went_is_told_of_the_named_request() {
         assert_eq!(stored(&together), ["t-s span", "r log span", "t-s span superseded"]);
         let span = together.model.inferences()[1].span.clone().unwrap();
         assert_eq!(span.latency_ms, Some(13.0), "the batch's own half says it");
+        let wrapping = drain_all(&["within t span - 0 12.5", "within t log a 0\nwithin t log b 0"], restart).await;
+        assert_eq!(
+            stored(&wrapping),
+            ["t-s span", "a log", "b log", "t-s span superseded"],
+            "it says nothing of one"
+        );
     }
 }
 
