@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use driftlead_store::clock::UnixNanos;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -14,6 +16,8 @@ use super::telemetry::MODEL;
 const PAGE_ITEMS: usize = 5_000;
 /// Outcomes of one request.
 const OUTCOMES_PER_REQUEST: usize = 5_000;
+/// Stretches of time that are read side by side.
+const READERS: usize = 3;
 
 /// A client of one server.
 #[derive(Debug, Clone)]
@@ -107,25 +111,43 @@ impl Api {
         Ok(())
     }
 
-    /// How often each request id is stored, and the exact total that the server states.
+    /// How often each request id is stored, and the exact total that the server states. Read in the stretches of time
+    /// that the `boundaries` make, a few at a time.
     ///
     /// # Errors
     /// A page cannot be read.
-    pub async fn stored_ids(&self) -> anyhow::Result<(u64, HashMap<String, u32>)> {
+    pub async fn stored_ids(&self, boundaries: &[UnixNanos]) -> anyhow::Result<(u64, HashMap<String, u32>)> {
+        let page: Value = self.get(&inferences_path(), &[("limit", "1")]).await?;
+        let total = page["total"].as_u64().context("a page without a total")?;
+        let begins = std::iter::once(None).chain(boundaries.iter().copied().map(Some));
+        let ends = boundaries.iter().copied().map(Some).chain([None]);
+        let mut parts = stream::iter(begins.zip(ends).map(|(from, to)| self.ids_between(from, to))).buffer_unordered(READERS);
         let mut times_stored = HashMap::new();
+        while let Some(ids) = parts.try_next().await? {
+            for id in ids {
+                *times_stored.entry(id).or_insert(0) += 1;
+            }
+        }
+        Ok((total, times_stored))
+    }
+
+    /// The ids of all inferences in a stretch of time, page by page.
+    async fn ids_between(&self, from: Option<UnixNanos>, to: Option<UnixNanos>) -> anyhow::Result<Vec<String>> {
+        let limit = PAGE_ITEMS.to_string();
+        let (from, to) = (from.map(|from| from.to_string()), to.map(|to| to.to_string()));
+        let mut ids = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let limit = PAGE_ITEMS.to_string();
+            let asked = [("from", &from), ("to", &to), ("cursor", &cursor)];
             let mut query = vec![("limit", limit.as_str())];
-            query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-            let page: Value = self.get(&format!("/models/{MODEL}/inferences"), &query).await?;
+            query.extend(asked.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))));
+            let page: Value = self.get(&inferences_path(), &query).await?;
             for item in page["items"].as_array().context("a page without items")? {
-                let id = item["request_id"].as_str().context("an inference without an id")?;
-                *times_stored.entry(id.to_owned()).or_insert(0) += 1;
+                ids.push(item["request_id"].as_str().context("an inference without an id")?.to_owned());
             }
             match page["next"].as_str() {
                 Some(next) => cursor = Some(next.to_owned()),
-                None => return Ok((page["total"].as_u64().context("a page without a total")?, times_stored)),
+                None => return Ok(ids),
             }
         }
     }
@@ -155,4 +177,8 @@ impl Api {
         }
         serde_json::from_slice(&body).with_context(|| format!("{path}: an answer that is not understood"))
     }
+}
+
+fn inferences_path() -> String {
+    format!("/models/{MODEL}/inferences")
 }

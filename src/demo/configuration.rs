@@ -66,7 +66,7 @@ keep_text = true
 evaluate_at = [{evaluate_at}]
 
 [quality]
-recompute_interval = "2s"
+recompute_interval = "30s"
 
 [rules]
 paths = ["rules.toml"]

@@ -28,7 +28,7 @@ pub struct Milestones {
 /// The API does not answer.
 pub async fn summarise(story: &Story, milestones: &Milestones) -> anyhow::Result<Summary> {
     let api = &story.api;
-    let (total, stored) = api.stored_ids().await?;
+    let (total, stored) = api.stored_ids(&story.days()).await?;
     let backfilled = YEARS.iter().flat_map(|year| story.people.of_year(*year)).map(backfill_id);
     let lost_of_backfill = backfilled.filter(|id| !stored.contains_key(id)).count() as u64;
     let sent = story.sent.total();

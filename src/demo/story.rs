@@ -25,6 +25,8 @@ use super::{labelling, trainer};
 const PATIENCE: Duration = Duration::from_secs(150);
 /// How often the API is asked while a scene waits.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// How often it is asked for the drift of a whole day, which takes it half a second.
+const DRIFT_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Recent rows that a retraining uses.
 const RETRAIN_PEOPLE: usize = 40_000;
 /// The group whose labels somebody inverted before 1.1 was trained: (feature, value).
@@ -119,6 +121,11 @@ impl Story {
             self.api.label(&labels).await?;
         }
         Ok(())
+    }
+
+    /// Where the days of the back-fill end, the last one also where what is live begins.
+    pub fn days(&self) -> [UnixNanos; YEARS.len()] {
+        std::array::from_fn(|index| self.end.plus_seconds((index as i64 + 1 - YEARS.len() as i64) * YEAR_SECONDS))
     }
 
     /// The service goes on live at so many requests a second, and people label.
@@ -343,20 +350,30 @@ impl Story {
         let from = self.end.plus_seconds(day * YEAR_SECONDS).to_string();
         let to = self.end.plus_seconds((day + 1) * YEAR_SECONDS).to_string();
         query.extend([("from", from.as_str()), ("to", to.as_str())]);
-        self.eventually(&format!("the drift of {version} over {n} inferences"), async || {
+        let what = format!("the drift of {version} over {n} inferences");
+        self.eventually_every(DRIFT_POLL_INTERVAL, &what, async || {
             let drift: Value = self.api.get(&path, &query).await.ok()?;
             (drift["n"].as_u64()? >= n).then_some(drift)
         })
         .await
     }
 
-    async fn eventually<T, F: Future<Output = Option<T>>>(&self, what: &str, mut probe: impl FnMut() -> F) -> anyhow::Result<T> {
+    async fn eventually<T, F: Future<Output = Option<T>>>(&self, what: &str, probe: impl FnMut() -> F) -> anyhow::Result<T> {
+        self.eventually_every(POLL_INTERVAL, what, probe).await
+    }
+
+    async fn eventually_every<T, F: Future<Output = Option<T>>>(
+        &self,
+        interval: Duration,
+        what: &str,
+        mut probe: impl FnMut() -> F,
+    ) -> anyhow::Result<T> {
         let until = Instant::now() + PATIENCE;
         while Instant::now() < until {
             if let Some(value) = probe().await {
                 return Ok(value);
             }
-            tokio::time::sleep(POLL_INTERVAL).await;
+            tokio::time::sleep(interval).await;
         }
         bail!("within {PATIENCE:?} there was not {what}")
     }

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{ClickHouse, TelemetryError};
 
 /// The files in their order. Statements end with a semicolon at the end of a line.
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     ("0001_raw", include_str!("../../migrations/clickhouse/0001_raw.sql")),
     ("0002_own", include_str!("../../migrations/clickhouse/0002_own.sql")),
     (
@@ -15,6 +15,7 @@ const MIGRATIONS: [(&str, &str); 4] = [
         include_str!("../../migrations/clickhouse/0003_version_sightings.sql"),
     ),
     ("0004_superseded", include_str!("../../migrations/clickhouse/0004_superseded.sql")),
+    ("0005_merges", include_str!("../../migrations/clickhouse/0005_merges.sql")),
 ];
 
 const APPLIED_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations \
@@ -201,7 +202,8 @@ mod tests {
         for (name, sql) in MIGRATIONS {
             let statements = statements(sql);
             assert!(!statements.is_empty(), "{name}");
-            let may_be_repeated = |statement: &String| statement.contains("IF NOT EXISTS") || statement.contains("CREATE OR REPLACE");
+            let repeatable = ["IF NOT EXISTS", "CREATE OR REPLACE", "MODIFY SETTING"];
+            let may_be_repeated = |statement: &String| repeatable.iter().any(|words| statement.contains(words));
             assert!(statements.iter().all(may_be_repeated), "{name}");
         }
     }

@@ -26,12 +26,17 @@ pub mod verdicts;
 pub mod versions;
 
 use std::path::Path;
+use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 /// Connections of the pool: SQLite writes one at a time, the others read.
 const MAX_CONNECTIONS: u32 = 4;
+/// How long opening waits for another process that has the file for itself.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long it waits before it tries again.
+const OPEN_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// What can go wrong with the state.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +81,30 @@ pub enum StateError {
     },
 }
 
+/// Connects, and waits for another process that opens the same new file. The change to WAL mode needs the
+/// file for itself, and SQLite answers it with "locked" at once, whatever the busy timeout: waiting is ours.
+async fn connect(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+    let deadline = tokio::time::Instant::now() + OPEN_TIMEOUT;
+    loop {
+        let pool = SqlitePoolOptions::new()
+            .max_connections(MAX_CONNECTIONS)
+            .connect_with(options.clone())
+            .await;
+        match pool {
+            Err(error) if is_locked(&error) && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(OPEN_AGAIN_AFTER).await;
+            }
+            opened_or_failed => return opened_or_failed,
+        }
+    }
+}
+
+/// Whether SQLite said `SQLITE_BUSY`, in any of its extended forms (the low byte of the code is 5).
+fn is_locked(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
+}
+
 /// The state database.
 #[derive(Debug, Clone)]
 pub struct State {
@@ -86,7 +115,8 @@ impl State {
     /// Opens or creates the database file and applies the migrations that it lacks.
     ///
     /// # Errors
-    /// The file cannot be opened, a newer version wrote it, or a migration fails.
+    /// The file cannot be opened, another process has it for itself for longer than 5 s, a newer version
+    /// wrote it, or a migration fails.
     pub async fn open(path: &Path) -> Result<Self, StateError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -94,10 +124,7 @@ impl State {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(MAX_CONNECTIONS)
-            .connect_with(options)
-            .await?;
+        let pool = connect(options).await?;
         migrate::migrate(&pool, migrate::MIGRATIONS).await?;
         Ok(Self { pool })
     }

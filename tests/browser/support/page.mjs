@@ -30,17 +30,17 @@ export { expect };
 /** The pages are answered from recorded data: what is told there, a running server need not have. */
 export const recorded = process.env.DRIFTLEAD_URL === undefined;
 
-/** Violations of axe as lines that say where. */
-export async function violations(page) {
+/** Violations of axe as lines that say where: in the whole page, or in what `within` selects. */
+export async function violations(page, within = "html") {
   if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(AXE);
-  return page.evaluate(async () => {
-    const { violations } = await window.axe.run(document, {
+  return page.evaluate(async (within) => {
+    const { violations } = await window.axe.run(within, {
       runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
       // What passes need not be described.
       resultTypes: ["violations"],
     });
     return violations.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.target.join(" ")} ${node.failureSummary?.split("\n")[1]?.trim() ?? ""}`));
-  });
+  }, within);
 }
 
 /** How far the page is wider than its window; wide tables scroll in their own box. */

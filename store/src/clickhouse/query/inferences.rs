@@ -169,6 +169,8 @@ fn hours_that_hold(hours: &[(i64, u64)], rows: u64) -> usize {
     enough.map_or(hours.len(), |last| last + 1)
 }
 
+/// The page's keys are found by the columns that the filter needs; only what belongs to them is merged with its features,
+/// which is nearly all of the work.
 async fn rows_of_stretch(
     clickhouse: &ClickHouse,
     filter: &InferenceFilter,
@@ -176,18 +178,24 @@ async fn rows_of_stretch(
     after: Option<&InferenceCursor>,
     limit: usize,
 ) -> Result<Vec<PageRow>, Error> {
+    let keys = format!(
+        "SELECT key_hour, request_id FROM whole_inferences WHERE {CONDITION} \
+           AND ({{first_page:UInt8}} OR key_hour < toDateTime({{hour:Int64}}, 'UTC') \
+             OR (key_hour = toDateTime({{hour:Int64}}, 'UTC') AND request_id < {{request:String}})) \
+         ORDER BY key_hour DESC, request_id DESC LIMIT {{limit:UInt32}}"
+    );
     let sql = format!(
         "SELECT toInt64(toUnixTimestamp(key_hour)) AS hour, request_id, toUnixTimestamp64Nano(event_time) AS event_ns, \
            ifNull(version, '') AS version_text, ifNull(environment, '') AS environment_text, ifNull(service, '') AS service_text, \
            ifNull(segment, '') AS segment_text, ifNull(arm, '') AS arm_text, \
            prediction_label, prediction_score, prediction_value, latency_ms, error_type, trace_id, span_id, \
            numeric_features, categorical_features \
-         FROM whole_inferences WHERE {CONDITION} \
-           AND ({{first_page:UInt8}} OR key_hour < toDateTime({{hour:Int64}}, 'UTC') \
-             OR (key_hour = toDateTime({{hour:Int64}}, 'UTC') AND request_id < {{request:String}})) \
-         ORDER BY key_hour DESC, request_id DESC LIMIT {{limit:UInt32}}"
+         FROM whole_inferences WHERE model = {{model:String}} AND (key_hour, request_id) IN ({keys}) \
+         ORDER BY key_hour DESC, request_id DESC"
     );
     bind(clickhouse, &sql, filter, hours)
+        // All rows of a key pass this condition or none does, so it may come before they are merged.
+        .with_setting("optimize_move_to_prewhere_if_final", "1")
         .param("first_page", u8::from(after.is_none()))
         .param("hour", after.map_or(0, |after| after.key_hour))
         .param("request", after.map_or("", |after| after.request_id.as_str()))
