@@ -21,7 +21,11 @@ pub async fn run(api: Api, mut labels: mpsc::Receiver<(Instant, Label)>) -> anyh
         tokio::time::sleep_until(at.into()).await;
         due.push(label);
         let handed_over_at = tokio::time::Instant::now() + INTERVAL;
-        while let Ok(Some((at, label))) = tokio::time::timeout_at(handed_over_at, labels.recv()).await {
+        // There is always a next label: only the clock ends what is handed over at once.
+        while tokio::time::Instant::now() < handed_over_at {
+            let Ok(Some((at, label))) = tokio::time::timeout_at(handed_over_at, labels.recv()).await else {
+                break;
+            };
             tokio::time::sleep_until(at.into()).await;
             due.push(label);
         }

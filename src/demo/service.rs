@@ -20,7 +20,7 @@ use super::telemetry::{Failed, FeatureValue, Served, Voice};
 /// Seconds of one year in the back-fill.
 pub const YEAR_SECONDS: i64 = 86_400;
 /// Live requests per second while the loop is played.
-pub const LIVE_REQUESTS_PER_SECOND: u32 = 400;
+pub const LIVE_REQUESTS_PER_SECOND: u32 = 600;
 /// Live requests per second while the pages are looked at afterwards: nobody's laptop has to hurry for that.
 pub const QUIET_REQUESTS_PER_SECOND: u32 = 50;
 /// The live loop answers what is due this often.

@@ -1,7 +1,7 @@
 //! The schedule of quality: which windows labels changed, and when each is computed.
 //!
-//! A mark of the drain says that labels came; it is resolved to the hours and days of their inferences, and
-//! cleared when all of those were computed. A window is computed at once when its first labels come, then
+//! A mark of the drain says which inferences labels came for, or, where it does not know them, when the labels came;
+//! it is resolved to the hours and days of the inferences, and cleared when all of those were computed. A window is computed at once when its first labels come, then
 //! at most once in a while, once a day when it is old, and once more when it ends and when its labels are
 //! due.
 
@@ -86,7 +86,8 @@ impl LateLabels {
     /// # Errors
     /// Telemetry or state cannot be reached; what is left stays marked.
     pub async fn step(&mut self, context: &Context) -> Result<bool, AnalyzerError> {
-        let marks = context.state.take_dirty(DirtyConsumer::Quality, MAX_DIRTY_MINUTES).await?;
+        let mut marks = context.state.take_dirty(DirtyConsumer::Quality, MAX_DIRTY_MINUTES).await?;
+        marks.extend(context.state.take_dirty(DirtyConsumer::Outcomes, MAX_DIRTY_MINUTES).await?);
         self.resolve(context, marks).await?;
         let now = context.now();
         let due = self.due(context.quality_interval, now);
@@ -190,7 +191,7 @@ impl LateLabels {
         tracing::debug!(model, end = %window.end, seconds = window.seconds, signals = signals.len(), "computed quality");
         context.emit(signals).await?;
         let done = self.finished_with(key);
-        context.state.clear_dirty(DirtyConsumer::Quality, &done).await?;
+        context.state.clear_dirty(&done).await?;
 
         self.failed_windows.succeeded(key);
         self.planned.remove(key);
@@ -221,13 +222,16 @@ impl LateLabels {
 /// The windows that labels of these marks may have changed.
 async fn windows_of(context: &Context, marks: &[DirtyMark]) -> Result<BTreeSet<Key>, AnalyzerError> {
     let model = &marks[0].model;
-    let (from, until) = (marks[0].start, marks.iter().map(DirtyMark::end).max().unwrap_or(marks[0].start));
-    let oldest = context.now().plus_seconds(-LOOK_BACK_SECONDS);
-    let hours = hours_of_labels_received(&context.clickhouse, model, from, until, oldest).await?;
-    let of_labels = hours.into_iter().map(UnixNanos::from_seconds);
-    let of_marks = marks.iter().flat_map(minutes);
-    Ok(of_labels
-        .chain(of_marks)
+    let instants: Vec<UnixNanos> = if marks[0].consumer == DirtyConsumer::Outcomes {
+        let (from, until) = (marks[0].start, marks.iter().map(DirtyMark::end).max().unwrap_or(marks[0].start));
+        let oldest = context.now().plus_seconds(-LOOK_BACK_SECONDS);
+        let hours = hours_of_labels_received(&context.clickhouse, model, from, until, oldest).await?;
+        hours.into_iter().map(UnixNanos::from_seconds).collect()
+    } else {
+        marks.iter().flat_map(minutes).collect()
+    };
+    Ok(instants
+        .into_iter()
         .flat_map(|instant| hour_and_days(context, model, instant))
         .collect())
 }
@@ -267,9 +271,9 @@ fn minutes(mark: &DirtyMark) -> impl Iterator<Item = UnixNanos> + use<> {
     (0..mark.seconds / 60).map(move |minute| start.plus_seconds(minute * 60))
 }
 
-/// Marks of one model that lie close together.
+/// Marks of one kind and model that lie close together.
 fn groups(mut marks: Vec<DirtyMark>) -> Vec<Vec<DirtyMark>> {
-    marks.sort_by(|a, b| (&a.model, a.start).cmp(&(&b.model, b.start)));
+    marks.sort_by(|a, b| (a.consumer, &a.model, a.start).cmp(&(b.consumer, &b.model, b.start)));
     let mut groups: Vec<Vec<DirtyMark>> = Vec::new();
     for mark in marks {
         match groups.last_mut() {
@@ -281,9 +285,9 @@ fn groups(mut marks: Vec<DirtyMark>) -> Vec<Vec<DirtyMark>> {
 }
 
 fn is_close(group: &[DirtyMark], mark: &DirtyMark) -> bool {
-    group
-        .last()
-        .is_some_and(|last| last.model == mark.model && mark.start.seconds() - last.end().seconds() <= MAX_GAP_SECONDS)
+    group.last().is_some_and(|last| {
+        (last.consumer, &last.model) == (mark.consumer, &mark.model) && mark.start.seconds() - last.end().seconds() <= MAX_GAP_SECONDS
+    })
 }
 
 #[cfg(test)]
@@ -360,6 +364,24 @@ mod tests {
         state.mark_dirty(&[DirtyConsumer::Quality], &instants[..1]).await.unwrap();
         assert_eq!(labels.unknown(take().await, at(200)).len(), 1);
         assert_eq!(labels.finished_with(&hour(7_200)).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn marks_of_one_kind_that_lie_close_are_resolved_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = driftlead_store::state::State::open(&folder.path().join("state.db")).await.unwrap();
+        let mark = async |consumer, seconds: &[i64]| {
+            let instants: Vec<_> = seconds.iter().map(|&seconds| ("m".to_owned(), at(seconds))).collect();
+            state.mark_dirty(&[consumer], &instants).await.unwrap();
+            state.take_dirty(consumer, 10).await.unwrap()
+        };
+        let mut marks = mark(DirtyConsumer::Quality, &[0, 600, 9_000]).await;
+        marks.extend(mark(DirtyConsumer::Outcomes, &[0, 60]).await);
+        let starts: Vec<Vec<i64>> = groups(marks)
+            .iter()
+            .map(|group| group.iter().map(|mark| mark.start.seconds()).collect())
+            .collect();
+        assert_eq!(starts, [vec![0, 600], vec![9_000], vec![0, 60]]);
     }
 
     #[test]

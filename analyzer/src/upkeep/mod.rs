@@ -188,8 +188,8 @@ async fn write(
         match consumer {
             DirtyConsumer::Buckets => write_buckets(&context.clickhouse, &batch.model, minutes, generation).await?,
             DirtyConsumer::Profiles => write_profiles(&context.clickhouse, &batch.model, minutes, generation).await?,
-            DirtyConsumer::Quality => {}
+            DirtyConsumer::Quality | DirtyConsumer::Outcomes => {}
         }
     }
-    Ok(context.state.clear_dirty(consumer, &batch.marks).await?)
+    Ok(context.state.clear_dirty(&batch.marks).await?)
 }

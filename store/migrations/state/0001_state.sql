@@ -258,7 +258,7 @@ CREATE INDEX audit_by_time ON audit (at);
 -- What late or new data made dirty. The drain marks before it commits a batch; a consumer takes a
 -- mark's `mark` number with its work and clears the row only where the number is still the same.
 CREATE TABLE dirty_minutes (
-    consumer TEXT   NOT NULL,                      -- buckets | profiles | quality
+    consumer TEXT   NOT NULL,                      -- buckets | profiles | quality | outcomes
     model    TEXT   NOT NULL,
     minute   BIGINT NOT NULL,                      -- Unix seconds of the start
     seconds  BIGINT NOT NULL,                      -- 60; 3600 where too many minutes were coarsened to hours

@@ -16,8 +16,10 @@ pub(super) type Instants = Vec<(String, UnixNanos)>;
 pub(super) struct Dirty {
     /// Minutes with inferences of the batch, by event time, also those in which an earlier half put them.
     pub inferences: Instants,
-    /// Minutes in which its outcomes were received, and those of their inferences as far as known.
-    pub outcomes: Instants,
+    /// Minutes of the inferences that its outcomes tell about, as far as they are known, by event time.
+    pub judged: Instants,
+    /// Minutes in which it received outcomes of inferences that are not known: much older ones, or ones to come.
+    pub outcomes_received: Instants,
 }
 
 #[derive(Default)]
@@ -47,7 +49,8 @@ pub(super) fn list(
     memory: &RecentIds,
 ) -> Dirty {
     let mut of_inferences = Minutes::default();
-    let mut outcomes = Minutes::default();
+    let mut judged = Minutes::default();
+    let mut outcomes_received = Minutes::default();
     for Superseded { known, half, .. } in superseded {
         of_inferences.add(&half.model, known.minute);
     }
@@ -58,17 +61,18 @@ pub(super) fn list(
             of_inferences.add(&half.model, taken.known.minute);
         }
         if memory.has_early_outcome(id.short()) {
-            outcomes.add(&half.model, minutes(half.event_time));
+            judged.add(&half.model, minutes(half.event_time));
         }
     }
     for outcome in decoded.iter().flat_map(|decoded| &decoded.outcomes) {
-        outcomes.add(&outcome.model, minutes(outcome.received_time));
-        if let Some(known) = memory.lookup(InferenceId::new(&outcome.model, &outcome.request_id).short()) {
-            outcomes.add(&outcome.model, known.minute);
+        match memory.lookup(InferenceId::new(&outcome.model, &outcome.request_id).short()) {
+            Some(known) => judged.add(&outcome.model, known.minute),
+            None => outcomes_received.add(&outcome.model, minutes(outcome.received_time)),
         }
     }
     Dirty {
         inferences: of_inferences.into_instants(),
-        outcomes: outcomes.into_instants(),
+        judged: judged.into_instants(),
+        outcomes_received: outcomes_received.into_instants(),
     }
 }

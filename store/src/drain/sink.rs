@@ -44,9 +44,9 @@ impl Sink for Stores {
         let computed = [DirtyConsumer::Buckets, DirtyConsumer::Profiles];
         let unavailable = |error: crate::state::StateError| SinkError::Unavailable(error.to_string());
         self.state.mark_dirty(&computed, &dirty.inferences).await.map_err(unavailable)?;
-        self.state
-            .mark_dirty(&[DirtyConsumer::Quality], &dirty.outcomes)
-            .await
-            .map_err(unavailable)
+        let quality = self.state.mark_dirty(&[DirtyConsumer::Quality], &dirty.judged);
+        quality.await.map_err(unavailable)?;
+        let outcomes = self.state.mark_dirty(&[DirtyConsumer::Outcomes], &dirty.outcomes_received);
+        outcomes.await.map_err(unavailable)
     }
 }

@@ -27,12 +27,12 @@ pub enum DirtyConsumer {
     Buckets,
     /// `profiles_minute`. Marked as [`DirtyConsumer::Buckets`].
     Profiles,
-    /// Signals that need outcomes. Marked for each outcome: the minute in which it was *received*, and, when
-    /// the inference is known to the drain, also the minute of the inference by event time. So a mark means:
-    /// the quality of this minute may have changed, *and* outcomes received in this minute may belong to
-    /// inferences of any minute; which ones, `outcomes` and `inferences` say. An inference whose outcome came
-    /// before it marks its own minute.
+    /// Signals that need outcomes. Marked: minutes (by event time) of inferences that an outcome came for, as far as
+    /// the drain knows them, also when the outcome came first.
     Quality,
+    /// The same signals. Marked: minutes in which outcomes were *received* whose inferences the drain does not know.
+    /// They may belong to inferences of any minute; which ones, `outcomes` and `inferences` say.
+    Outcomes,
 }
 
 impl DirtyConsumer {
@@ -42,6 +42,7 @@ impl DirtyConsumer {
             Self::Buckets => "buckets",
             Self::Profiles => "profiles",
             Self::Quality => "quality",
+            Self::Outcomes => "outcomes",
         }
     }
 }
@@ -49,6 +50,8 @@ impl DirtyConsumer {
 /// A minute or an hour of a model that has to be computed again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DirtyMark {
+    /// Whom it is for.
+    pub consumer: DirtyConsumer,
     /// The model.
     pub model: String,
     /// Where it begins.
@@ -114,6 +117,7 @@ impl State {
         rows.iter()
             .map(|row| {
                 Ok(DirtyMark {
+                    consumer,
                     model: row.try_get("model")?,
                     start: UnixNanos::from_seconds(row.try_get("minute")?),
                     seconds: row.try_get("seconds")?,
@@ -175,11 +179,11 @@ impl State {
     ///
     /// # Errors
     /// The database refused; what is not cleared is computed again.
-    pub async fn clear_dirty(&self, consumer: DirtyConsumer, marks: &[DirtyMark]) -> Result<(), StateError> {
+    pub async fn clear_dirty(&self, marks: &[DirtyMark]) -> Result<(), StateError> {
         let mut transaction = self.begin().await?;
         for mark in marks {
             sqlx::query("DELETE FROM dirty_minutes WHERE consumer = $1 AND model = $2 AND minute = $3 AND seconds = $4 AND mark = $5")
-                .bind(consumer.name())
+                .bind(mark.consumer.name())
                 .bind(&mark.model)
                 .bind(mark.start.seconds())
                 .bind(mark.seconds)
@@ -295,10 +299,10 @@ mod tests {
         state.mark_dirty(&[consumer], &both).await.unwrap();
         let taken = state.take_dirty(consumer, 10).await.unwrap();
         state.mark_dirty(&[consumer], &both[..1]).await.unwrap();
-        state.clear_dirty(consumer, &taken).await.unwrap();
+        state.clear_dirty(&taken).await.unwrap();
         let left = state.take_dirty(consumer, 10).await.unwrap();
         assert_eq!(left.iter().map(|mark| mark.start).collect::<Vec<_>>(), [at(60)]);
-        state.clear_dirty(consumer, &left).await.unwrap();
+        state.clear_dirty(&left).await.unwrap();
         assert_eq!(count(&state, consumer).await, 0);
     }
 
@@ -316,7 +320,7 @@ mod tests {
         assert_eq!(hours.len() as u64, u64::from(MAX_DIRTY_MINUTES).div_ceil(60));
         assert!(hours.iter().all(|hour| hour.seconds == 3_600 && hour.start.seconds() % 3_600 == 0));
         state.mark_dirty(&[consumer], &all).await.unwrap();
-        state.clear_dirty(consumer, &hours).await.unwrap();
+        state.clear_dirty(&hours).await.unwrap();
         assert_eq!(count(&state, consumer).await, hours.len() as u64);
     }
 }

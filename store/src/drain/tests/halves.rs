@@ -47,17 +47,20 @@ async fn a_half_whose_first_half_is_forgotten_is_partial() {
 }
 
 #[tokio::test]
-async fn outcomes_mark_their_own_minute_and_that_of_their_inference() {
+async fn outcomes_mark_the_minute_of_their_inference_or_else_their_own() {
     let world = World::new();
     let log = world.open_log();
     let running = world.start(&log);
-    let received = |seconds: i64| ("outcomes", (NOW + seconds).div_euclid(60) * 60);
+    let minute = |kind: &'static str, seconds: i64| (kind, (NOW + seconds).div_euclid(60) * 60);
     append(&log, "half log known -600").await;
     running.drained().await;
     append(&log, "outcome known\noutcome early").await;
     running.drained().await;
-    let outcomes = |dirty: std::collections::BTreeSet<_>| dirty.into_iter().filter(|(kind, _)| *kind == "outcomes").collect::<Vec<_>>();
-    assert_eq!(outcomes(world.model.dirty()), [received(-600), received(0)]);
+    let of_outcomes =
+        |dirty: std::collections::BTreeSet<_>| dirty.into_iter().filter(|(kind, _)| *kind != "inferences").collect::<Vec<_>>();
+    let known = minute("judged", -600);
+    let early = minute("outcomes", 0);
+    assert_eq!(of_outcomes(world.model.dirty()), [known, early]);
     // The inference of the other outcome comes after it, also after a restart.
     running.stop().await;
     world.clock.set(world.clock.now().plus_seconds(120));
@@ -66,7 +69,7 @@ async fn outcomes_mark_their_own_minute_and_that_of_their_inference() {
     append(&log, "half log early -300").await;
     running.drained().await;
     running.stop().await;
-    assert_eq!(outcomes(world.model.dirty()), [received(-600), received(-300), received(0)]);
+    assert_eq!(of_outcomes(world.model.dirty()), [known, minute("judged", -300), early]);
 }
 
 /// What is stored, in the order of storing: `ID`, the halves that a row holds, and what keeps it from counting.

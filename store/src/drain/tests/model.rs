@@ -145,7 +145,10 @@ impl Sink for std::sync::Arc<Model> {
             inner
                 .dirty
                 .extend(dirty.inferences.iter().map(|(_, at)| ("inferences", at.seconds())));
-            inner.dirty.extend(dirty.outcomes.iter().map(|(_, at)| ("outcomes", at.seconds())));
+            inner.dirty.extend(dirty.judged.iter().map(|(_, at)| ("judged", at.seconds())));
+            inner
+                .dirty
+                .extend(dirty.outcomes_received.iter().map(|(_, at)| ("outcomes", at.seconds())));
         })
         .await
     }
