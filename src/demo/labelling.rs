@@ -9,7 +9,7 @@ use super::api::{Api, Label};
 /// Labels that may wait: a minute and more of live traffic.
 pub const MAX_WAITING_LABELS: usize = 50_000;
 /// Labels are handed over this often.
-const INTERVAL: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Hands over labels once they are due, until the service is gone.
 ///

@@ -18,6 +18,9 @@ async function unbroken(page, path) {
   expect(await violations(page), path).toEqual([]);
 }
 
+// One after the other: the models are sent once.
+test.describe.configure({ mode: "default" });
+
 test.beforeAll(async ({ playwright, baseURL }) => {
   const request = await playwright.request.newContext({ baseURL });
   if (!recorded) {

@@ -30,17 +30,22 @@ export { expect };
 /** The pages are answered from recorded data: what is told there, a running server need not have. */
 export const recorded = process.env.DRIFTLEAD_URL === undefined;
 
+const EVERY_RULE = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+
+/** What a theme changes: the colours. Every other rule is held to in the first theme. */
+export const rulesOf = (theme) => (theme === THEMES[0] ? EVERY_RULE : { type: "rule", values: ["color-contrast"] });
+
 /** Violations of axe as lines that say where: in the whole page, or in what `within` selects. */
-export async function violations(page, within = "html") {
+export async function violations(page, rules = EVERY_RULE, within = "html") {
   if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(AXE);
-  return page.evaluate(async (within) => {
+  return page.evaluate(async ({ rules, within }) => {
     const { violations } = await window.axe.run(within, {
-      runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+      runOnly: rules,
       // What passes need not be described.
       resultTypes: ["violations"],
     });
     return violations.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.target.join(" ")} ${node.failureSummary?.split("\n")[1]?.trim() ?? ""}`));
-  }, within);
+  }, { rules, within });
 }
 
 /** How far the page is wider than its window; wide tables scroll in their own box. */
@@ -57,7 +62,8 @@ export async function firstModel(request) {
 
 /** Nothing is being read any more and the drawing has come to rest. */
 export async function settled(page) {
-  await expect(page.locator(".skeleton, .boot, header.bar[aria-busy=true]")).toHaveCount(0);
+  // Asked often: a page that is live reads again every few seconds, and an expectation would sleep through the rest.
+  await page.waitForFunction(() => document.querySelector(".skeleton, .boot, header.bar[aria-busy=true]") === null, undefined, { polling: 50, timeout: 15_000 });
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 }
 
