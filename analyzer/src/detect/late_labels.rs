@@ -1,9 +1,9 @@
 //! The schedule of quality: which windows labels changed, and when each is computed.
 //!
-//! A mark of the drain says which inferences labels came for, or, where it does not know them, when the labels came;
-//! it is resolved to the hours and days of the inferences, and cleared when all of those were computed. A window is computed at once when its first labels come, then
-//! at most once in a while, once a day when it is old, and once more when it ends and when its labels are
-//! due.
+//! A mark of the drain says which inferences labels came for, or, where it does not know them, when the labels
+//! came; it is resolved to the hours and days of the inferences, and cleared when all of those were computed. A
+//! window is computed at once when its first labels come, then at most once in a while, once a day when it is
+//! old, and once more when it ends and when its labels are due.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
