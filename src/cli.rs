@@ -110,11 +110,17 @@ pub enum KeyCommand {
         /// What it is for.
         #[arg(long, default_value = "")]
         label: String,
+        /// Log records, spans, data points and outcomes that it may send a second, over time; unset: any number.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+        records_per_second: Option<u64>,
+        /// Bytes that it may send a second, over time, before compression; unset: any number.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+        bytes_per_second: Option<u64>,
         /// The data folder.
         #[arg(long, default_value = "data")]
         data: PathBuf,
     },
-    /// List all keys, revoked ones too: id, scopes, environments, when it was made, whether it counts, label.
+    /// List all keys, revoked ones too: id, scopes, environments, rate, when it was made, whether it counts, label.
     List {
         /// The data folder.
         #[arg(long, default_value = "data")]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use driftlead_store::state::key_rates::KeyRate;
 use futures_util::future::BoxFuture;
 
 use crate::limits::MAX_BYTES_IN_FLIGHT;
@@ -15,6 +17,8 @@ pub struct KeyGrant {
     pub key_id: String,
     /// Environments that the key may send for; empty: all of them.
     pub environments: Vec<String>,
+    /// How much the key may send.
+    pub rate: KeyRate,
 }
 
 /// Why a key is not let in.
@@ -26,6 +30,11 @@ pub enum KeyRefusal {
     Unknown,
     /// The key lacks the scope `ingest`.
     Scope,
+    /// The key has sent more than its rate allows.
+    TooFast {
+        /// How long it has to wait.
+        wait: Duration,
+    },
     /// The keys cannot be read at the moment.
     Unavailable,
 }
@@ -39,6 +48,9 @@ pub trait KeyChecker: Send + Sync + 'static {
 
     /// Whether any key is configured; without one, browsers' requests are held to loopback origins.
     fn keys_required(&self) -> BoxFuture<'_, bool>;
+
+    /// Counts what a key sent against its rate.
+    fn charge(&self, grant: &KeyGrant, records: u64, bytes: u64);
 }
 
 /// Lets everybody in: no keys are configured.
@@ -53,6 +65,8 @@ impl KeyChecker for NoKeys {
     fn keys_required(&self) -> BoxFuture<'_, bool> {
         Box::pin(async { false })
     }
+
+    fn charge(&self, _grant: &KeyGrant, _records: u64, _bytes: u64) {}
 }
 
 impl KeyGrant {
@@ -171,6 +185,7 @@ mod tests {
         let one = KeyGrant {
             key_id: "k".into(),
             environments: vec!["staging".into()],
+            ..KeyGrant::default()
         };
         assert!(one.permits("staging") && !one.permits("production") && !one.permits(""));
     }

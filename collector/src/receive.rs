@@ -10,7 +10,7 @@ use driftlead_store::clock::Clock;
 use driftlead_store::wal::{AppendError, Appended, Log, NewFrame};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::admit::{HeldBytes, KeyGrant};
+use crate::admit::{HeldBytes, KeyChecker, KeyGrant};
 use crate::body::{self, Compression};
 use crate::decode::cuts::reasons;
 use crate::json::{self, JsonError};
@@ -53,15 +53,17 @@ pub(crate) struct Receiver {
     log: Log,
     redaction: Arc<Redaction>,
     status: CollectorStatus,
+    keys: Arc<dyn KeyChecker>,
     clock: Clock,
 }
 
 impl Receiver {
-    pub(crate) fn new(log: Log, redaction: Redaction, status: CollectorStatus, clock: Clock) -> Self {
+    pub(crate) fn new(log: Log, redaction: Redaction, status: CollectorStatus, keys: Arc<dyn KeyChecker>, clock: Clock) -> Self {
         Self {
             log,
             redaction: Arc::new(redaction),
             status,
+            keys,
             clock,
         }
     }
@@ -76,11 +78,15 @@ impl Receiver {
         let prepared = self.prepare(request).await?;
         let answer = prepared.answer();
         // A request without a record that can be kept has nothing to be durable.
-        let outcome = if prepared.has_records() {
+        let outcome = if prepared.records() > 0 {
             self.append(signal, &prepared).await
         } else {
             Ok(None)
         };
+        // What is refused costs its sender nothing: it comes again.
+        if outcome.is_ok() {
+            self.keys.charge(&prepared.grant, prepared.records(), prepared.body_bytes);
+        }
         match outcome {
             Ok(Some(Appended::Repeated)) => self.status.repeated(),
             Ok(_) => self
@@ -97,7 +103,7 @@ impl Receiver {
     async fn append(&self, signal: Signal, prepared: &Prepared) -> Result<Option<Appended>, Refusal> {
         let frame = NewFrame {
             kind: signal.frame_kind(),
-            key_id: prepared.key_id.clone(),
+            key_id: prepared.grant.key_id.clone(),
             content_hash: prepared.content_hash,
             payload: prepared.payload.clone(),
         };
@@ -125,7 +131,7 @@ impl Receiver {
 
 /// A request that is ready for the log.
 struct Prepared {
-    key_id: String,
+    grant: KeyGrant,
     payload: Bytes,
     content_hash: u128,
     body_bytes: u64,
@@ -136,8 +142,8 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn has_records(&self) -> bool {
-        self.shares.iter().any(|share| share.records > 0)
+    fn records(&self) -> u64 {
+        self.shares.iter().map(|share| share.records).sum()
     }
 
     fn answer(&self) -> Answer {
@@ -179,7 +185,7 @@ fn prepare(mut request: Request, redaction: &Redaction) -> Result<Prepared, Refu
     let payload = redacted.unwrap_or(payload);
     request.held.keep(payload.len());
     Ok(Prepared {
-        key_id: request.grant.key_id,
+        grant: request.grant,
         redacted: was_redacted,
         payload,
         content_hash,

@@ -1,8 +1,9 @@
 //! Every way in which a request is refused, and what each means over HTTP and over gRPC.
 //!
-//! The class decides what the client does: retryable answers (503, UNAVAILABLE with RetryInfo) are sent
-//! again, all others are final and the client drops the data. So overload, a full log and a stop are
-//! retryable, and whatever the same bytes would meet again is final.
+//! The class decides what the client does: retryable answers are sent again, all others are final and the
+//! client drops the data. So overload, a full log and a stop are retryable, and whatever the same bytes would
+//! meet again is final. Who sends too fast is told so (429, RESOURCE_EXHAUSTED with RetryInfo); where this
+//! collector cannot take anything (503, UNAVAILABLE with RetryInfo) a load balancer may try another.
 
 use std::time::Duration;
 
@@ -80,6 +81,12 @@ pub enum Refusal {
     /// The body stood still.
     #[error("the body stood still for {} s", BODY_IDLE_TIMEOUT.as_secs())]
     BodyTimeout,
+    /// The key has sent more than its rate allows.
+    #[error("this key sends faster than it may: wait {} s", whole_seconds(*wait))]
+    TooFast {
+        /// How long it has to wait.
+        wait: Duration,
+    },
     /// Too many bytes are in flight.
     #[error("too much is being received at the moment: try again")]
     Busy,
@@ -92,6 +99,11 @@ pub enum Refusal {
     /// The keys cannot be read.
     #[error("the keys cannot be checked at the moment: try again")]
     KeysUnavailable,
+}
+
+/// Seconds as headers have them, rounded up: whoever came back sooner would be refused again.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// The beginning of a client's text, for an answer to repeat.
@@ -122,6 +134,7 @@ impl Refusal {
             Self::Malformed { .. } => "malformed",
             Self::CompressionNotNamed => "compression_not_named",
             Self::BodyTimeout => "body_timeout",
+            Self::TooFast { .. } => "too_fast",
             Self::Busy => "busy",
             Self::LogFull => "log_full",
             Self::LogUnavailable => "log_unavailable",
@@ -139,10 +152,9 @@ impl Refusal {
             Self::KeyMissing | Self::KeyUnknown => StatusCode::UNAUTHORIZED,
             Self::TooLarge { .. } | Self::TooManyRecords => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Malformed { .. } | Self::CompressionNotNamed => StatusCode::BAD_REQUEST,
+            Self::TooFast { .. } | Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             // Not 408, which clients of OTLP take as final.
-            Self::BodyTimeout | Self::Busy | Self::LogFull | Self::LogUnavailable | Self::KeysUnavailable => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::BodyTimeout | Self::LogFull | Self::LogUnavailable | Self::KeysUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -156,20 +168,20 @@ impl Refusal {
             | Self::NotGrpc => Code::Unimplemented,
             Self::OriginRefused | Self::ScopeMissing | Self::EnvironmentRefused { .. } => Code::PermissionDenied,
             Self::KeyMissing | Self::KeyUnknown => Code::Unauthenticated,
-            Self::TooLarge { .. } | Self::TooManyRecords => Code::ResourceExhausted,
+            Self::TooLarge { .. } | Self::TooManyRecords | Self::TooFast { .. } | Self::Busy => Code::ResourceExhausted,
             Self::Malformed { .. } => Code::InvalidArgument,
             Self::CompressionNotNamed => Code::Internal,
-            Self::BodyTimeout | Self::Busy | Self::LogFull | Self::LogUnavailable | Self::KeysUnavailable => Code::Unavailable,
+            Self::BodyTimeout | Self::LogFull | Self::LogUnavailable | Self::KeysUnavailable => Code::Unavailable,
         }
     }
 
     /// When to come back; `None`: the refusal is final.
     pub fn retry_after(&self) -> Option<Duration> {
-        matches!(
-            self,
-            Self::BodyTimeout | Self::Busy | Self::LogFull | Self::LogUnavailable | Self::KeysUnavailable
-        )
-        .then_some(RETRY_AFTER)
+        match self {
+            Self::TooFast { wait } => Some(Duration::from_secs(whole_seconds(*wait))),
+            Self::BodyTimeout | Self::Busy | Self::LogFull | Self::LogUnavailable | Self::KeysUnavailable => Some(RETRY_AFTER),
+            _ => None,
+        }
     }
 
     /// The gRPC status; its details are the `google.rpc.Status` that HTTP bodies carry.
@@ -201,8 +213,9 @@ mod tests {
     use super::*;
 
     const RETRYABLE_OVER_HTTP: [u16; 4] = [429, 502, 503, 504];
-    /// RESOURCE_EXHAUSTED is one only with RetryInfo.
-    const RETRYABLE_OVER_GRPC: [Code; 6] = [
+    /// RESOURCE_EXHAUSTED is one with RetryInfo, and final without.
+    const RETRYABLE_OVER_GRPC: [Code; 7] = [
+        Code::ResourceExhausted,
         Code::Cancelled,
         Code::DeadlineExceeded,
         Code::Aborted,
@@ -228,6 +241,9 @@ mod tests {
             Refusal::Malformed { problem: "x".into() },
             Refusal::CompressionNotNamed,
             Refusal::BodyTimeout,
+            Refusal::TooFast {
+                wait: Duration::from_millis(1_001),
+            },
             Refusal::Busy,
             Refusal::LogFull,
             Refusal::LogUnavailable,
@@ -244,9 +260,10 @@ mod tests {
                 retryable,
                 "{refusal:?}"
             );
-            assert_eq!(RETRYABLE_OVER_GRPC.contains(&refusal.code()), retryable, "{refusal:?}");
             let status = refusal.to_status();
-            assert_eq!(status.get_error_details().retry_info().is_some(), retryable, "{refusal:?}");
+            let has_retry_info = status.get_error_details().retry_info().is_some();
+            let over_grpc = RETRYABLE_OVER_GRPC.contains(&refusal.code()) && (refusal.code() != Code::ResourceExhausted || has_retry_info);
+            assert_eq!((over_grpc, has_retry_info), (retryable, retryable), "{refusal:?}");
             assert_eq!(refusal.to_json()["details"].is_array(), retryable, "{refusal:?}");
         }
     }
@@ -258,6 +275,18 @@ mod tests {
             let body = pb::Status::decode(status.details()).unwrap();
             assert_eq!((body.code, body.message.as_str()), (status.code() as i32, status.message()));
             assert_eq!(refusal.to_json()["code"], body.code);
+        }
+    }
+
+    #[test]
+    fn a_wait_is_rounded_up() {
+        for (wait, seconds) in [
+            (Duration::ZERO, 0),
+            (Duration::from_millis(1), 1),
+            (Duration::from_secs(2), 2),
+            (Duration::from_millis(2_001), 3),
+        ] {
+            assert_eq!(Refusal::TooFast { wait }.retry_after(), Some(Duration::from_secs(seconds)));
         }
     }
 

@@ -31,10 +31,14 @@ impl Keys {
         };
         let key = self.ring.check(secret).await.map_err(|_| KeyRefusal::Unavailable)?;
         match key {
-            Some(key) if key.allows(Scope::Ingest) => Ok(KeyGrant {
-                key_id: key.id.clone(),
-                environments: key.environments.clone(),
-            }),
+            Some(key) if key.allows(Scope::Ingest) => match self.ring.within_rate(&key) {
+                Ok(()) => Ok(KeyGrant {
+                    key_id: key.id.clone(),
+                    environments: key.environments.clone(),
+                    rate: key.rate,
+                }),
+                Err(wait) => Err(KeyRefusal::TooFast { wait }),
+            },
             Some(_) => Err(KeyRefusal::Scope),
             // Without any keys everybody may send; a key that a client still has does no harm.
             None if self.is_open().await.map_err(|_| KeyRefusal::Unavailable)? => Ok(KeyGrant::default()),
@@ -50,6 +54,10 @@ impl KeyChecker for Keys {
 
     fn keys_required(&self) -> BoxFuture<'_, bool> {
         Box::pin(async { !self.is_open().await.unwrap_or(false) })
+    }
+
+    fn charge(&self, grant: &KeyGrant, records: u64, bytes: u64) {
+        self.ring.charge(&grant.key_id, grant.rate, records, bytes);
     }
 }
 

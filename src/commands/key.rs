@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow, bail};
 use driftlead_store::clock::Clock;
 use driftlead_store::state::State;
 use driftlead_store::state::audit::AuditEntry;
+use driftlead_store::state::key_rates::KeyRate;
 use driftlead_store::state::keys::{Key, NewKey, Scope};
 
 use crate::cli::KeyCommand;
@@ -23,8 +24,16 @@ pub async fn run(command: KeyCommand) -> anyhow::Result<()> {
             scopes,
             environments,
             label,
+            records_per_second,
+            bytes_per_second,
             data,
-        } => make(scopes, environments, label, &data).await,
+        } => {
+            let rate = KeyRate {
+                records_per_second,
+                bytes_per_second,
+            };
+            make(scopes, environments, label, rate, &data).await
+        }
         KeyCommand::List { data } => {
             for key in open(&data).await?.keys().await? {
                 println!("{}", line(&key));
@@ -35,7 +44,7 @@ pub async fn run(command: KeyCommand) -> anyhow::Result<()> {
     }
 }
 
-async fn make(scopes: Vec<String>, environments: Vec<String>, label: String, data: &Path) -> anyhow::Result<()> {
+async fn make(scopes: Vec<String>, environments: Vec<String>, label: String, rate: KeyRate, data: &Path) -> anyhow::Result<()> {
     let scopes = scopes
         .iter()
         .map(|scope| scope.parse())
@@ -46,6 +55,7 @@ async fn make(scopes: Vec<String>, environments: Vec<String>, label: String, dat
     let new = NewKey {
         scopes,
         environments,
+        rate,
         label,
     };
     let (key, secret) = state.create_key(new, Clock::System.now()).await?;
@@ -85,7 +95,7 @@ async fn record(state: &State, action: &str, id: &str) -> anyhow::Result<()> {
     Ok(state.record_audit(&entry).await?)
 }
 
-/// One key a line, tab-separated: id, scopes, environments, when it was made, until when it counted, label.
+/// One key a line, tab-separated: id, scopes, environments, how much it may send, when it was made, until when it counted, label.
 fn line(key: &Key) -> String {
     let scopes: Vec<&str> = key.scopes.iter().copied().map(Scope::name).collect();
     let environments = if key.environments.is_empty() {
@@ -98,11 +108,25 @@ fn line(key: &Key) -> String {
         key.id.clone(),
         scopes.join(","),
         environments,
+        rate_text(key.rate),
         key.created_at.to_string(),
         state,
         key.label.clone(),
     ]
     .join("\t")
+}
+
+fn rate_text(rate: KeyRate) -> String {
+    let limits = [(rate.records_per_second, "records/s"), (rate.bytes_per_second, "bytes/s")];
+    let stated: Vec<String> = limits
+        .into_iter()
+        .filter_map(|(limit, unit)| limit.map(|limit| format!("{limit} {unit}")))
+        .collect();
+    if stated.is_empty() {
+        "any rate".to_owned()
+    } else {
+        stated.join(",")
+    }
 }
 
 #[cfg(test)]
@@ -117,12 +141,20 @@ mod tests {
         let data = folder.path().join("data");
         assert!(revoke("key_1", &data).await.unwrap_err().to_string().contains("--data"));
         assert!(!data.exists());
-        make(vec!["read".into()], vec!["production".into()], "ci".into(), &data)
+        let rate = KeyRate {
+            records_per_second: Some(5),
+            bytes_per_second: None,
+        };
+        make(vec!["read".into()], vec!["production".into()], "ci".into(), rate, &data)
             .await
             .unwrap();
         let state = open(&data).await.unwrap();
         let key = state.keys().await.unwrap().remove(0);
-        assert!(line(&key).ends_with("\tvalid\tci"), "{}", line(&key));
+        assert!(
+            line(&key).ends_with("\tvalid\tci") && line(&key).contains("\t5 records/s\t"),
+            "{}",
+            line(&key)
+        );
         revoke(&key.id, &data).await.unwrap();
         assert!(revoke(&key.id, &data).await.unwrap_err().to_string().contains("key list"));
         let audit = state.audit_entries(10).await.unwrap();
@@ -136,11 +168,12 @@ mod tests {
             id: "key_1".into(),
             scopes: vec![Scope::Read, Scope::Ingest],
             environments: vec![],
+            rate: KeyRate::default(),
             label: "ci".into(),
             created_at: UnixNanos(0),
             revoked_at: Some(UnixNanos(0)),
         };
-        let expected = "key_1\tread,ingest\tall environments\t1970-01-01T00:00:00Z\trevoked 1970-01-01T00:00:00Z\tci";
+        let expected = "key_1\tread,ingest\tall environments\tany rate\t1970-01-01T00:00:00Z\trevoked 1970-01-01T00:00:00Z\tci";
         assert_eq!(line(&key), expected);
     }
 }

@@ -71,6 +71,17 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, Some(detail.into()))
     }
 
+    /// 429: the caller has sent more than it may; to be tried again after these seconds.
+    pub fn too_fast(retry_after_seconds: u32) -> Self {
+        Self {
+            retry_after_seconds: Some(retry_after_seconds),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                Some(format!("This key sends faster than it may: wait {retry_after_seconds} s.")),
+            )
+        }
+    }
+
     /// 503: something that is needed is not there for the moment; to be tried again after these seconds.
     pub fn unavailable(detail: impl Into<String>, retry_after_seconds: u32) -> Self {
         Self {

@@ -9,6 +9,7 @@ use driftlead_store::clock::Clock;
 use driftlead_store::index::ErrorIndex;
 use driftlead_store::model_settings::ModelSettings;
 use driftlead_store::state::State;
+use driftlead_store::state::keys::KeyRing;
 use driftlead_store::wal::Log;
 
 use crate::error::Problem;
@@ -29,6 +30,8 @@ pub struct WebState {
     pub references: References,
     /// What was decided.
     pub state: State,
+    /// Who may do what.
+    pub keys: KeyRing,
     /// Alerts and actions.
     pub commands: Commands,
     /// What is declared about models.

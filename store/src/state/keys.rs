@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use tokio::sync::Mutex;
 
+use super::key_rates::{KeyRate, RateLimiter};
 use super::{State, StateError};
 use crate::clock::{Clock, UnixNanos};
 use crate::ids::{IdKind, new_id};
@@ -85,6 +86,8 @@ pub struct Key {
     pub scopes: Vec<Scope>,
     /// The environments that it is limited to; empty: all.
     pub environments: Vec<String>,
+    /// How much it may send.
+    pub rate: KeyRate,
     /// What people call it.
     pub label: String,
     /// When it was made.
@@ -112,6 +115,8 @@ pub struct NewKey {
     pub scopes: Vec<Scope>,
     /// The environments that it is limited to; empty: all.
     pub environments: Vec<String>,
+    /// How much it may send.
+    pub rate: KeyRate,
     /// What people call it.
     pub label: String,
 }
@@ -150,17 +155,22 @@ impl State {
             id: new_id(IdKind::Key),
             scopes: new.scopes,
             environments: new.environments,
+            rate: new.rate,
             label: new.label,
             created_at: now,
             revoked_at: None,
         };
-        sqlx::query("INSERT INTO keys (id, hash, scopes, environments, label, created_at) VALUES ($1, $2, $3, $4, $5, $6)")
+        let insert = "INSERT INTO keys (id, hash, scopes, environments, label, created_at, records_per_second, bytes_per_second)
+                      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        sqlx::query(insert)
             .bind(&key.id)
             .bind(hash_of(secret.reveal()))
             .bind(serde_json::to_string(&key.scopes)?)
             .bind(serde_json::to_string(&key.environments)?)
             .bind(&key.label)
             .bind(key.created_at.0)
+            .bind(key.rate.records_per_second.map(as_bigint))
+            .bind(key.rate.bytes_per_second.map(as_bigint))
             .execute(self.pool())
             .await?;
         Ok((key, secret))
@@ -226,22 +236,33 @@ impl State {
     }
 }
 
+/// A rate that is beyond what the column holds limits nothing that could be sent.
+fn as_bigint(per_second: u64) -> i64 {
+    i64::try_from(per_second).unwrap_or(i64::MAX)
+}
+
 fn read(row: &SqliteRow) -> Result<Key, StateError> {
+    let limit = |column| Ok::<_, StateError>(row.try_get::<Option<i64>, _>(column)?.map(i64::unsigned_abs));
     Ok(Key {
         id: row.try_get("id")?,
         scopes: serde_json::from_str(row.try_get("scopes")?)?,
         environments: serde_json::from_str(row.try_get("environments")?)?,
+        rate: KeyRate {
+            records_per_second: limit("records_per_second")?,
+            bytes_per_second: limit("bytes_per_second")?,
+        },
         label: row.try_get("label")?,
         created_at: UnixNanos(row.try_get("created_at")?),
         revoked_at: row.try_get::<Option<i64>, _>("revoked_at")?.map(UnixNanos),
     })
 }
 
-/// The keys in memory, for checks on every request.
+/// The keys in memory, for checks on every request, and what each has sent. Clones share both.
 #[derive(Debug, Clone)]
 pub struct KeyRing {
     state: State,
     clock: Clock,
+    rates: RateLimiter,
     copy: Arc<Mutex<Option<Copy>>>,
 }
 
@@ -259,6 +280,7 @@ impl KeyRing {
         Self {
             state,
             clock,
+            rates: RateLimiter::default(),
             copy: Arc::new(Mutex::new(None)),
         }
     }
@@ -285,6 +307,19 @@ impl KeyRing {
     /// The database fails.
     pub async fn is_open(&self) -> Result<bool, StateError> {
         Ok(self.fresh().await?.is_open)
+    }
+
+    /// Whether the key has kept to its rate so far.
+    ///
+    /// # Errors
+    /// How long it has to wait before it may send again.
+    pub fn within_rate(&self, key: &Key) -> Result<(), Duration> {
+        self.rates.check(&key.id, key.rate, Instant::now())
+    }
+
+    /// Counts what a key sent.
+    pub fn charge(&self, key_id: &str, rate: KeyRate, records: u64, bytes: u64) {
+        self.rates.charge(key_id, rate, records, bytes, Instant::now());
     }
 
     /// Forgets the copy: a change that this process made counts at once.
@@ -322,6 +357,10 @@ mod tests {
         NewKey {
             scopes: scopes.to_vec(),
             environments: vec!["production".into()],
+            rate: KeyRate {
+                records_per_second: Some(100),
+                bytes_per_second: None,
+            },
             label: "ci".into(),
         }
     }
@@ -341,6 +380,7 @@ mod tests {
                 id: String::new(),
                 scopes: held.clone(),
                 environments: Vec::new(),
+                rate: KeyRate::default(),
                 label: String::new(),
                 created_at: UnixNanos(0),
                 revoked_at: None,

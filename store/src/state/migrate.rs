@@ -20,11 +20,18 @@ pub(super) struct Migration {
 }
 
 /// All steps, in order. A released step never changes; a new one is added at the end.
-pub(super) const MIGRATIONS: &[Migration] = &[Migration {
-    number: 1,
-    name: "state",
-    sql: include_str!("../../migrations/state/0001_state.sql"),
-}];
+pub(super) const MIGRATIONS: &[Migration] = &[
+    Migration {
+        number: 1,
+        name: "state",
+        sql: include_str!("../../migrations/state/0001_state.sql"),
+    },
+    Migration {
+        number: 2,
+        name: "key_rates",
+        sql: include_str!("../../migrations/state/0002_key_rates.sql"),
+    },
+];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
     number     BIGINT PRIMARY KEY,

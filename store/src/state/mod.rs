@@ -10,6 +10,7 @@ pub mod alerts;
 pub mod audit;
 pub mod changes;
 pub mod dirty;
+pub mod key_rates;
 pub mod keys;
 mod migrate;
 pub mod outbox;

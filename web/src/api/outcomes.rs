@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -50,8 +51,13 @@ async fn take(
     Upload(body): Upload,
 ) -> Result<axum::Json<Taken>, Problem> {
     let is_gzip = check_headers(&headers)?;
+    let key = app.keys.get(caller.key_id()).await?;
+    if let Some(key) = &key {
+        app.keys.within_rate(key).map_err(too_fast)?;
+    }
     let (payload, taken) = read(body, is_gzip, app.clock.now()).await?;
     if taken.accepted > 0 {
+        let bytes = payload.len() as u64;
         let frame = NewFrame {
             kind: FrameKind::Outcomes,
             key_id: caller.key_id().to_owned(),
@@ -60,6 +66,9 @@ async fn take(
             payload: payload.into(),
         };
         app.log.append(frame).await.map_err(problem)?;
+        if let Some(key) = &key {
+            app.keys.charge(&key.id, key.rate, taken.accepted as u64, bytes);
+        }
     }
     Ok(axum::Json(taken))
 }
@@ -118,6 +127,10 @@ async fn read(body: Bytes, is_gzip: bool, received_time: UnixNanos) -> Result<(V
         true => tokio::task::spawn_blocking(read).await.map_err(|error| Problem::internal(&error))?,
         false => read(),
     }
+}
+
+fn too_fast(wait: Duration) -> Problem {
+    Problem::too_fast(u32::try_from(wait.as_secs() + 1).unwrap_or(u32::MAX))
 }
 
 fn problem(error: AppendError) -> Problem {

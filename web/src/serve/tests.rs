@@ -10,7 +10,8 @@ use driftlead_store::clickhouse::{ClickHouse, ClickHouseConfig};
 use driftlead_store::clock::{Clock, UnixNanos};
 use driftlead_store::index::{ErrorIndex, IndexConfig};
 use driftlead_store::state::State;
-use driftlead_store::state::keys::{Key, NewKey, Scope};
+use driftlead_store::state::key_rates::KeyRate;
+use driftlead_store::state::keys::{Key, KeyRing, NewKey, Scope};
 use driftlead_store::state::verdicts::{Verdict, VerdictKind};
 use driftlead_store::state::versions::SeenVersion;
 use driftlead_store::wal::{Log, LogConfig};
@@ -63,6 +64,7 @@ impl Site {
             index: ErrorIndex::open(&IndexConfig::at(folder.path().join("index")), &clock).unwrap(),
             references: References::new(clickhouse.clone(), state.clone(), Vec::new()),
             clickhouse,
+            keys: KeyRing::new(state.clone(), clock.clone()),
             state: state.clone(),
             commands,
             models: Arc::default(),
@@ -70,7 +72,7 @@ impl Site {
             public_url: Some(PUBLIC_URL.into()),
             clock,
         };
-        let server = Server::new(app, true, CancellationToken::new());
+        let server = Server::new(Arc::new(app), true, CancellationToken::new());
         Self {
             app: server.app.clone(),
             router: router(server),
@@ -83,6 +85,7 @@ impl Site {
         let new = NewKey {
             scopes: vec![scope],
             environments: environments.iter().map(|name| (*name).to_owned()).collect(),
+            rate: KeyRate::default(),
             label: scope.name().into(),
         };
         let (_, secret) = self.state.create_key(new, Clock::System.now()).await.unwrap();
@@ -205,6 +208,7 @@ async fn without_keys_all_is_open_under_a_name_of_loopback_only() {
             NewKey {
                 scopes: vec![Scope::Admin],
                 environments: Vec::new(),
+                rate: KeyRate::default(),
                 label: String::new(),
             },
             UnixNanos(1),
@@ -340,6 +344,7 @@ async fn a_stream_names_no_models_of_other_environments() {
             id: "key_1".into(),
             scopes: vec![Scope::Read],
             environments: environments.iter().map(|name| (*name).to_owned()).collect(),
+            rate: KeyRate::default(),
             label: String::new(),
             created_at: UnixNanos(1),
             revoked_at: None,
@@ -372,4 +377,31 @@ async fn what_is_too_large_or_of_another_type_is_a_problem() {
     let bad = [("content-type", "application/json"), ("content-encoding", "gzip")];
     let answer = site.send(Method::POST, "/api/v1/outcomes", &bad, "{}").await;
     assert_eq!((answer.status, answer.kind()), (400, "application/problem+json"));
+}
+
+#[tokio::test]
+async fn outcomes_keep_to_the_rate_of_their_key() {
+    let site = Site::new().await;
+    let new = NewKey {
+        scopes: vec![Scope::Ingest],
+        environments: Vec::new(),
+        rate: KeyRate {
+            records_per_second: Some(1),
+            bytes_per_second: None,
+        },
+        label: "labels".into(),
+    };
+    let (_, limited) = site.state.create_key(new, Clock::System.now()).await.unwrap();
+    let free = site.key(Scope::Ingest, &[]).await;
+    let outcome = |n: usize| json!({"model": "m", "request_id": format!("r-{n}"), "kind": "label", "label": "1"});
+    let many: Value = (0..30).map(outcome).collect();
+    let send = async |key: &str, body: Value| site.with_key(Method::POST, "/api/v1/outcomes", key, body).await;
+    assert_eq!(send(limited.reveal(), many.clone()).await.status, 200);
+    let answer = send(limited.reveal(), outcome(31)).await;
+    assert_eq!((answer.status, answer.kind()), (429, "application/problem+json"));
+    let wait: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((15..=30).contains(&wait), "{wait} s");
+    for _ in 0..2 {
+        assert_eq!(send(&free, many.clone()).await.status, 200);
+    }
 }
