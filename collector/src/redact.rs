@@ -3,7 +3,12 @@
 //! Attributes are named exactly or by `prefix.*`, at every level: of resources, scopes, records, points,
 //! events, links and exemplars, inside nested values and inside structured bodies (there by their own name
 //! or by the path that leads to them). Their values become `[redacted]`. Unless texts are kept, the texts
-//! that models read and write are replaced by their length and hash.
+//! that models read and write are replaced by their length and hash. What expressions and detectors
+//! ([`patterns`]) find is replaced wherever a text stands: in values, bodies, names of spans and messages of
+//! statuses; but not in what names a service, a model or a request, since two that became one would be lost.
+
+mod detectors;
+pub(crate) mod patterns;
 
 use std::collections::HashSet;
 
@@ -21,7 +26,9 @@ use prost::Message;
 
 use crate::decode::attributes::{EVENT_NAME, text_of, text_of_named};
 use crate::signal::Signal;
-use crate::text::{HASH_SUFFIX, LENGTH_SUFFIX, TextFacts, is_message_event, is_text_attribute, may_end_text_name};
+use crate::text::{HASH_SUFFIX, LENGTH_SUFFIX, TextFacts, is_identity, is_message_event, is_text_attribute, may_end_text_name};
+pub use patterns::PatternError;
+use patterns::Patterns;
 
 /// What stands in place of a redacted value.
 pub const REDACTED: &str = "[redacted]";
@@ -31,14 +38,24 @@ pub const REDACTED: &str = "[redacted]";
 pub struct RedactConfig {
     /// Names of attributes, each exact or `prefix.*`.
     pub attributes: Vec<String>,
+    /// Regular expressions: what they find is replaced, wherever it stands.
+    pub patterns: Vec<String>,
+    /// Names of built-in detectors: `email`, `phone`, `card`, `key`.
+    pub detect: Vec<String>,
     /// Keep the texts that models read and write; otherwise only their lengths and hashes.
     pub keep_text: bool,
 }
 
-/// A name that is neither exact nor `prefix.*`.
+/// What is declared cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} does not name attributes to redact: write a whole name, or a prefix and `.*` at the end")]
-pub struct RedactError(String);
+pub enum RedactError {
+    /// A name that is neither exact nor `prefix.*`.
+    #[error("{0:?} does not name attributes to redact: write a whole name, or a prefix and `.*` at the end")]
+    Name(String),
+    /// An expression or a detector.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+}
 
 /// What is redacted, ready to be asked for each attribute.
 #[derive(Debug, Clone, Default)]
@@ -47,16 +64,18 @@ pub struct Redaction {
     prefixes: Vec<String>,
     /// Last parts of the names above: a nested attribute of which no part is one of them cannot be concerned.
     last_parts: HashSet<String>,
+    patterns: Patterns,
     keep_text: bool,
 }
 
 impl Redaction {
-    /// Reads the declared names.
+    /// Reads what is declared.
     ///
     /// # Errors
-    /// A name is empty or has a `*` anywhere but in `.*` at its end.
+    /// A name is empty or has a `*` anywhere but in `.*` at its end, or an expression or a detector is none.
     pub fn new(config: &RedactConfig) -> Result<Self, RedactError> {
         let mut redaction = Self {
+            patterns: Patterns::new(&config.patterns, &config.detect)?,
             keep_text: config.keep_text,
             ..Self::default()
         };
@@ -64,7 +83,7 @@ impl Redaction {
             let prefix = name.strip_suffix(".*");
             let whole = prefix.unwrap_or(name);
             if whole.is_empty() || whole.contains('*') {
-                return Err(RedactError(name.clone()));
+                return Err(RedactError::Name(name.clone()));
             }
             redaction.last_parts.extend(whole.rsplit('.').next().map(str::to_owned));
             match prefix {
@@ -89,6 +108,16 @@ impl Redaction {
 
     fn may_name(&self, name: &str) -> bool {
         !self.last_parts.is_empty() && (self.names(name) || name.split('.').any(|part| self.last_parts.contains(part)))
+    }
+
+    /// Whether a text may have to change for what stands in it. May say yes too often.
+    pub(crate) fn may_concern_text(&self, text: &str) -> bool {
+        self.patterns.may_concern(text)
+    }
+
+    /// The same of a whole number.
+    pub(crate) fn may_concern_number(&self, number: i64) -> bool {
+        self.patterns.may_concern_number(number)
     }
 
     /// Whether the body of a log record with this event name has to change.
@@ -191,6 +220,10 @@ impl Pass<'_> {
     }
 
     fn span(&mut self, span: &mut Span) {
+        self.text(&mut span.name);
+        if let Some(status) = &mut span.status {
+            self.text(&mut status.message);
+        }
         self.attributes(&mut span.attributes, "");
         span.events.iter_mut().for_each(|event| self.attributes(&mut event.attributes, ""));
         span.links.iter_mut().for_each(|link| self.attributes(&mut link.attributes, ""));
@@ -246,7 +279,9 @@ impl Pass<'_> {
                 facts.extend(facts_as_attributes(&attribute.key, TextFacts::of(&text)));
                 self.changed = true;
                 return false;
-            } else if let Some(value) = &mut attribute.value {
+            } else if let Some(value) = &mut attribute.value
+                && !is_identity(&whole)
+            {
                 self.value(value, &format!("{whole}."));
             }
             true
@@ -258,7 +293,21 @@ impl Pass<'_> {
         match &mut value.value {
             Some(Value::KvlistValue(list)) => self.attributes(&mut list.values, path),
             Some(Value::ArrayValue(array)) => array.values.iter_mut().for_each(|value| self.value(value, path)),
+            Some(Value::StringValue(text)) => self.text(text),
+            Some(Value::IntValue(number)) if self.redaction.may_concern_number(*number) => {
+                if let Some(redacted) = self.redaction.patterns.redacted(&number.to_string()) {
+                    value.value = Some(Value::StringValue(redacted));
+                    self.changed = true;
+                }
+            }
             _ => {}
+        }
+    }
+
+    fn text(&mut self, text: &mut String) {
+        if let Some(redacted) = self.redaction.patterns.redacted(text) {
+            *text = redacted;
+            self.changed = true;
         }
     }
 }

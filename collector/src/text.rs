@@ -65,6 +65,32 @@ const MESSAGE_EVENTS: [&str; 7] = [
     "gen_ai.content.completion",
 ];
 
+/// What tells services, models, versions and requests apart. Two of them that became one would be counted as one.
+const IDENTITIES: [&str; 17] = [
+    "service.name",
+    "service.namespace",
+    "service.version",
+    "service.instance.id",
+    "deployment.environment.name",
+    "deployment.environment",
+    "ml.model.name",
+    "ml.model.version",
+    "ml.request.id",
+    "ml.segment",
+    "ml.arm",
+    "gen_ai.request.model",
+    "gen_ai.response.model",
+    "gen_ai.response.id",
+    "llm.model_name",
+    "embedding.model_name",
+    "event.name",
+];
+
+/// Whether an attribute of this name tells services, models, versions or requests apart.
+pub(crate) fn is_identity(name: &str) -> bool {
+    IDENTITIES.contains(&name)
+}
+
 /// Whether an attribute of this name holds a text that a model read or wrote.
 pub(crate) fn is_text_attribute(name: &str) -> bool {
     if !matches!(name.as_bytes().first(), Some(b'm' | b'i' | b'o' | b'g' | b'l' | b'e' | b't' | b'r')) {

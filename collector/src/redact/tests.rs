@@ -7,6 +7,7 @@ fn redaction(names: &[&str], keep_text: bool) -> Redaction {
     Redaction::new(&RedactConfig {
         attributes: names.iter().map(|name| (*name).to_owned()).collect(),
         keep_text,
+        ..RedactConfig::default()
     })
     .unwrap()
 }
@@ -97,6 +98,7 @@ fn every_place_of_attributes_is_redacted() {
             let redaction = Redaction::new(&RedactConfig {
                 attributes: vec![name.to_owned()],
                 keep_text: true,
+                ..RedactConfig::default()
             })
             .unwrap();
             let redacted = redaction.apply(signal, &bytes).unwrap().expect("the name is there");
@@ -187,6 +189,7 @@ fn bodies_of_messages_and_events_of_spans_lose_their_text() {
     let kept = super::Redaction::new(&RedactConfig {
         attributes: vec![],
         keep_text: true,
+        ..RedactConfig::default()
     })
     .unwrap();
     assert_eq!(kept.apply(Signal::Traces, &bytes).unwrap(), None);
@@ -278,7 +281,108 @@ fn wrong_names_are_refused() {
         let config = RedactConfig {
             attributes: vec![name.to_owned()],
             keep_text: true,
+            ..RedactConfig::default()
         };
-        assert_eq!(Redaction::new(&config).err(), Some(RedactError(name.to_owned())), "{name}");
+        assert_eq!(Redaction::new(&config).err(), Some(RedactError::Name(name.to_owned())), "{name}");
     }
+}
+
+#[test]
+fn what_is_found_is_replaced_wherever_a_text_stands() {
+    const SECRET: &str = "bob@example.com";
+    let redaction = Redaction::new(&RedactConfig {
+        patterns: vec!["ticket-[0-9]+".to_owned()],
+        detect: vec!["email".to_owned(), "card".to_owned()],
+        keep_text: true,
+        ..RedactConfig::default()
+    })
+    .unwrap();
+    let hidden = |signal, bytes: &[u8]| {
+        let asked = crate::wire::scan(signal, bytes, &redaction).unwrap().concerns_redaction;
+        let redacted = redaction.apply(signal, bytes).unwrap();
+        assert!(asked || redacted.is_none(), "what the walk passes by has nothing to hide");
+        let redacted = redacted.expect("there is something to hide");
+        assert!(!redacted.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()));
+        redacted
+    };
+    let places = [
+        log(vec![("note", text(SECRET))]),
+        log(vec![("note", map(vec![("deep", array(vec![text(SECRET)]))]))]),
+        LogRecord {
+            body: Some(AnyValue { value: Some(text(SECRET)) }),
+            ..LogRecord::default()
+        },
+    ];
+    for record in places {
+        hidden(Signal::Logs, &logs(vec![], vec![record]).encode_to_vec());
+    }
+    hidden(
+        Signal::Logs,
+        &logs(vec![("host.owner", text(SECRET))], vec![log(vec![])]).encode_to_vec(),
+    );
+    let traces = [
+        Span {
+            name: format!("GET /users/{SECRET}"),
+            ..span(vec![])
+        },
+        Span {
+            status: Some(opentelemetry_proto::tonic::trace::v1::Status {
+                message: format!("{SECRET} is unknown"),
+                code: 2,
+            }),
+            ..span(vec![])
+        },
+        Span {
+            events: vec![opentelemetry_proto::tonic::trace::v1::span::Event {
+                attributes: attributes(vec![("exception.message", text(SECRET))]),
+                ..Default::default()
+            }],
+            ..span(vec![])
+        },
+    ];
+    for one in traces {
+        hidden(Signal::Traces, &spans(vec![], vec![one]).encode_to_vec());
+    }
+    let mut metrics = samples::rich_metrics();
+    for metric in &mut metrics.resource_metrics[0].scope_metrics[0].metrics {
+        if let Some(Data::Gauge(gauge)) = &mut metric.data {
+            gauge.data_points[0].exemplars[0].filtered_attributes = attributes(vec![("who", text(SECRET))]);
+        }
+    }
+    hidden(Signal::Metrics, &metrics.encode_to_vec());
+    let bytes = logs(
+        vec![],
+        vec![log(vec![("card", int(4_111_111_111_111_111)), ("note", text("ticket-7 again"))])],
+    )
+    .encode_to_vec();
+    let redacted = ExportLogsServiceRequest::decode(hidden(Signal::Logs, &bytes).as_slice()).unwrap();
+    assert_eq!(
+        redacted.resource_logs[0].scope_logs[0].log_records[0].attributes,
+        attributes(vec![("card", text("[card]")), ("note", text("[redacted] again"))])
+    );
+}
+
+#[test]
+fn what_tells_requests_apart_is_not_searched() {
+    let redaction = Redaction::new(&RedactConfig {
+        attributes: vec!["gen_ai.response.id".to_owned()],
+        detect: vec!["email".to_owned()],
+        keep_text: true,
+        ..RedactConfig::default()
+    })
+    .unwrap();
+    let record = redact_log(
+        &redaction,
+        log(vec![
+            ("ml.request.id", text("bob@example.com")),
+            ("ml.model.name", text("m@example.com")),
+            ("gen_ai.response.id", text("named, so it is redacted")),
+        ]),
+    );
+    let expected = attributes(vec![
+        ("ml.request.id", text("bob@example.com")),
+        ("ml.model.name", text("m@example.com")),
+        ("gen_ai.response.id", text(REDACTED)),
+    ]);
+    assert_eq!(record.attributes, expected);
 }

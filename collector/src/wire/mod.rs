@@ -151,7 +151,17 @@ impl<'a> Walk<'a, '_> {
                 Kind::Bytes => {
                     reader.delimited(wire_type)?;
                 }
-                Kind::TextValue => self.value_length(reader.text(wire_type)?.len(), nesting),
+                Kind::FreeText => self.free_text(reader.text(wire_type)?),
+                Kind::IntValue => {
+                    wire_type.expect(WireType::Varint)?;
+                    let number = reader.varint()?.cast_signed();
+                    self.scan.concerns_redaction |= self.redaction.may_concern_number(number);
+                }
+                Kind::TextValue => {
+                    let text = reader.text(wire_type)?;
+                    self.free_text(text);
+                    self.value_length(text.len(), nesting);
+                }
                 Kind::BytesValue => self.value_length(reader.delimited(wire_type)?.len(), nesting),
                 Kind::Key => {
                     let key = reader.text(wire_type)?;
@@ -245,6 +255,11 @@ impl<'a> Walk<'a, '_> {
         self.group.records += u64::from(valid);
         self.group.invalid_ids += u64::from(!valid);
         Ok(())
+    }
+
+    fn free_text(&mut self, text: &str) {
+        // Once it is known that the request has to be decoded, nothing more has to be found.
+        self.scan.concerns_redaction = self.scan.concerns_redaction || self.redaction.may_concern_text(text);
     }
 
     fn value_length(&mut self, bytes: usize, nesting: usize) {

@@ -24,6 +24,10 @@ pub(super) enum Kind {
     SharedText,
     /// `bytes`.
     Bytes,
+    /// A `string` in which anything may stand: the name of a span, the message of a status.
+    FreeText,
+    /// The value of an attribute as a whole number.
+    IntValue,
     /// The value of an attribute as a string.
     TextValue,
     /// The value of an attribute as bytes.
@@ -90,8 +94,8 @@ impl Schema {
 }
 
 use Kind::{
-    Attribute, Body, Bytes, BytesValue, EventName, Fixed32, Fixed64, Key, Message, PackedFixed64, PackedVarint, ParentSpanId, SharedText,
-    SpanId, Text, TextValue, TraceId, Varint,
+    Attribute, Body, Bytes, BytesValue, EventName, Fixed32, Fixed64, FreeText, IntValue, Key, Message, PackedFixed64, PackedVarint,
+    ParentSpanId, SharedText, SpanId, Text, TextValue, TraceId, Varint,
 };
 
 pub(super) static KEY_VALUE: Schema = Schema::new(Role::Plain, &[(1, Key), (2, Message(&VALUE)), (3, Varint)]);
@@ -101,7 +105,7 @@ static VALUE: Schema = Schema::new(
     &[
         (1, TextValue),
         (2, Varint),
-        (3, Varint),
+        (3, IntValue),
         (4, Fixed64),
         (5, Message(&ARRAY)),
         (6, Message(&LIST)),
@@ -147,7 +151,7 @@ static SPAN: Schema = Schema::new(
         (2, SpanId),
         (3, Text),
         (4, ParentSpanId),
-        (5, Text),
+        (5, FreeText),
         (6, Varint),
         (7, Fixed64),
         (8, Fixed64),
@@ -166,7 +170,7 @@ static SPAN_LINK: Schema = Schema::new(
     Role::Plain,
     &[(1, Bytes), (2, Bytes), (3, Text), (4, Attribute), (5, Varint), (6, Fixed32)],
 );
-static SPAN_STATUS: Schema = Schema::new(Role::Plain, &[(2, Text), (3, Varint)]);
+static SPAN_STATUS: Schema = Schema::new(Role::Plain, &[(2, FreeText), (3, Varint)]);
 
 pub(super) static METRICS_REQUEST: Schema = Schema::new(Role::Plain, &[(1, Message(&RESOURCE_METRICS))]);
 static RESOURCE_METRICS: Schema = Schema::new(

@@ -22,6 +22,7 @@ fn keep_everything() -> Redaction {
     Redaction::new(&RedactConfig {
         attributes: vec![],
         keep_text: true,
+        ..RedactConfig::default()
     })
     .unwrap()
 }
@@ -172,6 +173,7 @@ fn redaction_is_asked_for_every_name() {
         Redaction::new(&RedactConfig {
             attributes: attributes.iter().map(|name| (*name).to_owned()).collect(),
             keep_text,
+            ..RedactConfig::default()
         })
         .unwrap()
     };
