@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
@@ -21,7 +22,10 @@ use tower::ServiceExt;
 
 use crate::limits::{IDLE_TIMEOUT, KEEP_ALIVE, MAX_CONCURRENT_STREAMS, MAX_CONNECTIONS, MAX_HEADER_BYTES, SHUTDOWN_GRACE};
 use crate::status::CollectorStatus;
+use crate::tls::Tls;
 
+/// Reason under which connections are counted that never became one.
+const TLS_HANDSHAKE: &str = "tls_handshake";
 /// Wait after a connection could not be accepted: most often there are no file descriptors left, which only
 /// time mends.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -29,13 +33,28 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const WINDOW_BYTES: u32 = 1024 * 1024;
 
 /// Serves until `token` is cancelled, then lets requests that were begun end.
-pub(crate) async fn serve(listener: TcpListener, router: Router, status: CollectorStatus, token: CancellationToken) {
+pub(crate) async fn serve(listener: TcpListener, tls: Option<Tls>, router: Router, status: CollectorStatus, token: CancellationToken) {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let connections = TaskTracker::new();
     while let Some((permit, stream)) = token.run_until_cancelled(accept(&listener, &room)).await {
         let (router, token, open) = (router.clone(), token.clone(), status.connection());
+        let (tls, status) = (tls.clone(), status.clone());
         connections.spawn(async move {
-            serve_connection(stream, router, token).await;
+            // Answers are small: waiting to fill a packet would only delay them. Should it fail, they are delayed.
+            let _ = stream.set_nodelay(true);
+            match tls {
+                None => serve_connection(stream, router, token).await,
+                Some(tls) => match token.run_until_cancelled(tls.accept(stream)).await {
+                    Some(Ok(stream)) => serve_connection(stream, router, token).await,
+                    // Whoever only looks whether the port is open says nothing.
+                    Some(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+                    Some(Err(error)) => {
+                        status.refused_request(TLS_HANDSHAKE);
+                        tracing::debug!(%error, "a handshake failed");
+                    }
+                    None => {}
+                },
+            }
             drop((permit, open));
         });
     }
@@ -66,9 +85,10 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-async fn serve_connection(stream: TcpStream, router: Router, token: CancellationToken) {
-    // Answers are small: waiting to fill a packet would only delay them. Should it fail, they are delayed.
-    let _ = stream.set_nodelay(true);
+async fn serve_connection<S>(stream: S, router: Router, token: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let activity = Arc::new(Activity::default());
     let seen = Arc::clone(&activity);
     let service = router.map_request(|request: http::Request<Incoming>| request.map(Body::new));

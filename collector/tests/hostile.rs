@@ -7,11 +7,14 @@ mod support;
 
 use driftlead_collector::limits::{MAX_RECORDS_PER_REQUEST, MAX_REQUEST_BYTES};
 use driftlead_collector::{CollectorConfig, KeyGrant, KeyRefusal, Signal};
+use driftlead_store::state::key_rates::KeyRate;
 use prost::Message;
 use tonic::Code;
 use tonic_types::{StatusExt, pb};
 
-use support::{GrpcCall, HttpCall, Server, Setup, TestKeys, exchange, framed, gzip, inference, large_logs, logs_json, zstd};
+use support::{
+    GrpcCall, HttpCall, Server, Setup, TestKeys, exchange, framed, gzip, inference, large_logs, logs_json, post_over_http_2, zstd,
+};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
@@ -417,23 +420,40 @@ async fn bytes_that_are_no_request_do_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_http_2_as_over_http_1() {
+    let server = Server::plain().await;
+    let json = logs_json(&[inference("r-1")]).into_bytes();
+    for (path, content_type, body, status, answer) in [
+        ("/v1/logs", PROTOBUF, small_protobuf(), 200, PROTOBUF),
+        ("/v1/logs", JSON, json.clone(), 200, JSON),
+        ("/v1/traces", PROTOBUF, Vec::new(), 200, PROTOBUF),
+        ("/v1/logs", PROTOBUF, json, 400, PROTOBUF),
+        ("/v1/nothing", JSON, Vec::new(), 404, JSON),
+        ("/v1/logs", "text/plain", Vec::new(), 415, JSON),
+    ] {
+        let found = post_over_http_2(server.http, path, content_type, body).await;
+        assert_eq!(found, (status, answer.to_owned()), "{path} {content_type}");
+    }
+    assert_eq!(server.frames().await.len(), 2);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_decide_who_may_send() {
     let grant = |environments: &[&str]| {
         Ok(KeyGrant {
             key_id: "key_1".into(),
             environments: environments.iter().map(|name| (*name).to_owned()).collect(),
+            ..KeyGrant::default()
         })
     };
-    let keys = TestKeys(
-        [
-            ("good", grant(&[])),
-            ("here", grant(&["production"])),
-            ("elsewhere", grant(&["staging"])),
-            ("reader", Err(KeyRefusal::Scope)),
-            ("broken", Err(KeyRefusal::Unavailable)),
-        ]
-        .into(),
-    );
+    let keys = TestKeys::from([
+        ("good", grant(&[])),
+        ("here", grant(&["production"])),
+        ("elsewhere", grant(&["staging"])),
+        ("reader", Err(KeyRefusal::Scope)),
+        ("broken", Err(KeyRefusal::Unavailable)),
+    ]);
     let server = Server::start(Setup {
         keys: Some(keys),
         ..Setup::default()
@@ -475,6 +495,59 @@ async fn keys_decide_who_may_send() {
     server.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_sends_too_fast_is_told_when_to_come_back() {
+    let limited = |key_id: &str, rate| {
+        Ok(KeyGrant {
+            key_id: key_id.to_owned(),
+            rate,
+            ..KeyGrant::default()
+        })
+    };
+    let records = KeyRate {
+        records_per_second: Some(1),
+        bytes_per_second: None,
+    };
+    let bytes = KeyRate {
+        records_per_second: None,
+        bytes_per_second: Some(10),
+    };
+    let keys = TestKeys::from([
+        ("records", limited("key_r", records)),
+        ("bytes", limited("key_b", bytes)),
+        ("free", limited("key_f", KeyRate::default())),
+    ]);
+    let server = Server::start(Setup {
+        keys: Some(keys),
+        ..Setup::default()
+    })
+    .await;
+    let send = async |key: &str, n: u32| {
+        let batch: Vec<_> = (0..40).map(|i| inference(&format!("{key}-{n}-{i}"))).collect();
+        logs(JSON, logs_json(&batch))
+            .header("authorization", &format!("Bearer {key}"))
+            .send(server.http)
+            .await
+    };
+    for key in ["records", "bytes"] {
+        assert_eq!(send(key, 1).await.status, 200, "a batch is taken whole, however large");
+        let answer = send(key, 2).await;
+        assert_eq!(answer.status, 429, "{key}");
+        let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((25..=60).contains(&wait), "{key}: {wait} s");
+        let export = GrpcCall::export(Signal::Logs, &small_protobuf()).header("authorization", &format!("Bearer {key}"));
+        let status = export.send(server.grpc).await.status.unwrap();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert!(status.get_error_details().retry_info().unwrap().retry_delay.unwrap().as_secs() >= 25);
+    }
+    for n in 0..3 {
+        assert_eq!(send("free", n).await.status, 200);
+    }
+    assert_eq!(server.status.counts().requests_refused["too_fast"], 4);
+    assert_eq!(server.frames().await.len(), 5);
+    server.stop().await;
+}
+
 /// The protobuf that the collector makes of JSON, by way of a collector.
 fn server_side_protobuf(json: &str) -> Vec<u8> {
     let request: opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest = serde_json::from_str(json).unwrap();
@@ -489,7 +562,7 @@ async fn preflights_pass_without_a_key() {
             .header("access-control-request-method", "POST")
             .header("access-control-request-headers", "content-type,x-custom")
     };
-    let keys = TestKeys([("good", Ok(KeyGrant::default()))].into());
+    let keys = TestKeys::from([("good", Ok(KeyGrant::default()))]);
     let with_keys = Server::start(Setup {
         keys: Some(keys),
         ..Setup::default()

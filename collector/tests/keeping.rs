@@ -176,6 +176,7 @@ async fn nothing_that_is_redacted_reaches_the_log() {
     let redact = RedactConfig {
         attributes: vec!["user.*".into(), "deployment.environment.name".into()],
         keep_text: false,
+        ..RedactConfig::default()
     };
     let server = Server::start(Setup {
         config: CollectorConfig {

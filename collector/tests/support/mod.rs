@@ -6,17 +6,18 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use driftlead_collector::{CollectorConfig, CollectorStatus, Decoder, KeyChecker, KeyGrant, KeyRefusal, Listeners, RedactConfig, Signal};
 use driftlead_store::clock::{Clock, UnixNanos};
 use driftlead_store::drain::Decode;
 use driftlead_store::records::Decoded;
+use driftlead_store::state::key_rates::RateLimiter;
 use driftlead_store::wal::{Frame, Log, LogConfig, Position};
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -35,22 +36,42 @@ pub struct Setup {
     pub max_log_bytes: Option<u64>,
 }
 
-/// Keys by their text.
+/// Keys by their text, and what each sent.
 #[derive(Default)]
-pub struct TestKeys(pub HashMap<&'static str, Result<KeyGrant, KeyRefusal>>);
+pub struct TestKeys {
+    keys: HashMap<&'static str, Result<KeyGrant, KeyRefusal>>,
+    rates: RateLimiter,
+}
+
+impl<const N: usize> From<[(&'static str, Result<KeyGrant, KeyRefusal>); N]> for TestKeys {
+    fn from(keys: [(&'static str, Result<KeyGrant, KeyRefusal>); N]) -> Self {
+        Self {
+            keys: keys.into(),
+            rates: RateLimiter::default(),
+        }
+    }
+}
 
 impl KeyChecker for TestKeys {
     fn check<'a>(&'a self, key: Option<&'a str>) -> BoxFuture<'a, Result<KeyGrant, KeyRefusal>> {
         let verdict = match key {
-            None if self.0.is_empty() => Ok(KeyGrant::default()),
+            None if self.keys.is_empty() => Ok(KeyGrant::default()),
             None => Err(KeyRefusal::Missing),
-            Some(key) => self.0.get(key).cloned().unwrap_or(Err(KeyRefusal::Unknown)),
+            Some(key) => self.keys.get(key).cloned().unwrap_or(Err(KeyRefusal::Unknown)),
         };
+        let verdict = verdict.and_then(|grant| match self.rates.check(&grant.key_id, grant.rate, Instant::now()) {
+            Ok(()) => Ok(grant),
+            Err(wait) => Err(KeyRefusal::TooFast { wait }),
+        });
         Box::pin(async { verdict })
     }
 
     fn keys_required(&self) -> BoxFuture<'_, bool> {
-        Box::pin(async { !self.0.is_empty() })
+        Box::pin(async { !self.keys.is_empty() })
+    }
+
+    fn charge(&self, grant: &KeyGrant, records: u64, bytes: u64) {
+        self.rates.charge(&grant.key_id, grant.rate, records, bytes, Instant::now());
     }
 }
 
@@ -109,6 +130,7 @@ impl Server {
         let redact = RedactConfig {
             attributes: vec![],
             keep_text: true,
+            ..RedactConfig::default()
         };
         Self::start(Setup {
             config: CollectorConfig {
@@ -207,6 +229,11 @@ impl HttpCall {
     }
 
     pub async fn send(self, address: SocketAddr) -> HttpAnswer {
+        exchange(address, &self.into_bytes()).await
+    }
+
+    /// The request as it goes over the wire.
+    pub fn into_bytes(self) -> Vec<u8> {
         let mut head = format!("{} {} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n", self.method, self.path);
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -218,24 +245,48 @@ impl HttpCall {
         head.push_str("\r\n");
         let mut request = head.into_bytes();
         request.extend(&self.body);
-        exchange(address, &request).await
+        request
     }
+}
+
+/// A request over HTTP/2 without TLS, as clients send it that know that it is spoken; its status and content type.
+pub async fn post_over_http_2(address: SocketAddr, path: &str, content_type: &str, body: Vec<u8>) -> (u16, String) {
+    let exchange = async {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let (client, connection) = h2::client::handshake(stream).await.unwrap();
+        tokio::spawn(async move {
+            let _ = connection.await;
+        });
+        let mut client = client.ready().await.unwrap();
+        let request = Request::post(format!("http://localhost{path}")).header("content-type", content_type);
+        let (response, mut sending) = client.send_request(request.body(()).unwrap(), false).unwrap();
+        let _ = sending.send_data(body.into(), true);
+        let parts = response.await.unwrap().into_parts().0;
+        let content_type = parts.headers.get("content-type").map(|value| value.to_str().unwrap().to_owned());
+        (parts.status.as_u16(), content_type.unwrap_or_default())
+    };
+    tokio::time::timeout(PATIENCE, exchange).await.expect("an answer comes")
 }
 
 /// Sends bytes and reads the answer until the server closes.
 pub async fn exchange(address: SocketAddr, request: &[u8]) -> HttpAnswer {
+    let stream = TcpStream::connect(address).await.unwrap();
+    parse(&exchange_over(stream, request).await)
+}
+
+/// The same over a connection that stands.
+pub async fn exchange_over(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> Vec<u8> {
     let answer = tokio::time::timeout(PATIENCE, async {
-        let mut stream = TcpStream::connect(address).await.unwrap();
         // A server that refuses early may close before everything is written.
         let _ = stream.write_all(request).await;
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
         answer
     });
-    parse(&answer.await.expect("an answer comes"))
+    answer.await.expect("an answer comes")
 }
 
-fn parse(answer: &[u8]) -> HttpAnswer {
+pub fn parse(answer: &[u8]) -> HttpAnswer {
     let end = answer
         .windows(4)
         .position(|window| window == b"\r\n\r\n")
@@ -294,19 +345,23 @@ impl GrpcCall {
     }
 
     pub async fn send(self, address: SocketAddr) -> GrpcAnswer {
-        tokio::time::timeout(PATIENCE, self.exchange(address))
+        self.send_over(TcpStream::connect(address).await.unwrap()).await
+    }
+
+    /// The same over a connection that stands.
+    pub async fn send_over(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> GrpcAnswer {
+        tokio::time::timeout(PATIENCE, self.exchange(stream))
             .await
             .expect("an answer comes")
     }
 
-    async fn exchange(self, address: SocketAddr) -> GrpcAnswer {
-        let stream = TcpStream::connect(address).await.unwrap();
+    async fn exchange(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> GrpcAnswer {
         let (client, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(async move {
             let _ = connection.await;
         });
         let mut client = client.ready().await.unwrap();
-        let mut request = Request::post(format!("http://{address}{}", self.path));
+        let mut request = Request::post(format!("http://localhost{}", self.path));
         for (name, value) in self.headers {
             request = request.header(name, value);
         }
