@@ -29,7 +29,10 @@ async fn main() -> ExitCode {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         eprintln!("driftlead: a provider of TLS was installed already");
     }
-    telemetry::start();
+    // The server starts it when its configuration is read.
+    if !matches!(command, Command::Serve(_)) {
+        telemetry::start();
+    }
     let outcome = match command {
         Command::Serve(arguments) => app::serve(arguments).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(arguments) => demo::run(arguments).await,

@@ -107,6 +107,7 @@ async fn claim(shared: &Arc<Shared>, client: &reqwest::Client, on_the_way: &mut 
 }
 
 /// Sends a claimed message and writes down how it ended.
+#[tracing::instrument(name = "alerting.deliver", level = "debug", skip_all)]
 pub(crate) async fn deliver(shared: &Shared, client: &reqwest::Client, message: &Message) {
     let delivery = match attempt(shared, client, message).await {
         Ok(delivery) => delivery,

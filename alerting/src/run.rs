@@ -148,6 +148,7 @@ async fn receive(signals: &mut mpsc::Receiver<Vec<Signal>>) -> Vec<Signal> {
 }
 
 /// One evaluation: what came, and what is due by time.
+#[tracing::instrument(name = "alerting.evaluate", level = "debug", skip_all)]
 pub(crate) async fn evaluate(evaluator: &mut Evaluator, batch: &[Signal], look_at_versions: bool) -> Result<(), StateError> {
     let shared = evaluator.shared.clone();
     let now = shared.clock.now();

@@ -5,11 +5,30 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, ORIGIN};
+use tracing::Span;
 
 use crate::admit::{KeyChecker, KeyGrant, KeyRefusal};
 use crate::cors;
 use crate::receive::Receiver;
 use crate::refusal::Refusal;
+use crate::signal::Signal;
+
+/// Header of requests that carry Driftlead's own telemetry: they are received as any other, without a span of their own.
+pub const OWN_TELEMETRY: &str = "driftlead-own-telemetry";
+
+/// The span of a request; none where the request carries our own spans, which would make another with each.
+pub(crate) fn span_of(signal: Signal, transport: &'static str, headers: &HeaderMap) -> Span {
+    if headers.contains_key(OWN_TELEMETRY) {
+        return Span::none();
+    }
+    tracing::debug_span!(
+        "otlp.receive",
+        otel.kind = "server",
+        otlp.signal = signal.name(),
+        otlp.transport = transport,
+        error.r#type = tracing::field::Empty
+    )
+}
 
 /// What both listeners share.
 pub(crate) struct Gate {
@@ -36,6 +55,7 @@ impl Gate {
             KeyRefusal::Missing => Refusal::KeyMissing,
             KeyRefusal::Unknown => Refusal::KeyUnknown,
             KeyRefusal::Scope => Refusal::ScopeMissing,
+            KeyRefusal::TooFast { wait } => Refusal::TooFast { wait },
             KeyRefusal::Unavailable => Refusal::KeysUnavailable,
         })
     }
@@ -51,6 +71,7 @@ impl Gate {
     /// Counts a refusal and passes it on.
     pub(crate) fn refused(&self, refusal: Refusal) -> Refusal {
         self.receiver.status().refused_request(refusal.reason());
+        Span::current().record("error.type", refusal.reason());
         refusal
     }
 }

@@ -17,10 +17,11 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::{BodyExt, Full};
 use tonic::Code;
+use tracing::Instrument as _;
 
 use crate::answer;
 use crate::body::{self, Compression};
-use crate::gate::Gate;
+use crate::gate::{Gate, span_of};
 use crate::limits::MAX_REQUEST_BYTES;
 use crate::receive::{Answer, Encoding, Request};
 use crate::refusal::Refusal;
@@ -39,7 +40,11 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 pub(crate) fn router(gate: Arc<Gate>) -> Router {
     let mut router = Router::new();
     for signal in Signal::ALL {
-        router = router.route(signal.grpc_path(), any(move |gate, request| handle(gate, signal, request)));
+        let handle = move |gate, request: HttpRequest| {
+            let span = span_of(signal, "grpc", request.headers());
+            handle(gate, signal, request).instrument(span)
+        };
+        router = router.route(signal.grpc_path(), any(handle));
     }
     router.fallback(unknown_method).with_state(gate)
 }

@@ -10,11 +10,12 @@ use axum::response::Response;
 use axum::routing::any;
 use http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Method, StatusCode};
+use tracing::Instrument as _;
 
 use crate::answer;
 use crate::body::{self, Compression};
 use crate::cors;
-use crate::gate::Gate;
+use crate::gate::{Gate, span_of};
 use crate::limits::MAX_REQUEST_BYTES;
 use crate::receive::{Answer, Encoding, Request};
 use crate::refusal::Refusal;
@@ -29,7 +30,11 @@ const UNDERSTOOD_ENCODINGS: &str = "gzip, zstd";
 pub(crate) fn router(gate: Arc<Gate>) -> Router {
     let mut router = Router::new();
     for signal in Signal::ALL {
-        router = router.route(signal.http_path(), any(move |gate, request| handle(gate, signal, request)));
+        let handle = move |gate, request: HttpRequest| {
+            let span = span_of(signal, "http", request.headers());
+            handle(gate, signal, request).instrument(span)
+        };
+        router = router.route(signal.http_path(), any(handle));
     }
     router.fallback(unknown_path).with_state(gate)
 }

@@ -10,11 +10,13 @@ pub mod assets;
 pub mod auth;
 pub mod error;
 pub mod extract;
+pub mod measured;
 pub mod parts;
 mod serve;
 pub mod state;
 pub mod view;
 
+pub use api::metrics::measured;
 pub use parts::{Parts, PartsSource};
 pub use serve::serve;
 pub use state::WebState;

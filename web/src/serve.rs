@@ -9,11 +9,11 @@ use axum::extract::{DefaultBodyLimit, FromRef, Request};
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use driftlead_store::state::keys::KeyRing;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
+use tracing::Instrument as _;
 
 use crate::api::answers::ListAnswers;
 use crate::api::endpoint::Endpoint;
@@ -65,7 +65,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// The listener failed.
-pub async fn serve(listener: TcpListener, state: WebState, token: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, state: Arc<WebState>, token: CancellationToken) -> std::io::Result<()> {
     let is_loopback = listener.local_addr()?.ip().is_loopback();
     let server = Server::new(state, is_loopback, token.clone());
     let watching = tokio::spawn(watch(server.app.clone(), server.hub.clone(), token.clone()));
@@ -87,11 +87,10 @@ pub async fn serve(listener: TcpListener, state: WebState, token: CancellationTo
 
 impl Server {
     /// A server for a listener.
-    pub fn new(state: state::WebState, is_loopback: bool, token: CancellationToken) -> Self {
-        let keys = KeyRing::new(state.state.clone(), state.clock.clone());
-        let gate = Gate::new(keys, state.clock.clone(), is_loopback, state.public_url.as_deref());
+    pub fn new(state: Arc<state::WebState>, is_loopback: bool, token: CancellationToken) -> Self {
+        let gate = Gate::new(state.keys.clone(), state.clock.clone(), is_loopback, state.public_url.as_deref());
         Self {
-            app: Arc::new(state),
+            app: state,
             gate: Arc::new(gate),
             hub: Hub::new(token),
         }
@@ -130,6 +129,23 @@ fn guarded(endpoint: Endpoint) -> axum::routing::MethodRouter<Server> {
         .layer(middleware::from_fn(move |request: Request, next: Next| {
             auth::require(access, request, next)
         }))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            traced(endpoint.path, request, next)
+        }))
+}
+
+/// A request as a span of Driftlead's own.
+async fn traced(route: &'static str, request: Request, next: Next) -> Response {
+    let span = tracing::debug_span!(
+        "http.request",
+        otel.kind = "server",
+        http.request.method = request.method().as_str(),
+        http.route = route,
+        http.response.status_code = tracing::field::Empty
+    );
+    let response = next.run(request).instrument(span.clone()).await;
+    span.record("http.response.status_code", response.status().as_u16());
+    response
 }
 
 async fn method_not_allowed() -> Problem {

@@ -94,6 +94,7 @@ impl Runner {
         outcome
     }
 
+    #[tracing::instrument(name = "control.replay", level = "debug", skip_all)]
     async fn run(&self, context: &Context, replay: &Replay) -> Result<(), StepError> {
         let settings = context.settings(&replay.model);
         let address = match way(&settings) {

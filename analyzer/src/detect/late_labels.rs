@@ -182,6 +182,7 @@ impl LateLabels {
         })
     }
 
+    #[tracing::instrument(name = "analyzer.quality_window", level = "debug", skip_all)]
     async fn compute(&mut self, context: &Context, key: &Key) -> Result<(), AnalyzerError> {
         let now = context.now();
         let (model, window) = key;

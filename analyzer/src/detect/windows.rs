@@ -114,6 +114,7 @@ impl DriftWindows {
         dirty.get(model).is_some_and(|oldest| *oldest < window.end) && self.schedule.hold(key, now)
     }
 
+    #[tracing::instrument(name = "analyzer.drift_window", level = "debug", skip_all)]
     async fn compute(&mut self, context: &Context, key: &Key, provisional: bool) -> Result<(), AnalyzerError> {
         let (model, window) = key;
         let generation = self.schedule.generation(key);

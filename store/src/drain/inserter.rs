@@ -62,6 +62,7 @@ impl<S: Sink> Inserter<S> {
         }
     }
 
+    #[tracing::instrument(name = "drain.batch", level = "debug", skip_all)]
     async fn store(&self, mut batch: Batch) -> Result<(), Stopped> {
         for (key, unit) in mem::take(&mut batch.units) {
             self.store_unit(&mut batch, key, unit).await?;
