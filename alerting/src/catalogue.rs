@@ -16,6 +16,8 @@ pub enum Unit {
     PerSecond,
     /// Bytes; `"10MiB"`.
     Bytes,
+    /// Degrees Celsius.
+    Celsius,
     /// A number of things; also 0 or 1 for no and yes.
     Count,
 }
@@ -69,7 +71,7 @@ pub struct SignalKind {
     pub windows: Windows,
     /// It waits for labels: windows are looked at until `label_delay` later.
     pub by_labels: bool,
-    /// It is about a model; else about Driftlead itself, which nobody rolls back.
+    /// It is about a model; else about hardware or Driftlead itself, which nobody rolls back.
     pub about_a_model: bool,
     /// The setting of a model that a rule may name as threshold.
     pub model_threshold: Option<ModelThreshold>,
@@ -107,6 +109,14 @@ const fn f1(kind: SignalKind) -> SignalKind {
     }
 }
 
+/// About a GPU of a host, which the signal's subject names.
+const fn of_hardware(name: &'static str, unit: Unit) -> SignalKind {
+    SignalKind {
+        about_a_model: false,
+        ..signal(name, unit, Windows::Service)
+    }
+}
+
 const fn of_driftlead(name: &'static str, unit: Unit) -> SignalKind {
     SignalKind {
         about_a_model: false,
@@ -141,6 +151,10 @@ pub static SIGNALS: &[SignalKind] = &[
     signal(names::CONTROL_ACCURACY, Unit::Ratio, Windows::None),
     latency(names::CONTROL_LATENCY_P95_MS, Windows::None),
     signal(names::CONTROL_DROP, Unit::Ratio, Windows::None),
+    of_hardware(names::GPU_TEMPERATURE_C, Unit::Celsius),
+    of_hardware(names::GPU_UTILISATION, Unit::Ratio),
+    of_hardware(names::GPU_MEMORY_USED_RATIO, Unit::Ratio),
+    of_hardware(names::GPU_THROTTLE_LOSS, Unit::Ratio),
     of_driftlead(names::LOG_BACKLOG_BYTES, Unit::Bytes),
     of_driftlead(names::INGEST_LAG_S, Unit::Seconds),
     of_driftlead(names::ENGINE_RESTARTS, Unit::Count),

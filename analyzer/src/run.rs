@@ -28,6 +28,8 @@ const SERVICE_INTERVAL: Duration = Duration::from_secs(5);
 const REFERENCES_INTERVAL: Duration = Duration::from_secs(30);
 /// How often late labels are looked for.
 const QUALITY_INTERVAL: Duration = Duration::from_secs(2);
+/// How often hardware signals are computed: as often as its exporters send.
+const HARDWARE_INTERVAL: Duration = Duration::from_secs(15);
 /// First wait after a failure; it doubles up to [`MAX_BACK_OFF`].
 const FIRST_BACK_OFF: Duration = Duration::from_millis(500);
 /// Longest wait after a failure: an engine that restarts is back within seconds.
@@ -64,7 +66,8 @@ pub async fn run(
     tokio::join!(
         serve(&context, &generations),
         watch_drift(&context, &generations),
-        watch_quality(&context)
+        watch_quality(&context),
+        watch_hardware(&context)
     );
     Ok(())
 }
@@ -135,6 +138,15 @@ async fn watch_quality(context: &Context) {
             .step(context)
             .await
             .map(|more| if more { Duration::ZERO } else { QUALITY_INTERVAL });
+        back_off.wait_after(result, &context.stop).await;
+    }
+}
+
+/// What GPUs say of themselves.
+async fn watch_hardware(context: &Context) {
+    let mut back_off = BackOff::new("hardware");
+    while !context.stop.is_cancelled() {
+        let result = detect::emit_hardware_signals(context).await.map(|()| HARDWARE_INTERVAL);
         back_off.wait_after(result, &context.stop).await;
     }
 }

@@ -209,7 +209,7 @@ fn consequences(written: &[String], signal: &SignalKind, receivers: &BTreeSet<St
     }
     if !signal.about_a_model && !actions.is_empty() {
         return Err(format!(
-            "{} is about Driftlead itself: it can only notify, there is no model to roll back or to train",
+            "{} is about no model: it can only notify, there is nothing to roll back or to train",
             signal.name
         ));
     }

@@ -49,7 +49,7 @@ fn with_unit(text: &str, signal: &SignalKind) -> Result<f64, String> {
     let number = number.map_err(|_| no_such(text, signal))?;
     let factor = match (signal.unit, unit) {
         (Unit::Ratio, "%") => 0.01,
-        (Unit::PerSecond, "/s") => 1.0,
+        (Unit::PerSecond, "/s") | (Unit::Celsius, "°C" | "C") => 1.0,
         (Unit::Bytes, unit) => bytes(unit).ok_or_else(|| no_such(text, signal))?,
         (Unit::Milliseconds, _) => return in_milliseconds(text, signal),
         (Unit::Seconds, _) => return in_milliseconds(text, signal).map(|milliseconds| milliseconds / 1_000.0),
@@ -84,6 +84,7 @@ fn no_such(text: &str, signal: &SignalKind) -> String {
         Unit::Seconds => "seconds such as 90 or \"15m\"",
         Unit::PerSecond => "events a second such as 5 or \"5/s\"",
         Unit::Bytes => "bytes such as \"10MiB\"",
+        Unit::Celsius => "degrees such as 85 or \"85°C\"",
         Unit::Count => "a number",
     };
     let setting = signal

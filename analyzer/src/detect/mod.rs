@@ -4,6 +4,7 @@ mod data_quality;
 mod drift;
 mod due;
 mod frame;
+mod hardware;
 mod late_labels;
 mod quality;
 mod schedule;
@@ -16,6 +17,7 @@ use driftlead_store::records::Signal;
 use crate::context::Context;
 use crate::error::AnalyzerError;
 
+pub(crate) use hardware::emit_hardware_signals;
 pub(crate) use late_labels::LateLabels;
 pub(crate) use windows::DriftWindows;
 
@@ -28,6 +30,7 @@ const REMEMBERED_SECONDS: i64 = 3_600;
 ///
 /// # Errors
 /// The telemetry cannot be read or written.
+#[tracing::instrument(name = "analyzer.service_signals", level = "debug", skip_all)]
 pub(crate) async fn emit_service_signals(context: &Context) -> Result<(), AnalyzerError> {
     let now = context.now();
     let end = now.plus_seconds(-SERVICE_DELAY_SECONDS).floor_to(BUCKET_SECONDS);

@@ -102,6 +102,14 @@ pub mod names {
     pub const CONTROL_LATENCY_P95_MS: &str = "control_latency_p95_ms";
     /// Relative fall of F1 on the control set against the baseline.
     pub const CONTROL_DROP: &str = "control_drop";
+    /// Temperature of a GPU in degrees Celsius.
+    pub const GPU_TEMPERATURE_C: &str = "gpu_temperature_c";
+    /// Share of the time in which a GPU computed.
+    pub const GPU_UTILISATION: &str = "gpu_utilisation";
+    /// Share of a GPU's memory that is used.
+    pub const GPU_MEMORY_USED_RATIO: &str = "gpu_memory_used_ratio";
+    /// Share of its throughput that a GPU loses by being warmer than usual.
+    pub const GPU_THROTTLE_LOSS: &str = "gpu_throttle_loss";
     /// Bytes in the log that are not drained yet.
     pub const LOG_BACKLOG_BYTES: &str = "log_backlog_bytes";
     /// Age of the oldest record that is not drained yet, in seconds.

@@ -43,6 +43,8 @@ pub struct VersionTraffic {
     pub version: String,
     /// Inferences, each counted once.
     pub inferences: u64,
+    /// Event time of the newest of them, Unix nanoseconds.
+    pub last_event_time: i64,
 }
 
 /// How the live version is known.
@@ -132,8 +134,8 @@ pub async fn traffic_by_version(
     until: UnixNanos,
 ) -> Result<Vec<VersionTraffic>, TelemetryError> {
     let sql = format!(
-        "SELECT model, environment, version, count() AS inferences FROM (\
-           SELECT model, request_id, coalesce(any(log_version), any(span_version), '') AS version, \
+        "SELECT model, environment, version, count() AS inferences, max(at) AS last_event_time FROM (\
+           SELECT model, request_id, toUnixTimestamp64Nano(min(event_time)) AS at, coalesce(any(log_version), any(span_version), '') AS version, \
              coalesce(any(log_environment), any(span_environment), '') AS environment, \
              coalesce(any(log_arm), any(span_arm), '') AS arm, greatest(min(partial), max(superseded)) AS uncounted \
            FROM inferences \

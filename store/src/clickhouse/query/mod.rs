@@ -2,6 +2,7 @@
 
 pub mod buckets;
 pub mod generations;
+pub mod hardware;
 pub mod inferences;
 pub mod live;
 mod minutes;

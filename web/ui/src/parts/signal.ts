@@ -18,16 +18,19 @@ export function written(signal: string, value: number | null | undefined): strin
       return say.perSecond(value);
     case "bytes":
       return say.bytes(value);
+    case "celsius":
+      return `${say.significant(value)}\u202f°C`;
     case "plain":
       return say.significant(value);
   }
 }
 
-export type Unit = "share" | "milliseconds" | "seconds" | "per_second" | "bytes" | "plain";
+export type Unit = "share" | "milliseconds" | "seconds" | "per_second" | "bytes" | "celsius" | "plain";
 
 /** Read off the signal's name, which ends in its unit; scores such as F1 are written plainly. */
 export function signalUnit(signal: string): Unit {
-  if (signal.endsWith("_ratio") || signal.endsWith("_shift") || signal === "control_drop") return "share";
+  if (signal.endsWith("_ratio") || signal.endsWith("_shift") || ["control_drop", "gpu_utilisation", "gpu_throttle_loss"].includes(signal)) return "share";
+  if (signal.endsWith("_temperature_c")) return "celsius";
   if (signal.endsWith("_ms")) return "milliseconds";
   if (signal.endsWith("_s")) return "seconds";
   if (signal.endsWith("_bytes")) return "bytes";
