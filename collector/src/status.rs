@@ -7,6 +7,7 @@ use driftlead_store::clock::UnixNanos;
 
 use crate::admit::BytesInFlight;
 use crate::limits::{MAX_NAME_BYTES, MAX_SERVICES_COUNTED, OTHER_SERVICES};
+use crate::recent::Recent;
 use crate::signal::Signal;
 
 /// Counts by reason.
@@ -51,10 +52,18 @@ pub struct ServiceCounts {
     pub spans: u64,
     /// Data points of metrics kept.
     pub data_points: u64,
+    recent: Recent,
     /// Records refused, by reason.
     pub refused: ByReason,
     /// Attributes and values that are cut when they are decoded, by reason.
     pub cut: ByReason,
+}
+
+impl ServiceCounts {
+    /// Records kept in the last minute.
+    pub fn last_minute(&self, now: UnixNanos) -> u64 {
+        self.recent.of_last_minute(now)
+    }
 }
 
 /// What one request holds of one service.
@@ -92,6 +101,7 @@ impl CollectorStatus {
         for share in shares {
             let service = counts.service(&share.service);
             service.last_seen = service.last_seen.max(now);
+            service.recent.add(share.records, now);
             match signal {
                 Signal::Logs => service.log_records += share.records,
                 Signal::Traces => service.spans += share.records,
@@ -191,6 +201,7 @@ mod tests {
         assert_eq!(counts.services[OTHER_SERVICES].spans, 3);
         assert_eq!((counts.services["s1"].log_records, counts.services["s1"].spans), (1, 2));
         assert_eq!(counts.services["s1"].last_seen, UnixNanos(2));
+        assert_eq!(counts.services["s1"].last_minute(UnixNanos::from_seconds(10)), 3);
     }
 
     #[test]

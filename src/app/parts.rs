@@ -12,7 +12,7 @@ use driftlead_store::drain::{self, StatusHandle};
 use driftlead_store::index::IndexStatus;
 use driftlead_store::wal::Log;
 use driftlead_web::parts::{
-    Addresses, CollectorPart, Counted, DrainPart, EngineKind, EnginePart, EngineState, Parts, PartsSource, ServicePart,
+    Addresses, CollectorPart, Counted, DrainPart, Encryption, EngineKind, EnginePart, EngineState, Parts, PartsSource, ServicePart,
 };
 use tokio::sync::watch;
 
@@ -152,6 +152,8 @@ pub struct Sources {
     pub index: watch::Receiver<IndexStatus>,
     /// The collector.
     pub collector: CollectorStatus,
+    /// How its listeners are encrypted.
+    pub encryption: Encryption,
     /// The time.
     pub clock: Clock,
 }
@@ -163,6 +165,7 @@ impl Sources {
     }
 
     fn read(&self) -> Parts {
+        let now = self.clock.now();
         let drained = self.drain.get();
         let collected = self.collector.counts();
         let backlog = self.log.status().backlog_bytes;
@@ -179,7 +182,7 @@ impl Sources {
             started_at: self.started_at,
             listen: self.listen.clone(),
             drain: DrainPart {
-                lag_s: drained.lag_seconds(self.clock.now()),
+                lag_s: drained.lag_seconds(now),
                 backlog_bytes: backlog.get(drain::CONSUMER).copied().unwrap_or(0),
                 set_aside: drained.set_aside.values().sum(),
                 retries: drained.retries,
@@ -201,7 +204,12 @@ impl Sources {
                 bytes: collected.bytes_accepted,
                 connections: collected.connections,
                 bytes_in_flight: collected.bytes_in_flight,
-                services: collected.services.iter().map(|(name, counts)| service_part(name, counts)).collect(),
+                services: collected
+                    .services
+                    .iter()
+                    .map(|(name, counts)| service_part(name, counts, now))
+                    .collect(),
+                encryption: self.encryption,
             },
         }
     }
@@ -225,10 +233,11 @@ fn sum<'a>(counts: impl IntoIterator<Item = &'a ByReason>) -> Vec<Counted> {
     counted(&total)
 }
 
-fn service_part(name: &str, counts: &ServiceCounts) -> ServicePart {
+fn service_part(name: &str, counts: &ServiceCounts, now: UnixNanos) -> ServicePart {
     ServicePart {
         service: name.to_owned(),
         last_seen: counts.last_seen,
+        last_minute: counts.last_minute(now),
         records: Signal::ALL.map(|signal| {
             let count = match signal {
                 Signal::Logs => counts.log_records,

@@ -38,6 +38,7 @@ const pages = {
   actions: `${path}?range=4d&tab=actions`,
   errors: `/errors?range=4d${errors.hits[0] ? `&hit=${encodeURIComponent(errors.hits[0].id)}` : ""}`,
   alerts: `/alerts${alerts.alerts[0] ? `?alert=${encodeURIComponent(alerts.alerts[0].id)}` : ""}`,
+  collection: "/collection",
 };
 
 const BELOW = ["drift", "versions", "actions"];

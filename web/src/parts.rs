@@ -127,6 +127,22 @@ pub struct CollectorPart {
     /// What each service sent; the collector bounds how many are told apart.
     #[serde(skip)]
     pub services: Vec<ServicePart>,
+    /// How its listeners are encrypted.
+    #[serde(skip)]
+    pub encryption: Encryption,
+}
+
+/// How telemetry comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encryption {
+    /// As it is.
+    #[default]
+    None,
+    /// Over TLS.
+    Tls,
+    /// Over TLS, from senders that have a certificate.
+    MutualTls,
 }
 
 /// What one service sent since the start.
@@ -136,6 +152,8 @@ pub struct ServicePart {
     pub service: String,
     /// When its last request was accepted.
     pub last_seen: UnixNanos,
+    /// Records accepted in the last minute.
+    pub last_minute: u64,
     /// Records accepted, by signal: `logs`, `traces` and `metrics`.
     pub records: [(&'static str, u64); 3],
     /// Records refused.
@@ -157,7 +175,7 @@ impl CollectorPart {
     /// What was refused of telemetry: records, and requests of which the records are not known. Requests that
     /// lacked a key, or that looked for what is not there, are not: no telemetry was in them, or nobody's.
     pub fn telemetry_refused(&self) -> u64 {
-        const NO_TELEMETRY: [&str; 4] = ["not_found", "method_not_allowed", "key_missing", "key_unknown"];
+        const NO_TELEMETRY: [&str; 5] = ["not_found", "method_not_allowed", "key_missing", "key_unknown", "tls_handshake"];
         let known = |reason: &str| self.refused_records.iter().any(|records| records.reason == reason);
         let requests = self.refused.iter().filter(|requests| {
             let reason = requests.reason.as_str();

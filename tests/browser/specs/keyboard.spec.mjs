@@ -117,7 +117,7 @@ test("a chart's cross-hair moves by arrows, tabs by arrows", async ({ page, requ
   await expect(page.getByRole("tab", { name: "Drift" })).toBeFocused();
 });
 
-for (const path of ["/models", "model", "/errors?range=7d", "/alerts"]) {
+for (const path of ["/models", "model", "/errors?range=7d", "/alerts", "/collection"]) {
   test(`Tab reaches everything on ${path} and shows where it is`, async ({ page, request }) => {
     await page.goto(path === "model" ? `/models/${encodeURIComponent((await firstModel(request)).name)}?tab=versions` : path);
     await settled(page);

@@ -10,6 +10,7 @@ const pages = [
   ["Model, inferences", (model) => `/models/${encodeURIComponent(model.name)}?tab=inferences`],
   ["Errors", () => "/errors?range=7d"],
   ["Alerts", () => "/alerts"],
+  ["Collection", () => "/collection"],
 ];
 
 for (const [name, path] of pages) {
@@ -145,7 +146,7 @@ test("nothing jumps while a page is read", async ({ page, request }) => {
     }).observe({ type: "layout-shift", buffered: true });
   });
   const model = await firstModel(request);
-  for (const path of ["/models", `/models/${encodeURIComponent(model.name)}`, "/errors?range=7d", "/alerts"]) {
+  for (const path of ["/models", `/models/${encodeURIComponent(model.name)}`, "/errors?range=7d", "/alerts", "/collection"]) {
     await page.goto(path);
     await settled(page);
     // 0.1 is the bound that browsers call good; text that takes its place is below a tenth of it.

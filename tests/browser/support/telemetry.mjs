@@ -7,9 +7,14 @@ export const HOSTILE = {
   long: "long-".repeat(199) + "name!",
 };
 
+/** Where OTLP over HTTP is taken. */
+export async function otlp(request) {
+  const { listen } = await (await request.get("/api/v1/status")).json();
+  return `http://${listen.otlp_http}`;
+}
+
 /** `name` where names are kept, `text` in every value beside it; the first inference is an error. True when it was taken. */
 export async function sendInferences(request, name, text, count) {
-  const { listen } = await (await request.get("/api/v1/status")).json();
   const now = BigInt(Date.now()) * 1_000_000n;
   const logRecords = Array.from({ length: count }, (_, i) => ({
     timeUnixNano: String(now - BigInt(i) * 1_000_000n),
@@ -28,7 +33,7 @@ export async function sendInferences(request, name, text, count) {
     }),
   }));
   const resource = { attributes: attributes({ "service.name": name, "deployment.environment.name": "hostile" }) };
-  const answer = await request.post(`http://${listen.otlp_http}/v1/logs`, {
+  const answer = await request.post(`${await otlp(request)}/v1/logs`, {
     headers: { "content-type": "application/json" },
     data: { resourceLogs: [{ resource, scopeLogs: [{ logRecords }] }] },
   });

@@ -5,6 +5,7 @@ pub mod actions;
 pub mod alerts;
 pub mod answers;
 pub mod charts;
+pub mod collection;
 pub mod control;
 pub mod deployments;
 pub mod drift;
@@ -31,6 +32,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
     [
         session::endpoints(),
         status::endpoints(),
+        collection::endpoints(),
         live::endpoints(),
         models::endpoints(),
         charts::endpoints(),

@@ -185,6 +185,8 @@ impl Known {
             .iter()
             .filter(|seen| seen.model == model && seen.environment == environment)
             .map(|seen| seen.last_event_time)
+            // Sightings are noted now and then; of what sends, the traffic knows better.
+            .chain(self.traffic_of(model, environment).iter().map(|row| UnixNanos(row.last_event_time)))
             .max();
         let last_replay = self
             .replays

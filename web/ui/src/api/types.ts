@@ -15,12 +15,12 @@
 export type Instant = string;
 export type UnixSeconds = number;
 
-/** Every answer with a status of 400 or above. */
 export interface Counted {
   reason: string;
   count: number;
 }
 
+/** Every answer with a status of 400 or above. */
 export interface Problem {
   type: string;
   title: string;
@@ -390,6 +390,39 @@ export interface SignalColumns {
     n: number[];
     provisional: boolean[];
   }[];
+}
+
+// ── Collection: GET /api/v1/collection ────────────────────────────────────────────────────────────────────
+
+export type Encryption = "none" | "tls" | "mutual_tls";
+
+/** Counts are since `since`, the start of the server. */
+export interface Collection {
+  at: Instant;
+  since: Instant;
+  listen: { web: string; otlp_grpc: string; otlp_http: string };
+  encryption: Encryption;
+  requests: { accepted: number; repeated: number; redacted: number; bytes: number; connections: number; bytes_in_flight: number };
+  refused: Counted[];
+  refused_records: Counted[];
+  cut: Counted[];
+  /** The last that sent first. */
+  services: CollectedService[];
+  log: { bytes: number; max_bytes: number; backlog_bytes: number; full: boolean; bad_frames: number; torn_bytes: number };
+  drain: { lag_s: number; set_aside: number; quarantined: number; partial_inferences: number; last_error: string | null };
+}
+
+export interface CollectedService {
+  /** "" where senders state none; "other" for those beyond the number that is told apart. */
+  name: string;
+  last_seen: Instant;
+  logs: number;
+  traces: number;
+  metrics: number;
+  /** Over the last minute. */
+  records_per_second: number;
+  refused: Counted[];
+  cut: Counted[];
 }
 
 // ── Drift per feature: GET /api/v1/models/{model}/drift?environment=&version=&reference=&from=&to= ────────

@@ -9,6 +9,8 @@ describe("paths", () => {
     ["/errors", { name: "errors" }],
     ["/alerts", { name: "alerts", alert: null }],
     ["/alerts/alr_1", { name: "alerts", alert: "alr_1" }],
+    ["/collection", { name: "collection" }],
+    ["/collection/x", { name: "lost" }],
     ["/alerts/%E0%A4%A", { name: "lost" }],
     ["/alerts/a/b", { name: "lost" }],
     ["/models/a/b", { name: "lost" }],

@@ -5,6 +5,7 @@ export type Page =
   | { name: "model"; model: string }
   | { name: "errors" }
   | { name: "alerts"; alert: string | null }
+  | { name: "collection" }
   | { name: "lost" };
 
 export function parsePath(path: string): Page {
@@ -22,6 +23,7 @@ export function parsePath(path: string): Page {
     const alert = decode(second);
     return alert === null ? { name: "lost" } : { name: "alerts", alert };
   }
+  if (first === "collection" && parts.length === 1) return { name: "collection" };
   return { name: "lost" };
 }
 
