@@ -21,6 +21,8 @@ mod consumer;
 mod disk;
 mod error;
 mod frame;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod ranges;
 mod reader;
 mod recovery;
