@@ -1,95 +1,117 @@
-//! `kill -9` under load: what was acknowledged is stored, once, compared by id.
+//! Everything at once, under load: a network that cuts, delays, corrupts and repeats, `kill -9` of the product and of
+//! its engine, a disk that fills. What was acknowledged is stored, once, compared by id.
 //!
-//! `DRIFTLEAD_CHAOS_ROUNDS` sets the number of rounds of each kind (`make chaos`), `DRIFTLEAD_CHAOS_SEED` their moments.
+//! `DRIFTLEAD_CHAOS_ROUNDS` or `DRIFTLEAD_CHAOS_SECONDS` say how long (`make chaos`), `DRIFTLEAD_CHAOS_SEED` repeats a run.
 
 use std::collections::HashSet;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
+use prost::Message;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::Mutex;
+use tonic::codec::CompressionEncoding;
 
 use crate::support::engine::StandaloneEngine;
-use crate::support::eventually;
-use crate::support::otlp::{inference, logs_request, now_ns, number, post_logs};
+use crate::support::otlp::{inference, logs_request, now_ns, number};
 use crate::support::product::{Product, engine_is_there, signal};
+use crate::support::proxy::Proxy;
+use crate::support::{eventually, eventually_within};
 
 const MODEL: &str = "chaos";
-const SENDERS: usize = 3;
-const RECORDS_PER_REQUEST: usize = 100;
-/// Between a sender's requests: 4,000 records a second together, about what a debug build stores; faster ones would only
-/// make the backlog that has to be drained at the end.
-const PAUSE: Duration = Duration::from_millis(75);
+const HTTP_SENDERS: usize = 2;
+const RECORDS_PER_REQUEST: usize = 500;
+/// A client and its connections are given up after so many requests: what the network does is chosen by connection.
+const REQUESTS_PER_CLIENT: u64 = 16;
+/// Acknowledged in each round, at least.
+const RECORDS_PER_ROUND: u64 = 50_000;
+/// A request that is not answered by then is sent again.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long a backlog of some rounds may take to be stored by a build without optimisation.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(300);
+/// Room of the log's disk, where one can be made.
+const LOG_DISK_MIB: u32 = 12;
 
-fn rounds() -> usize {
-    std::env::var("DRIFTLEAD_CHAOS_ROUNDS")
-        .ok()
-        .and_then(|rounds| rounds.parse().ok())
-        .unwrap_or(5)
+fn number_of(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().and_then(|value| value.parse().ok())
 }
 
-fn moments() -> ChaCha8Rng {
-    let seed = std::env::var("DRIFTLEAD_CHAOS_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or_else(now_ns);
-    println!("DRIFTLEAD_CHAOS_SEED={seed}");
-    ChaCha8Rng::seed_from_u64(seed)
+/// What breaks in a round, beside the network.
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// `kill -9` of the product and with it of its engine.
+    Product,
+    /// `kill -9` of the engine.
+    Engine,
+    /// The engine stands still until the log's disk is full.
+    FullDisk,
+    /// Nothing.
+    Network,
 }
 
-/// Senders that go on through every crash: a request without an answer is sent again, byte for byte, as exporters do.
+/// Senders that go on through every fault: a request without a good answer is sent again, byte for byte, as exporters do.
 struct Load {
     running: Arc<AtomicBool>,
-    address: Arc<Mutex<String>>,
     acknowledged: Arc<Mutex<HashSet<String>>>,
+    count: Arc<AtomicU64>,
+    attempts: Arc<AtomicU64>,
     senders: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Load {
-    fn start(product: &Product) -> Self {
-        let running = Arc::new(AtomicBool::new(true));
-        let address = Arc::new(Mutex::new(product.otlp_http.clone()));
-        let acknowledged = Arc::new(Mutex::new(HashSet::new()));
-        let senders = (0..SENDERS)
-            .map(|sender| {
-                let (running, address, acknowledged) = (running.clone(), address.clone(), acknowledged.clone());
-                tokio::spawn(async move {
-                    let client = reqwest::Client::new();
-                    for request_number in 0.. {
-                        if !running.load(Ordering::Relaxed) {
-                            return;
-                        }
-                        let ids: Vec<_> = (0..RECORDS_PER_REQUEST).map(|i| format!("{sender}-{request_number}-{i}")).collect();
-                        let records = ids
-                            .iter()
-                            .map(|id| inference(MODEL, "1", id, now_ns(), vec![number("ml.latency_ms", 3.0)]))
-                            .collect();
-                        let request = logs_request(records);
-                        loop {
-                            let to = address.lock().await.clone();
-                            if post_logs(&client, &to, &request).await == Some(200) {
-                                break;
-                            }
-                            tokio::time::sleep(Duration::from_millis(30)).await;
-                        }
-                        acknowledged.lock().await.extend(ids);
+    fn start(http: &Proxy, grpc: &Proxy) -> Self {
+        let mut load = Self {
+            running: Arc::new(AtomicBool::new(true)),
+            acknowledged: Arc::default(),
+            count: Arc::default(),
+            attempts: Arc::default(),
+            senders: Vec::new(),
+        };
+        for sender in 0..=HTTP_SENDERS {
+            let (running, acknowledged) = (load.running.clone(), load.acknowledged.clone());
+            let (count, attempts) = (load.count.clone(), load.attempts.clone());
+            let address = if sender == HTTP_SENDERS { &grpc.address } else { &http.address }.clone();
+            load.senders.push(tokio::spawn(async move {
+                let connect = || match sender {
+                    HTTP_SENDERS => Client::grpc(&address),
+                    _ => Client::http(&address, sender == 0),
+                };
+                let mut client = connect();
+                for request in 0_u64.. {
+                    if request % REQUESTS_PER_CLIENT == 0 {
+                        client = connect();
+                    }
+                    if !running.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let ids: Vec<_> = (0..RECORDS_PER_REQUEST).map(|i| format!("{sender}-{request}-{i}")).collect();
+                    let records = ids
+                        .iter()
+                        .map(|id| inference(MODEL, "1", id, now_ns(), vec![number("ml.latency_ms", 3.0)]))
+                        .collect();
+                    let request = logs_request(records);
+                    let body = gzip(&request.encode_to_vec());
+                    while !client.send(&request, &body).await {
+                        attempts.fetch_add(1, Ordering::Relaxed);
                         tokio::time::sleep(PAUSE).await;
                     }
-                })
-            })
-            .collect();
-        Self {
-            running,
-            address,
-            acknowledged,
-            senders,
+                    acknowledged.lock().await.extend(ids);
+                    count.fetch_add(RECORDS_PER_REQUEST as u64, Ordering::Relaxed);
+                }
+            }));
         }
+        load
     }
 
-    async fn moved_to(&self, product: &Product) {
-        self.address.lock().await.clone_from(&product.otlp_http);
+    fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Waits for the last acknowledgements and returns all acknowledged ids.
@@ -102,10 +124,156 @@ impl Load {
     }
 }
 
-async fn assert_stored_once(mut product: Product, acknowledged: HashSet<String>) {
-    eventually("everything acknowledged is stored", async || {
+/// Both compress: the checksum of gzip is what tells a corrupted body from a good one, since OTLP has none.
+enum Client {
+    Http(reqwest::Client, String),
+    Grpc(LogsServiceClient<tonic::transport::Channel>),
+}
+
+impl Client {
+    /// With one connection for many requests, or one for each.
+    fn http(address: &str, keeps_alive: bool) -> Self {
+        let client = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .pool_max_idle_per_host(usize::from(keeps_alive))
+            .build()
+            .unwrap();
+        Self::Http(client, format!("http://{address}/v1/logs"))
+    }
+
+    fn grpc(address: &str) -> Self {
+        let endpoint = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
+        let client = LogsServiceClient::new(endpoint.timeout(PATIENCE).connect_lazy());
+        Self::Grpc(client.send_compressed(CompressionEncoding::Gzip))
+    }
+
+    async fn send(&mut self, request: &opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest, body: &[u8]) -> bool {
+        match self {
+            Self::Http(client, url) => {
+                let post = client.post(url.as_str()).header("content-type", "application/x-protobuf");
+                let answer = post.header("content-encoding", "gzip").body(body.to_vec()).send().await;
+                answer.is_ok_and(|answer| answer.status() == 200)
+            }
+            Self::Grpc(client) => {
+                let answer = tokio::time::timeout(PATIENCE, client.export(request.clone())).await;
+                answer.is_ok_and(|answer| answer.is_ok())
+            }
+        }
+    }
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A small disk of its own for the log, unmounted at the end.
+struct LogDisk<'a>(&'a Path);
+
+impl<'a> LogDisk<'a> {
+    /// `None`, said loudly, where this process may not mount one.
+    fn mount(folder: &'a Path) -> Option<Self> {
+        std::fs::create_dir_all(folder).unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={LOG_DISK_MIB}m"), "tmpfs"])
+            .arg(folder)
+            .output()
+            .is_ok_and(|output| output.status.success());
+        if !mounted {
+            eprintln!("SKIPPED: a disk that fills: this process may not mount one");
+        }
+        mounted.then_some(Self(folder))
+    }
+}
+
+impl Drop for LogDisk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0).output();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_acknowledged_is_stored_once_whatever_breaks() {
+    if !engine_is_there() {
+        return;
+    }
+    let seed = number_of("DRIFTLEAD_CHAOS_SEED").unwrap_or_else(now_ns);
+    println!("DRIFTLEAD_CHAOS_SEED={seed}");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut product = Product::prepare("[log]\nsegment_bytes = 2097152\n");
+    let log_folder = product.data().join("log");
+    let log_disk = LogDisk::mount(&log_folder);
+    product.start_again().await;
+    let (http, grpc) = (
+        Proxy::start(&product.otlp_http, random.random()).await,
+        Proxy::start(&product.otlp_grpc, random.random()).await,
+    );
+    let load = Load::start(&http, &grpc);
+    let ends_at = number_of("DRIFTLEAD_CHAOS_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let rounds = number_of("DRIFTLEAD_CHAOS_ROUNDS").unwrap_or(5);
+    let faults = match log_disk {
+        Some(_) => &[Fault::Product, Fault::Engine, Fault::FullDisk, Fault::Product, Fault::Network][..],
+        None => &[Fault::Product, Fault::Engine, Fault::Network],
+    };
+    let mut full = 0;
+    for (round, fault) in (0..).zip(faults.iter().cycle()) {
+        if ends_at.map_or(round == rounds, |end| Instant::now() >= end) {
+            break;
+        }
+        let until = load.count() + RECORDS_PER_ROUND;
+        tokio::time::sleep(Duration::from_millis(random.random_range(100..2_000))).await;
+        match fault {
+            Fault::Product => {
+                product.kill();
+                product.start_again().await;
+                http.server_moved(&product.otlp_http).await;
+                grpc.server_moved(&product.otlp_grpc).await;
+            }
+            Fault::Engine => {
+                let engine = eventually("the engine runs", async || product.engine_process_id()).await;
+                signal(engine, "KILL");
+            }
+            Fault::FullDisk => {
+                let engine = eventually("the engine runs", async || product.engine_process_id()).await;
+                signal(engine, "STOP");
+                eventually_within(DRAIN_PATIENCE, "the disk is full", async || {
+                    product.get("/status").await.filter(|status| status["log"]["full"] == true)
+                })
+                .await;
+                full += 1;
+                signal(engine, "CONT");
+            }
+            Fault::Network => {}
+        }
+        eventually_within(DRAIN_PATIENCE, "the round's records are acknowledged", async || {
+            (load.count() >= until).then_some(())
+        })
+        .await;
+    }
+    http.behave();
+    grpc.behave();
+    let attempts = load.attempts.load(Ordering::Relaxed);
+    let acknowledged = load.stop().await;
+    let stored = assert_stored_once(&mut product, &acknowledged).await;
+    println!(
+        "{} acknowledged, {stored} stored, 0 lost, 0 doubled; {attempts} requests sent again, disk full {full} times; HTTP {:?}, gRPC {:?}",
+        acknowledged.len(),
+        http.faults,
+        grpc.faults
+    );
+    // Before the folder that it lies in is removed.
+    drop(log_disk);
+}
+
+async fn assert_stored_once(product: &mut Product, acknowledged: &HashSet<String>) -> usize {
+    eventually_within(DRAIN_PATIENCE, "everything acknowledged is stored", async || {
         let page = product.get(&format!("/models/{MODEL}/inferences?limit=1")).await?;
         (page["total"].as_u64()? >= acknowledged.len() as u64).then_some(())
+    })
+    .await;
+    eventually("the log is drained", async || {
+        product.get("/status").await.filter(|status| status["drain"]["backlog_bytes"] == 0)
     })
     .await;
     let stored = product.stored_ids(MODEL).await.expect("the list of inferences");
@@ -116,10 +284,7 @@ async fn assert_stored_once(mut product: Product, acknowledged: HashSet<String>)
         "lost {lost:?}, doubled {doubled:?} of {}",
         acknowledged.len()
     );
-    eventually("the log is drained", async || {
-        product.get("/status").await.filter(|status| status["drain"]["backlog_bytes"] == 0)
-    })
-    .await;
+    assert_eq!(stored.len(), acknowledged.len(), "nothing is stored that nobody was told of");
     product.stop().await;
     let engine = StandaloneEngine::start_on(&product.data().join("engine"));
     let raw = "SELECT count(), uniqExact(LogAttributes['ml.request.id']) FROM otel_logs";
@@ -129,44 +294,5 @@ async fn assert_stored_once(mut product: Product, acknowledged: HashSet<String>)
         (stored.len() as u64, stored.len() as u64),
         "raw log records and their ids"
     );
-    println!("{} acknowledged, {} stored, 0 lost, 0 doubled", acknowledged.len(), stored.len());
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_whole_product_is_killed_under_load() {
-    if !engine_is_there() {
-        return;
-    }
-    let mut moments = moments();
-    let mut product = Product::start("").await;
-    let load = Load::start(&product);
-    for _ in 0..rounds() {
-        tokio::time::sleep(Duration::from_millis(moments.random_range(200..2_500))).await;
-        product.kill();
-        product.start_again().await;
-        load.moved_to(&product).await;
-    }
-    let acknowledged = load.stop().await;
-    assert_stored_once(product, acknowledged).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_engine_is_killed_under_load() {
-    if !engine_is_there() {
-        return;
-    }
-    let mut moments = moments();
-    let product = Product::start("").await;
-    let load = Load::start(&product);
-    for _ in 0..rounds() {
-        let engine = eventually("the engine runs", async || product.engine_process_id()).await;
-        tokio::time::sleep(Duration::from_millis(moments.random_range(200..2_500))).await;
-        signal(engine, "KILL");
-        eventually("a new engine runs", async || {
-            product.engine_process_id().filter(|now| *now != engine)
-        })
-        .await;
-    }
-    let acknowledged = load.stop().await;
-    assert_stored_once(product, acknowledged).await;
+    stored.len()
 }

@@ -10,6 +10,9 @@ use tempfile::TempDir;
 
 use super::{PATIENCE, eventually};
 
+/// Ports that are free, whichever they are.
+const FREE_PORTS: &str = "[listen]\nweb = \"127.0.0.1:0\"\notlp_grpc = \"127.0.0.1:0\"\notlp_http = \"127.0.0.1:0\"\n";
+
 /// A running product and its folder. Dropping it kills it.
 pub struct Product {
     folder: TempDir,
@@ -46,25 +49,31 @@ pub fn target_folder() -> PathBuf {
 impl Product {
     /// Starts with the defaults and what `configuration` (TOML) says beside `[listen]`.
     pub async fn start(configuration: &str) -> Self {
+        let mut product = Self::prepare(configuration);
+        product.start_again().await;
+        product
+    }
+
+    /// Writes the configuration, and does not start.
+    pub fn prepare(configuration: &str) -> Self {
         // Fails when a test before installed it, which is as good.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let listen = "[listen]\nweb = \"127.0.0.1:0\"\notlp_grpc = \"127.0.0.1:0\"\notlp_http = \"127.0.0.1:0\"\n";
+        // A test that has to know the ports before says which.
+        let listen = if configuration.contains("[listen]") { "" } else { FREE_PORTS };
         std::fs::write(folder.path().join("driftlead.toml"), format!("{configuration}\n{listen}")).expect("the configuration is written");
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(30))
             .build()
             .expect("a client");
-        let mut product = Self {
+        Self {
             folder,
             child: None,
             web: String::new(),
             otlp_grpc: String::new(),
             otlp_http: String::new(),
             client,
-        };
-        product.start_again().await;
-        product
+        }
     }
 
     /// Starts the binary on the same folder and waits for its ready file.
