@@ -7,7 +7,7 @@ DEMO_DATA := target/demo-data/nannyml/datasets/data/employment_MA_reference.pq
 UI := web/ui/dist/index.html
 CARGO ?= cargo
 
-.PHONY: all build engine demo-data ui demo test test-rust test-ui test-browser lint chaos bench screenshots tools clean
+.PHONY: all build engine demo-data ui demo test test-rust test-ui test-browser lint chaos fuzz bench screenshots tools clean
 
 all: build engine demo-data ## the release binary, the engine's library, the demo's data
 
@@ -41,8 +41,11 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-chaos: engine ui ## many more rounds of kill -9 than `make test` runs
-	DRIFTLEAD_CHAOS_ROUNDS=$${ROUNDS:-50} $(CARGO) test --test it -- --nocapture chaos
+chaos: engine ui ## an hour of kill -9, full disks and a bad network; SECONDS_OF_CHAOS=… changes it
+	DRIFTLEAD_CHAOS_SECONDS=$${SECONDS_OF_CHAOS:-3600} $(CARGO) test --test it -- --nocapture chaos
+
+fuzz: ## every decoder and the reader of the log against made-up bytes; RUNS=… executions each, TARGET=… one of them
+	scripts/fuzz $(TARGET)
 
 bench: engine ui demo-data ## speed, freshness and memory, beside limits and peers of the same run
 	scripts/bench

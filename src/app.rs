@@ -18,7 +18,7 @@ use driftlead_alerting::commands::Commands;
 use driftlead_alerting::config::AlertingConfig;
 use driftlead_analyzer::References;
 use driftlead_analyzer::control::ControlConfig;
-use driftlead_collector::{CollectorConfig, CollectorStatus, Decoder, DecoderConfig, Listeners, RedactConfig};
+use driftlead_collector::{CollectorStatus, Decoder, DecoderConfig, Listeners};
 use driftlead_store::clickhouse::engine::{EngineConfig, Supervisor};
 use driftlead_store::clickhouse::migrate::{self, MigrateError, Retention};
 use driftlead_store::clickhouse::{ClickHouse, ClickHouseConfig};
@@ -29,6 +29,7 @@ use driftlead_store::state::State;
 use driftlead_store::state::keys::KeyRing;
 use driftlead_store::upkeep;
 use driftlead_store::wal::{Log, LogConfig};
+use driftlead_web::parts::Encryption;
 use driftlead_web::{PartsSource, WebState};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -38,6 +39,7 @@ use tokio::task::JoinSet;
 use crate::cli::ServeArguments;
 use crate::config::Config;
 use crate::shutdown::{self, Shutdown};
+use crate::telemetry;
 use keys::Keys;
 use parts::{Database, Sources};
 
@@ -54,6 +56,9 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     // Before anything else: a SIGHUP that nobody waits for ends the process.
     let hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be waited for")?;
     let config = Config::load(arguments.config.as_deref(), std::env::vars())?;
+    let telemetry = telemetry::start_exporting(&config.telemetry)?;
+    let collector_config = config.collector();
+    collector_config.check()?;
     let clock = Clock::System;
     let started_at = clock.now();
     let folder = Folder::open(&arguments.data)?;
@@ -87,6 +92,11 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         database: database.status(),
         index: index.status(),
         collector: collector.clone(),
+        encryption: match &collector_config.tls {
+            None => Encryption::None,
+            Some(tls) if tls.client_ca.is_none() => Encryption::Tls,
+            Some(_) => Encryption::MutualTls,
+        },
         clock: clock.clone(),
     };
     let decoder: Arc<dyn Decode> = Arc::new(Decoder::new(DecoderConfig {
@@ -94,30 +104,24 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         inference_retention_days: config.retention.inferences_days,
     }));
     let parts = sources.into_source();
-    let web = WebState {
+    let web = Arc::new(WebState {
         log: log.clone(),
         clickhouse: clickhouse.clone(),
         index: index.clone(),
         references: References::new(clickhouse.clone(), state.clone(), config.models.clone()),
         state: state.clone(),
+        keys: keys.clone(),
         commands,
         models: Arc::new(config.models.clone()),
         parts: parts.clone(),
         public_url: config.public_url.clone(),
         clock: clock.clone(),
-    };
+    });
 
     let shutdown = Shutdown::default();
     let mut receivers = JoinSet::new();
     let mut workers = JoinSet::new();
     let addresses = listeners.addresses();
-    let collector_config = CollectorConfig {
-        redact: RedactConfig {
-            attributes: config.privacy.redact.clone(),
-            keep_text: config.privacy.keep_text,
-        },
-        allowed_origins: config.otlp.allowed_origins.clone(),
-    };
     let otlp = Listeners {
         grpc: listeners.otlp_grpc,
         http: listeners.otlp_http,
@@ -129,6 +133,13 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
             .await
             .context("the collector")
     });
+    if let Some(export) = &telemetry {
+        let (export, app, token) = (export.clone(), web.clone(), shutdown.workers.clone());
+        workers.spawn(async move {
+            export.measure(app, token).await;
+            Ok(())
+        });
+    }
     let token = shutdown.receivers.clone();
     receivers.spawn(async move { driftlead_web::serve(listeners.web, web, token).await.context("the API") });
 
@@ -180,6 +191,10 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     while workers.join_next().await.is_some() {}
     log.close().await;
     database.stop().await;
+    if let Some(export) = telemetry {
+        // The exporters wait for their threads.
+        let _ended = tokio::task::spawn_blocking(move || export.shutdown()).await;
+    }
     outcome
 }
 

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use crate::telemetry::TelemetryConfig;
 use anyhow::Context;
 use driftlead_alerting::config::{AlertingSettings, ReceiverConfig, SmtpConfig};
 use driftlead_analyzer::AnalyzerConfig;
+use driftlead_collector::{CollectorConfig, RedactConfig, ScrapeTarget, TlsConfig};
 use driftlead_store::clickhouse::migrate::Retention;
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::model_settings::{ModelSettings, duration};
@@ -50,6 +52,10 @@ pub struct Config {
     pub smtp: Option<SmtpConfig>,
     /// What is declared about models.
     pub models: Vec<ModelSettings>,
+    /// Pages of metrics to fetch.
+    pub scrape: Vec<ScrapeConfig>,
+    /// Where Driftlead's own telemetry goes.
+    pub telemetry: TelemetryConfig,
     /// The address under which people reach the pages, for links in messages.
     pub public_url: Option<String>,
 }
@@ -90,6 +96,49 @@ pub struct OtlpConfig {
     /// Origins of pages that may send from a browser without a key, such as `https://shop.example`; `*` is any.
     /// Those of this machine always may, and all may where there are keys.
     pub allowed_origins: Vec<String>,
+    /// Certificate and key of both ports; unset: nothing is encrypted.
+    pub tls: Option<OtlpTlsConfig>,
+}
+
+/// `[otlp.tls]`: files in PEM, relative to the configuration file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtlpTlsConfig {
+    /// The certificate and those that lead to its authority.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Authorities of senders: given, only senders with a certificate of theirs may connect.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// `[[scrape]]`: a page in the format of Prometheus.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScrapeConfig {
+    /// Its address, such as `http://gpu-1:9400/metrics`.
+    pub url: String,
+    /// `service.name` of its points.
+    pub service: String,
+    /// `deployment.environment.name` of its points.
+    #[serde(default)]
+    pub environment: String,
+    /// How often, such as `15s`.
+    #[serde(default = "default_scrape_interval", with = "driftlead_store::model_settings::duration")]
+    pub interval: std::time::Duration,
+    /// How long an answer may take.
+    #[serde(default = "default_scrape_timeout", with = "driftlead_store::model_settings::duration")]
+    pub timeout: std::time::Duration,
+    /// Sent as `authorization: Bearer …`.
+    pub bearer_token: Option<String>,
+}
+
+fn default_scrape_interval() -> std::time::Duration {
+    std::time::Duration::from_secs(15)
+}
+
+fn default_scrape_timeout() -> std::time::Duration {
+    std::time::Duration::from_secs(10)
 }
 
 /// `[log]`.
@@ -145,6 +194,10 @@ pub struct PrivacyConfig {
     pub keep_text: bool,
     /// Attributes whose values are replaced before anything is written: names, or `prefix.*`.
     pub redact: Vec<String>,
+    /// Regular expressions; what they find is replaced wherever it stands.
+    pub redact_patterns: Vec<String>,
+    /// Built-in detectors that do the same: `email`, `phone`, `card`, `key`.
+    pub detect: Vec<String>,
 }
 
 /// `[retention]`, in days.
@@ -268,6 +321,11 @@ impl Config {
             for rules in &mut config.rules.paths {
                 *rules = folder.join(&*rules);
             }
+            if let Some(tls) = &mut config.otlp.tls {
+                tls.certificate = folder.join(&tls.certificate);
+                tls.key = folder.join(&tls.key);
+                tls.client_ca = tls.client_ca.as_deref().map(|path| folder.join(path));
+            }
         }
         Ok(config)
     }
@@ -293,6 +351,37 @@ impl Config {
                 .transpose()
                 .map_err(anyhow::Error::msg)?,
         })
+    }
+
+    /// What the collector is told.
+    pub fn collector(&self) -> CollectorConfig {
+        CollectorConfig {
+            redact: RedactConfig {
+                attributes: self.privacy.redact.clone(),
+                patterns: self.privacy.redact_patterns.clone(),
+                detect: self.privacy.detect.clone(),
+                keep_text: self.privacy.keep_text,
+            },
+            allowed_origins: self.otlp.allowed_origins.clone(),
+            tls: self.otlp.tls.clone().map(|tls| TlsConfig {
+                certificate: tls.certificate,
+                key: tls.key,
+                client_ca: tls.client_ca,
+            }),
+            scrape: self
+                .scrape
+                .iter()
+                .cloned()
+                .map(|target| ScrapeTarget {
+                    url: target.url,
+                    interval: target.interval,
+                    timeout: target.timeout,
+                    service: target.service,
+                    environment: target.environment,
+                    bearer_token: target.bearer_token,
+                })
+                .collect(),
+        }
     }
 
     /// What the analyzer is told.
@@ -383,6 +472,7 @@ mod tests {
         std::fs::write(folder.path().join("rules.toml"), examples.next().unwrap()).unwrap();
         let config = Config::load(Some(&path), std::iter::empty()).unwrap();
         let settings = config.alerting_settings("127.0.0.1:8080").unwrap();
+        config.collector().check().unwrap();
         let rules = driftlead_alerting::check(&settings, &config.models).unwrap();
         assert!(rules > 1, "the example's rule and those of the pack");
         assert_eq!(config.models.len(), 2);
@@ -403,6 +493,18 @@ mod tests {
     fn pages_that_may_send_are_listed() {
         let config = load("[otlp]\nallowed_origins = [\"https://shop.example\"]", &[]).unwrap();
         assert_eq!(config.otlp.allowed_origins, ["https://shop.example"]);
+    }
+
+    #[test]
+    fn what_is_redacted_is_checked_before_the_start() {
+        let config = load("[privacy]\ndetect = [\"card\"]\nredact_patterns = ['x+']", &[]).unwrap();
+        assert!(config.collector().check().is_ok());
+        let wrong = load("[privacy]\ndetect = [\"cards\"]", &[])
+            .unwrap()
+            .collector()
+            .check()
+            .unwrap_err();
+        assert!(wrong.to_string().contains("email, phone, card, key"), "{wrong}");
     }
 
     #[test]

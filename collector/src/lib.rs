@@ -18,6 +18,8 @@ mod answer;
 mod body;
 mod cors;
 pub mod decode;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod gate;
 mod grpc;
 mod http;
@@ -25,14 +27,17 @@ mod ids;
 mod json;
 pub mod limits;
 mod receive;
+mod recent;
 pub mod redact;
 pub mod refusal;
 #[cfg(test)]
 mod samples;
+pub mod scrape;
 mod server;
 mod signal;
 pub mod status;
 mod text;
+mod tls;
 mod wire;
 
 use std::sync::Arc;
@@ -45,11 +50,16 @@ use tokio_util::sync::CancellationToken;
 pub use admit::{KeyChecker, KeyGrant, KeyRefusal, NoKeys};
 pub use decode::{Decoder, DecoderConfig};
 use gate::Gate;
+pub use gate::OWN_TELEMETRY;
 use receive::Receiver;
 pub use redact::RedactConfig;
-use redact::{RedactError, Redaction};
+pub use redact::RedactError;
+use redact::Redaction;
+pub use scrape::{ScrapeError, ScrapeTarget};
 pub use signal::Signal;
 pub use status::CollectorStatus;
+use tls::Tls;
+pub use tls::{TlsConfig, TlsError};
 
 /// Where OTLP is received.
 #[derive(Debug)]
@@ -68,14 +78,37 @@ pub struct CollectorConfig {
     /// Origins of pages that may send from a browser without a key, such as `https://shop.example`; `*` is
     /// any. Loopback origins always may.
     pub allowed_origins: Vec<String>,
+    /// Certificate and key of both listeners; unset: nothing is encrypted.
+    pub tls: Option<TlsConfig>,
+    /// Pages of metrics to fetch.
+    pub scrape: Vec<ScrapeTarget>,
+}
+
+impl CollectorConfig {
+    /// Whether a collector would start with these settings.
+    ///
+    /// # Errors
+    /// They are wrong.
+    pub fn check(&self) -> Result<(), CollectorError> {
+        Redaction::new(&self.redact)?;
+        self.tls.clone().map(Tls::load).transpose()?;
+        scrape::check(&self.scrape)?;
+        Ok(())
+    }
 }
 
 /// Why the collector cannot start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CollectorError {
-    /// A name in the redaction's settings.
+    /// The redaction's settings.
     #[error(transparent)]
     Redact(#[from] RedactError),
+    /// Certificate or key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A target of the scraping.
+    #[error(transparent)]
+    Scrape(#[from] ScrapeError),
 }
 
 /// Receives until `token` is cancelled; requests that were begun are answered before it returns.
@@ -92,11 +125,25 @@ pub async fn run(
     token: CancellationToken,
 ) -> Result<(), CollectorError> {
     let redaction = Redaction::new(&config.redact)?;
-    let receiver = Receiver::new(log, redaction, status.clone(), clock);
+    let tls = config.tls.map(Tls::load).transpose()?;
+    scrape::check(&config.scrape)?;
+    let receiver = Receiver::new(log, redaction, status.clone(), Arc::clone(&keys), clock.clone());
+    let scraping = scrape::run(config.scrape, receiver.clone(), clock, token.clone());
     let gate = Arc::new(Gate::new(receiver, keys, config.allowed_origins));
-    tokio::join!(
-        server::serve(listeners.grpc, grpc::router(Arc::clone(&gate)), status.clone(), token.clone()),
-        server::serve(listeners.http, http::router(gate), status, token),
+    let watching = tls.clone().map(|tls| tokio::spawn(tls.watch(token.clone())));
+    let (_, _, scraped) = tokio::join!(
+        server::serve(
+            listeners.grpc,
+            tls.clone(),
+            grpc::router(Arc::clone(&gate)),
+            status.clone(),
+            token.clone()
+        ),
+        server::serve(listeners.http, tls, http::router(gate), status, token),
+        scraping,
     );
-    Ok(())
+    if let Some(watching) = watching {
+        let _ended = watching.await;
+    }
+    Ok(scraped?)
 }
