@@ -40,6 +40,7 @@ test: ## everything: format, lints, unit, integration and browser tests
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	scripts/check-dependencies
 
 chaos: engine ui ## an hour of kill -9, full disks and a bad network; SECONDS_OF_CHAOS=… changes it
 	DRIFTLEAD_CHAOS_SECONDS=$${SECONDS_OF_CHAOS:-3600} $(CARGO) test --test it -- --nocapture chaos

@@ -151,7 +151,7 @@ fn passes_luhn(digits: &[u8]) -> bool {
             (_, digit) => 2 * digit,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 #[cfg(test)]

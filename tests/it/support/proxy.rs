@@ -146,8 +146,7 @@ async fn pump(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + 
     let mut kept = Vec::new();
     let mut carried = 0_u64;
     let mut buffer = vec![0; BUFFER_BYTES];
-    loop {
-        let Ok(length @ 1..) = from.read(&mut buffer).await else { break };
+    while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let piece = &mut buffer[..length];
         if let Some(delay) = plan.delay {
             tokio::time::sleep(delay).await;
