@@ -395,6 +395,11 @@ pub(crate) struct Folder(PathBuf);
 impl Folder {
     fn open(path: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(path).with_context(|| format!("cannot make the data folder {}", path.display()))?;
+        // Said once and clearly, and not by whichever part writes first.
+        let probe = path.join(".writable");
+        std::fs::write(&probe, b"")
+            .and_then(|()| std::fs::remove_file(&probe))
+            .with_context(|| format!("cannot write to the data folder {}", path.display()))?;
         Ok(Self(path.canonicalize()?))
     }
 

@@ -8,15 +8,15 @@ use std::time::{Duration, Instant};
 use driftlead_store::clock::UnixNanos;
 use serde_json::Value;
 
-use crate::figure::{Figure, Scene};
-use crate::process::cpu_seconds;
-use crate::python;
-use crate::quantile::{median, quantile};
-use crate::rows::Rows;
-use crate::settings::Settings;
-use crate::support::otlp::{inference, logs_request, now_ns, post_logs};
-use crate::support::product::Product;
-use crate::wait;
+use crate::measuring::figure::{Figure, Scene};
+use crate::measuring::process::cpu_seconds;
+use crate::measuring::python;
+use crate::measuring::quantile::{median, quantile};
+use crate::measuring::rows::Rows;
+use crate::measuring::settings::Settings;
+use crate::measuring::support::otlp::{inference, logs_request, now_ns, post_logs};
+use crate::measuring::support::product::Product;
+use crate::measuring::wait;
 
 /// Times that a window is asked for.
 const REPETITIONS: usize = 30;

@@ -10,11 +10,11 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde_json::Value;
 
-use crate::figure::{Figure, Scene};
-use crate::quantile::{median, quantile};
-use crate::support::otlp::{inference, logs_request, now_ns, number, post_logs, text};
-use crate::support::product::Product;
-use crate::wait;
+use crate::measuring::figure::{Figure, Scene};
+use crate::measuring::quantile::{median, quantile};
+use crate::measuring::support::otlp::{inference, logs_request, now_ns, number, post_logs, text};
+use crate::measuring::support::product::Product;
+use crate::measuring::wait;
 
 /// Repetitions, spread over the ten seconds of a bucket so that none is lucky.
 const REPETITIONS: u64 = 9;

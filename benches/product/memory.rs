@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::figure::{Figure, Scene};
-use crate::load;
-use crate::process::{Memory, memory};
-use crate::requests::{MODEL, Requests, Shape};
-use crate::rotel::{self, Exporter, Rotel};
-use crate::settings::Settings;
-use crate::support::product::Product;
-use crate::wait;
+use crate::measuring::figure::{Figure, Scene};
+use crate::measuring::load;
+use crate::measuring::process::{Memory, memory};
+use crate::measuring::requests::{MODEL, Requests, Shape};
+use crate::measuring::rotel::{self, Exporter, Rotel};
+use crate::measuring::settings::Settings;
+use crate::measuring::support::product::Product;
+use crate::measuring::wait;
 
 /// What a start leaves behind has been given back by then.
 const SETTLE: Duration = Duration::from_secs(15);

@@ -6,12 +6,12 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::figure::{Figure, Scene};
-use crate::quantile::{median, quantile};
-use crate::settings::Settings;
-use crate::support::otlp::{inference, logs_request, now_ns, number, post_logs, text};
-use crate::support::product::Product;
-use crate::wait;
+use crate::measuring::figure::{Figure, Scene};
+use crate::measuring::quantile::{median, quantile};
+use crate::measuring::settings::Settings;
+use crate::measuring::support::otlp::{inference, logs_request, now_ns, number, post_logs, text};
+use crate::measuring::support::product::Product;
+use crate::measuring::wait;
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;

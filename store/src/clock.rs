@@ -1,8 +1,9 @@
 //! Time as an argument: instants as nanoseconds since 1970 and the clock that tasks are given.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -97,28 +98,63 @@ impl<'de> Deserialize<'de> for UnixNanos {
 pub enum Clock {
     /// The system's wall clock.
     System,
-    /// Stands still until a test sets it.
-    Manual(Arc<AtomicI64>),
+    /// Stands still until a test moves it.
+    Manual(Arc<ManualClock>),
+}
+
+/// A clock that a test moves.
+#[derive(Debug)]
+pub struct ManualClock {
+    now: AtomicI64,
+    /// By how much it was set forward, beyond the time that passed.
+    stepped: AtomicI64,
 }
 
 impl Clock {
     /// A clock that stands at `now` until [`Clock::set`].
     pub fn manual(now: UnixNanos) -> Self {
-        Self::Manual(Arc::new(AtomicI64::new(now.0)))
+        Self::Manual(Arc::new(ManualClock {
+            now: AtomicI64::new(now.0),
+            stepped: AtomicI64::new(0),
+        }))
     }
 
     /// The present instant.
     pub fn now(&self) -> UnixNanos {
         match self {
             Self::System => UnixNanos(i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)),
-            Self::Manual(nanos) => UnixNanos(nanos.load(Ordering::SeqCst)),
+            Self::Manual(manual) => UnixNanos(manual.now.load(Ordering::SeqCst)),
         }
     }
 
-    /// Moves a manual clock; the system's clock cannot be moved and ignores it.
+    /// The present instant by a clock that nobody sets: it agrees with [`Clock::now`] when the process starts and then
+    /// only counts the time that passes. For how long ago something was in this process.
+    pub fn steady(&self) -> UnixNanos {
+        static STARTED: OnceLock<(UnixNanos, Instant)> = OnceLock::new();
+        match self {
+            Self::System => {
+                let (wall, instant) = STARTED.get_or_init(|| (self.now(), Instant::now()));
+                UnixNanos(
+                    wall.0
+                        .saturating_add(i64::try_from(instant.elapsed().as_nanos()).unwrap_or(i64::MAX)),
+                )
+            }
+            Self::Manual(manual) => UnixNanos(manual.now.load(Ordering::SeqCst) - manual.stepped.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// Lets time pass on a manual clock until it shows `now`; the system's clock ignores it.
     pub fn set(&self, now: UnixNanos) {
-        if let Self::Manual(nanos) = self {
-            nanos.store(now.0, Ordering::SeqCst);
+        if let Self::Manual(manual) = self {
+            manual.now.store(now.0, Ordering::SeqCst);
+        }
+    }
+
+    /// Sets a manual clock forward, or back, by `seconds` without any time passing; the system's clock ignores it.
+    pub fn step(&self, seconds: i64) {
+        if let Self::Manual(manual) = self {
+            manual.now.fetch_add(seconds * UnixNanos::SECOND, Ordering::SeqCst);
+            manual.stepped.fetch_add(seconds * UnixNanos::SECOND, Ordering::SeqCst);
         }
     }
 }

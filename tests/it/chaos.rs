@@ -5,8 +5,6 @@
 
 use std::collections::HashSet;
 use std::io::Write as _;
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -18,6 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use tokio::sync::Mutex;
 use tonic::codec::CompressionEncoding;
 
+use crate::support::disk::SmallDisk;
 use crate::support::engine::StandaloneEngine;
 use crate::support::otlp::{inference, logs_request, now_ns, number};
 use crate::support::product::{Product, engine_is_there, signal};
@@ -168,31 +167,6 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A small disk of its own for the log, unmounted at the end.
-struct LogDisk<'a>(&'a Path);
-
-impl<'a> LogDisk<'a> {
-    /// `None`, said loudly, where this process may not mount one.
-    fn mount(folder: &'a Path) -> Option<Self> {
-        std::fs::create_dir_all(folder).unwrap();
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={LOG_DISK_MIB}m"), "tmpfs"])
-            .arg(folder)
-            .output()
-            .is_ok_and(|output| output.status.success());
-        if !mounted {
-            eprintln!("SKIPPED: a disk that fills: this process may not mount one");
-        }
-        mounted.then_some(Self(folder))
-    }
-}
-
-impl Drop for LogDisk<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0).output();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_acknowledged_is_stored_once_whatever_breaks() {
     if !engine_is_there() {
@@ -203,7 +177,7 @@ async fn what_is_acknowledged_is_stored_once_whatever_breaks() {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut product = Product::prepare("[log]\nsegment_bytes = 2097152\n");
     let log_folder = product.data().join("log");
-    let log_disk = LogDisk::mount(&log_folder);
+    let log_disk = SmallDisk::mount(&log_folder, LOG_DISK_MIB);
     product.start_again().await;
     let (http, grpc) = (
         Proxy::start(&product.otlp_http, random.random()).await,

@@ -5,9 +5,11 @@ mod support;
 
 mod bad_input;
 mod chaos;
+mod disk;
 mod engine_by_url;
 mod examples;
 mod hardware;
+mod hostile;
 mod insert_again;
 mod oracle;
 mod own_telemetry;

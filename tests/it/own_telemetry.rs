@@ -17,48 +17,56 @@ async fn driftlead_watches_itself_without_making_more_to_watch() {
     if !engine_is_there() {
         return;
     }
-    for protocol in ["grpc", "http/protobuf"] {
-        let (web, grpc, http) = (free_port(), free_port(), free_port());
-        let port = if protocol == "grpc" { grpc } else { http };
-        let configuration = format!(
-            "[listen]\nweb = \"127.0.0.1:{web}\"\notlp_grpc = \"127.0.0.1:{grpc}\"\notlp_http = \"127.0.0.1:{http}\"\n\
+    tokio::join!(watches_itself("grpc"), watches_itself("http/protobuf"));
+}
+
+async fn watches_itself(protocol: &str) {
+    let (web, grpc, http) = (free_port(), free_port(), free_port());
+    let port = if protocol == "grpc" { grpc } else { http };
+    let configuration = format!(
+        "[listen]\nweb = \"127.0.0.1:{web}\"\notlp_grpc = \"127.0.0.1:{grpc}\"\notlp_http = \"127.0.0.1:{http}\"\n\
              [telemetry]\nendpoint = \"http://127.0.0.1:{port}\"\nprotocol = \"{protocol}\"\nsample_ratio = 1.0\ninterval = \"1s\"\n"
-        );
-        let mut product = Product::start(&configuration).await;
-        let request = logs_request(vec![inference("m", "1", "r-1", now_ns(), vec![])]);
-        assert_eq!(post_logs(&product.client, &product.otlp_http, &request).await, Some(200));
-        let driftlead = async || {
-            let collection = product.get("/collection").await?;
-            let services = collection["services"].as_array()?.clone();
-            services.into_iter().find(|service| service["name"] == "driftlead")
-        };
-        eventually("its own telemetry of all three kinds has come, several times", async || {
-            let own = driftlead().await?;
-            let came = |signal: &str| own[signal].as_u64().unwrap_or(0);
-            (came("logs") > 0 && came("traces") > 20 && came("metrics") > 200).then_some(())
-        })
-        .await;
-        eventually("the log is drained", async || {
-            product.get("/status").await.filter(|status| status["drain"]["backlog_bytes"] == 0)
-        })
-        .await;
-        product.stop().await;
-        let engine = StandaloneEngine::start_on(&product.data().join("engine"));
-        let clickhouse = engine.connect();
-        let count = async |sql: &str| clickhouse.writer().query(sql).fetch_one::<u64>().await.unwrap();
-        let received = "SELECT count() FROM otel_traces WHERE ServiceName = 'driftlead' AND SpanName = 'otlp.receive'";
-        assert_eq!(
-            count(received).await,
-            1,
-            "{protocol}: a span for the request of another, none for its own"
-        );
-        for span in ["drain.batch", "alerting.evaluate", "http.request"] {
-            let spans = format!("SELECT count() FROM otel_traces WHERE ServiceName = 'driftlead' AND SpanName = '{span}'");
-            assert!(count(&spans).await > 0, "{protocol}: {span}");
-        }
-        let metrics = "SELECT count() FROM otel_metrics_gauge WHERE ServiceName = 'driftlead' AND MetricName = 'driftlead.log_bytes'";
-        assert!(count(metrics).await > 1, "{protocol}");
-        let logs = "SELECT count() FROM otel_logs WHERE ServiceName = 'driftlead' AND Body = 'requests are accepted'";
-        assert_eq!(count(logs).await, 1, "{protocol}");
+    );
+    let mut product = Product::start(&configuration).await;
+    let request = logs_request(vec![inference("m", "1", "r-1", now_ns(), vec![])]);
+    assert_eq!(post_logs(&product.client, &product.otlp_http, &request).await, Some(200));
+    let driftlead = async || {
+        let collection = product.get("/collection").await?;
+        let services = collection["services"].as_array()?.clone();
+        services.into_iter().find(|service| service["name"] == "driftlead")
+    };
+    let before = eventually("its own telemetry of all three kinds has come, several times", async || {
+        let own = driftlead().await?;
+        let came = |signal: &str| own[signal].as_u64().unwrap_or(0);
+        (came("logs") > 0 && came("traces") > 20 && came("metrics") > 200).then(|| came("traces"))
+    })
+    .await;
+    // Of what it did with these, as well.
+    eventually("spans of batches have come", async || {
+        let stored = product.get("/models/m/inferences?limit=1").await?["total"] == 1;
+        (stored && driftlead().await?["traces"].as_u64()? > before + 20).then_some(())
+    })
+    .await;
+    eventually("the log is drained", async || {
+        product.get("/status").await.filter(|status| status["drain"]["backlog_bytes"] == 0)
+    })
+    .await;
+    product.stop().await;
+    let engine = StandaloneEngine::start_on(&product.data().join("engine"));
+    let clickhouse = engine.connect();
+    let count = async |sql: &str| clickhouse.writer().query(sql).fetch_one::<u64>().await.unwrap();
+    let received = "SELECT count() FROM otel_traces WHERE ServiceName = 'driftlead' AND SpanName = 'otlp.receive'";
+    assert_eq!(
+        count(received).await,
+        1,
+        "{protocol}: a span for the request of another, none for its own"
+    );
+    for span in ["drain.batch", "alerting.evaluate", "http.request"] {
+        let spans = format!("SELECT count() FROM otel_traces WHERE ServiceName = 'driftlead' AND SpanName = '{span}'");
+        assert!(count(&spans).await > 0, "{protocol}: {span}");
     }
+    let metrics = "SELECT count() FROM otel_metrics_gauge WHERE ServiceName = 'driftlead' AND MetricName = 'driftlead.log_bytes'";
+    assert!(count(metrics).await > 1, "{protocol}");
+    let logs = "SELECT count() FROM otel_logs WHERE ServiceName = 'driftlead' AND Body = 'requests are accepted'";
+    assert_eq!(count(logs).await, 1, "{protocol}");
 }

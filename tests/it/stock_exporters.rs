@@ -19,7 +19,7 @@ use crate::support::eventually;
 use crate::support::packages::{node, python};
 use crate::support::product::{Product, engine_is_there};
 
-const RECORDS: u64 = 2_000;
+const RECORDS: u64 = 1_000;
 /// Attribute sets of the counter.
 const POINTS: u64 = 100;
 const BATCH: u64 = 500;

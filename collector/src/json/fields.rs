@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::str::Utf8Error;
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -35,6 +36,8 @@ pub(super) use json_fields;
 /// Why a text cannot be read.
 #[derive(Debug)]
 pub(super) enum ReadError {
+    /// It is not UTF-8, anywhere: also what would be ignored is looked at.
+    NotUtf8(Utf8Error),
     /// It is not the JSON of such a message.
     Json(serde_json::Error),
     /// Its messages take more memory than there is room for.
@@ -54,8 +57,9 @@ fn take_room<M, E: Error>() -> Result<(), E> {
 
 /// Reads a whole text as one message; the messages of its lists may take `room` bytes.
 pub(super) fn read_message<M: FromJson>(body: &[u8], room: usize) -> Result<M, ReadError> {
+    let text = std::str::from_utf8(body).map_err(ReadError::NotUtf8)?;
     ROOM.set(Some(room));
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let mut deserializer = serde_json::Deserializer::from_str(text);
     let message = deserializer.deserialize_map(MessageVisitor(PhantomData));
     match message.and_then(|message| deserializer.end().map(|()| message)) {
         Ok(message) => Ok(message),

@@ -59,6 +59,7 @@ pub(crate) fn objects_in(body: &[u8]) -> u64 {
 fn convert<M: FromJson + Message>(body: &[u8]) -> Result<Vec<u8>, JsonError> {
     match read_message::<M>(body, MAX_MESSAGE_BYTES) {
         Ok(message) => Ok(message.encode_to_vec()),
+        Err(ReadError::NotUtf8(error)) => Err(JsonError::Malformed(format!("the text is not UTF-8: {error}"))),
         Err(ReadError::Json(error)) => Err(JsonError::Malformed(echo(&error.to_string()))),
         Err(ReadError::OutOfRoom) => Err(JsonError::TooMany),
     }

@@ -46,7 +46,9 @@ impl Segment {
     pub fn check(&mut self, payloads: &[&[u8]], damage: impl FnOnce(&mut Vec<u8>)) {
         // Random in earnest, so that nobody can write a payload that holds a frame. A constant one a fuzzer learns within a
         // million cases; one that follows from the payloads changes with each that it tries.
-        let salt = payloads.iter().fold(payloads.len() as u64, |salt, payload| xxh3_64_with_seed(payload, salt));
+        let salt = payloads
+            .iter()
+            .fold(payloads.len() as u64, |salt, payload| xxh3_64_with_seed(payload, salt));
         let mut bytes = encode_segment_header(NUMBER, salt).to_vec();
         let mut written = Vec::new();
         for (index, payload) in payloads.iter().enumerate() {

@@ -183,9 +183,9 @@ impl Log {
             .acquire_many_owned(space)
             .await
             .map_err(|_| AppendError::Closed)?;
-        let received_time = self.clock.now();
+        let (received_time, steady_time) = (self.clock.now(), self.clock.steady());
         if frame.kind.recognises_repeats() {
-            let admission = lock(&self.shared.repeats).admit(frame.content_hash, received_time);
+            let admission = lock(&self.shared.repeats).admit(frame.content_hash, steady_time);
             match admission {
                 Admission::Repeated => return Ok(self.count_repeat()),
                 Admission::Wait(first) => {
@@ -201,6 +201,7 @@ impl Log {
         let _ended = self.queue.send(Message::Append(Append {
             frame,
             received_time,
+            steady_time,
             answer,
             queue_space,
         }));

@@ -43,8 +43,10 @@ pub(super) fn open(config: &LogConfig, clock: Clock, mut disk: Box<dyn Disk>) ->
     let lock_file = acquire_lock(directory)?;
     let consumers = consumer::load_all(directory)?;
     let mut segments = list_segments(directory)?;
-    let now = clock.now();
-    let (seen, hash_files) = load_hashes(directory, &segments)?;
+    let now = clock.steady();
+    let (seen, mut hash_files) = load_hashes(directory, &segments)?;
+    // Not to be kept for ever where the clock was set back.
+    hash_files.values_mut().for_each(|newest| *newest = (*newest).min(now));
     let max_bytes = match config.max_bytes {
         Some(max_bytes) => max_bytes,
         None => default_max_bytes(directory, segments.values().map(|segment| segment.bytes).sum())?,

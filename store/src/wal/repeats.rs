@@ -27,6 +27,8 @@ pub(super) type Answer = Result<Appended, AppendError>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seen {
     pub content_hash: u128,
+    /// In memory by the clock that nobody sets, so that a step of the wall clock makes nothing forgotten; in files by
+    /// the wall clock, which the next process begins with.
     pub received_time: UnixNanos,
 }
 
@@ -55,11 +57,20 @@ pub(super) struct Repeats {
 }
 
 impl Repeats {
-    /// Remembers requests that earlier runs made durable.
+    /// Remembers requests that earlier runs made durable. What seems to come later than now, since the clock was set
+    /// back, counts as received now.
     pub fn restore(&mut self, mut seen: Vec<Seen>, now: UnixNanos) {
         seen.sort_by_key(|seen| seen.received_time);
-        for seen in seen {
-            self.remember(seen);
+        for Seen {
+            content_hash,
+            received_time,
+        } in seen
+        {
+            let received_time = received_time.min(now);
+            self.remember(Seen {
+                content_hash,
+                received_time,
+            });
         }
         self.forget(now);
     }
@@ -174,8 +185,13 @@ pub(super) fn read_hashes(path: &Path) -> Option<Vec<Seen>> {
     )
 }
 
-/// Keeps what may still be repeated at `now`.
-pub(super) fn still_recognised(seen: &[Seen], now: UnixNanos) -> Vec<Seen> {
-    let oldest_kept = now.plus_seconds(-REPEAT_WINDOW_SECONDS);
-    seen.iter().filter(|seen| seen.received_time >= oldest_kept).copied().collect()
+/// What may still be repeated at `steady_now`, with the times that the wall clock would have shown.
+pub(super) fn still_recognised(seen: &[Seen], steady_now: UnixNanos, wall_now: UnixNanos) -> Vec<Seen> {
+    let oldest_kept = steady_now.plus_seconds(-REPEAT_WINDOW_SECONDS);
+    let recent = seen.iter().filter(|seen| seen.received_time >= oldest_kept);
+    let by_the_wall = |seen: &Seen| Seen {
+        received_time: UnixNanos(wall_now.0 - (steady_now.0 - seen.received_time.0)),
+        ..*seen
+    };
+    recent.map(by_the_wall).collect()
 }

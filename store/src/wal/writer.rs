@@ -34,6 +34,8 @@ pub(super) enum Message {
 pub(super) struct Append {
     pub frame: NewFrame,
     pub received_time: UnixNanos,
+    /// The same by the clock that nobody sets.
+    pub steady_time: UnixNanos,
     pub answer: oneshot::Sender<Answer>,
     /// Its share of the queue's bytes, given back when the frame is answered.
     pub queue_space: OwnedSemaphorePermit,
@@ -76,7 +78,7 @@ pub(super) struct Writer {
     pending_bytes: u64,
     buffer: Vec<u8>,
     written: Vec<Written>,
-    /// Files of hashes on the disk, and when their newest request was received.
+    /// Files of hashes on the disk, and when, by the clock that nobody sets, their newest request was received.
     hash_files: BTreeMap<u64, UnixNanos>,
 }
 
@@ -155,7 +157,7 @@ impl Writer {
             position,
             seen: recognised.then_some(Seen {
                 content_hash: append.frame.content_hash,
-                received_time: append.received_time,
+                received_time: append.steady_time,
             }),
             answer: append.answer,
             _queue_space: append.queue_space,
@@ -330,15 +332,13 @@ impl Writer {
     /// Seals the active segment, everything of which is durable, and begins the next.
     fn rotate(&mut self) -> Result<(), AppendError> {
         self.check_poison()?;
-        let now = self.clock.now();
-        let recognised = still_recognised(&self.active.seen, now);
+        let now = self.clock.steady();
+        let recognised = still_recognised(&self.active.seen, now, self.clock.now());
         let hashes = hashes_path(&self.shared.directory, self.active.number);
         write_hashes(&hashes, &recognised).map_err(|error| self.full(format!("cannot write {}: {error}", hashes.display())))?;
         let next = self.create_segment(self.active.number + 1)?;
-        self.hash_files.insert(
-            self.active.number,
-            recognised.iter().map(|seen| seen.received_time).max().unwrap_or(now),
-        );
+        let newest = self.active.seen.iter().map(|seen| seen.received_time).max();
+        self.hash_files.insert(self.active.number, newest.unwrap_or(now));
         self.publish(true);
         self.active = next;
         self.publish(false);

@@ -1,5 +1,6 @@
 //! What the integration tests share: the real product as a process, and a sender of real OTLP.
 
+pub mod disk;
 pub mod engine;
 pub mod otlp;
 pub mod packages;

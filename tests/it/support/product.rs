@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::{PATIENCE, eventually};
 
 /// Ports that are free, whichever they are.
-const FREE_PORTS: &str = "[listen]\nweb = \"127.0.0.1:0\"\notlp_grpc = \"127.0.0.1:0\"\notlp_http = \"127.0.0.1:0\"\n";
+pub const FREE_PORTS: &str = "[listen]\nweb = \"127.0.0.1:0\"\notlp_grpc = \"127.0.0.1:0\"\notlp_http = \"127.0.0.1:0\"\n";
 
 /// A running product and its folder. Dropping it kills it.
 pub struct Product {
@@ -59,21 +59,28 @@ impl Product {
         // Fails when a test before installed it, which is as good.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        // A test that has to know the ports before says which.
-        let listen = if configuration.contains("[listen]") { "" } else { FREE_PORTS };
-        std::fs::write(folder.path().join("driftlead.toml"), format!("{configuration}\n{listen}")).expect("the configuration is written");
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(30))
             .build()
             .expect("a client");
-        Self {
+        let product = Self {
             folder,
             child: None,
             web: String::new(),
             otlp_grpc: String::new(),
             otlp_http: String::new(),
             client,
-        }
+        };
+        product.configure(configuration);
+        product
+    }
+
+    /// Writes another configuration, for the next start.
+    pub fn configure(&self, configuration: &str) {
+        // A test that has to know the ports before says which.
+        let listen = if configuration.contains("[listen]") { "" } else { FREE_PORTS };
+        let path = self.folder.path().join("driftlead.toml");
+        std::fs::write(path, format!("{configuration}\n{listen}")).expect("the configuration is written");
     }
 
     /// Starts the binary on the same folder and waits for its ready file.
@@ -160,6 +167,17 @@ impl Product {
         children
             .and_then(|children| children.split_whitespace().next()?.parse().ok())
             .or_else(of_threads)
+    }
+
+    /// Memory of the running product, in MiB.
+    pub fn resident_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process_id())).expect("the product runs");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .expect("a line of memory");
+        let kibibytes: u64 = line.trim_end_matches("kB").trim().parse().expect("a number of kB");
+        kibibytes / 1024
     }
 
     /// The data folder.

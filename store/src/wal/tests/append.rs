@@ -228,3 +228,53 @@ async fn a_damaged_consumer_file_is_never_guessed_at() {
         assert!(Log::open(config(folder.path()), clock()).is_err(), "byte {at}");
     }
 }
+
+#[tokio::test]
+async fn a_repeat_is_recognised_whatever_is_done_to_the_clock() {
+    const HOUR: i64 = 3600;
+    for step in [HOUR, -HOUR, 24 * HOUR] {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = clock();
+        let small = LogConfig {
+            segment_bytes: 4 << 10,
+            ..config(folder.path())
+        };
+        let log = Log::open(small.clone(), clock.clone()).unwrap();
+        for n in 0..10 {
+            append_new(&log, n, vec![0; 1000]).await;
+        }
+        clock.step(step);
+        for n in 0..10 {
+            assert_eq!(
+                log.append(request(n, vec![0; 1000])).await,
+                Ok(Appended::Repeated),
+                "{n} after {step} s"
+            );
+            append_new(&log, 100 + n, vec![0; 1000]).await;
+        }
+        log.close().await;
+
+        // The next process knows the wall clock only.
+        let clock = Clock::manual(clock.now());
+        let log = Log::open(small.clone(), clock.clone()).unwrap();
+        for n in 100..110 {
+            assert_eq!(
+                log.append(request(n, vec![0; 1000])).await,
+                Ok(Appended::Repeated),
+                "{n} after {step} s"
+            );
+        }
+        log.close().await;
+
+        // Set back while nobody ran: what came last counts as received now, and is forgotten in its time.
+        let clock = Clock::manual(clock.now().plus_seconds(-2 * HOUR));
+        let log = Log::open(small, clock.clone()).unwrap();
+        assert_eq!(
+            log.append(request(109, vec![0; 1000])).await,
+            Ok(Appended::Repeated),
+            "back after {step} s"
+        );
+        clock.set(clock.now().plus_seconds(REPEAT_WINDOW_SECONDS + 1));
+        append_new(&log, 109, vec![0; 1000]).await;
+    }
+}

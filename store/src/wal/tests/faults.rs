@@ -259,3 +259,125 @@ async fn a_repeat_is_answered_with_the_first_ones_fsync_and_shares_its_failure()
         assert_eq!((repeated, refused), if fails { (0, 3) } else { (2, 0) });
     }
 }
+
+/// A disk one call of which fails, whichever it is.
+struct FailsOnce {
+    calls: Arc<AtomicU64>,
+    at: u64,
+    kind: io::ErrorKind,
+}
+
+impl FailsOnce {
+    fn call(&self) -> io::Result<()> {
+        if self.calls.fetch_add(1, SeqCst) == self.at {
+            return Err(self.kind.into());
+        }
+        Ok(())
+    }
+
+    fn again(&self) -> Self {
+        Self {
+            calls: self.calls.clone(),
+            ..*self
+        }
+    }
+}
+
+struct FailsOnceFile(FailsOnce, Box<dyn SegmentFile>);
+
+impl Disk for FailsOnce {
+    fn create(&mut self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
+        self.call()?;
+        Ok(Box::new(FailsOnceFile(self.again(), RealDisk.create(path)?)))
+    }
+
+    fn open(&mut self, path: &Path) -> io::Result<Box<dyn SegmentFile>> {
+        self.call()?;
+        Ok(Box::new(FailsOnceFile(self.again(), RealDisk.open(path)?)))
+    }
+
+    fn sync_directory(&mut self, path: &Path) -> io::Result<()> {
+        self.call()?;
+        RealDisk.sync_directory(path)
+    }
+}
+
+impl SegmentFile for FailsOnceFile {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        if let Err(error) = self.0.call() {
+            // Half of it reaches the disk before the failure.
+            self.1.write_at(&bytes[..bytes.len() / 2], offset)?;
+            return Err(error);
+        }
+        self.1.write_at(bytes, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.call()?;
+        self.1.sync()
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.0.call()?;
+        self.1.truncate(len)
+    }
+}
+
+#[tokio::test]
+async fn whichever_call_fails_what_was_acknowledged_is_there_once() {
+    const REQUESTS: u128 = 12;
+    let payload = |n: u128| vec![n as u8; 1000];
+    for kind in [io::ErrorKind::StorageFull, io::ErrorKind::ReadOnlyFilesystem, io::ErrorKind::Other] {
+        let mut has_failed = true;
+        for at in 0.. {
+            if !has_failed {
+                assert!(at > 40, "the log makes more calls than {at}");
+                break;
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let small = LogConfig {
+                segment_bytes: 4 << 10,
+                ..config(folder.path())
+            };
+            let calls = Arc::<AtomicU64>::default();
+            let mut acknowledged = Vec::new();
+            // The same disk twice: also taking up what a first run left behind makes calls.
+            for half in [1..=REQUESTS / 2, REQUESTS / 2 + 1..=REQUESTS] {
+                let disk = FailsOnce {
+                    calls: calls.clone(),
+                    at,
+                    kind,
+                };
+                let Ok(log) = Log::open_on(small.clone(), clock(), Box::new(disk)) else {
+                    continue;
+                };
+                for n in half {
+                    match log.append(request(n, payload(n))).await {
+                        Ok(appended) => {
+                            assert!(matches!(appended, Appended::New(_)), "{kind:?} at {at}: {n}");
+                            acknowledged.push(n);
+                        }
+                        Err(error) => assert!(error.is_retryable(), "{kind:?} at {at}: {error}"),
+                    }
+                }
+                log.close().await;
+            }
+            has_failed = calls.load(SeqCst) > at;
+            let log = Log::open(small, clock()).unwrap();
+            let found: Vec<u8> = payloads(&log).await.iter().map(|payload| payload[0]).collect();
+            for n in 1..=REQUESTS {
+                let times = found.iter().filter(|found| **found == n as u8).count();
+                let least = usize::from(acknowledged.contains(&n));
+                assert!((least..=1).contains(&times), "{kind:?} at {at}: {n} is there {times} times");
+                log.append(request(n, payload(n))).await.unwrap();
+            }
+            let mut found: Vec<u8> = payloads(&log).await.iter().map(|payload| payload[0]).collect();
+            found.sort_unstable();
+            assert_eq!(
+                found,
+                (1..=REQUESTS as u8).collect::<Vec<_>>(),
+                "{kind:?} at {at}: after all were sent again"
+            );
+        }
+    }
+}

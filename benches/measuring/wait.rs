@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::product::Product;
+use super::support::product::Product;
 
 /// How long work may take: on a slow machine with a debug build minutes; it only ends a run that would never end.
 const PATIENCE: Duration = Duration::from_secs(900);

@@ -10,8 +10,16 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// # Panics
 /// There is no such process.
 pub fn cpu_seconds(process_id: u32) -> f64 {
-    let path = format!("/proc/{process_id}/stat");
-    let stat = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    cpu_seconds_of(&format!("/proc/{process_id}/stat"))
+}
+
+/// The same of this thread alone.
+pub fn thread_cpu_seconds() -> f64 {
+    cpu_seconds_of("/proc/thread-self/stat")
+}
+
+fn cpu_seconds_of(path: &str) -> f64 {
+    let stat = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
     // The name before the bracket may hold anything; after it come state (3rd field) …, utime (14th), stime (15th).
     let fields: Vec<&str> = stat[stat.rfind(')').expect("a name in brackets") + 1..]
         .split_whitespace()

@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::figure::Scene;
-use crate::machine::Machine;
-use crate::settings::Settings;
-use crate::support::product::target_folder;
+use super::figure::Scene;
+use super::machine::Machine;
+use super::settings::Settings;
+use super::support::product::target_folder;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -15,8 +15,8 @@ struct Report<'a> {
     scenes: &'a [Scene],
 }
 
-/// Prints the table and writes `target/bench/product.json`.
-pub fn write(settings: &Settings, machine: &Machine, scenes: &[Scene]) {
+/// Prints the table and writes `target/bench/NAME.json`.
+pub fn write(name: &str, settings: &Settings, machine: &Machine, scenes: &[Scene]) {
     println!("{}", markdown(machine, scenes));
     let report = Report {
         machine,
@@ -25,7 +25,7 @@ pub fn write(settings: &Settings, machine: &Machine, scenes: &[Scene]) {
         scenes,
     };
     let folder = target_folder().join("bench");
-    let path = folder.join("product.json");
+    let path = folder.join(format!("{name}.json"));
     std::fs::create_dir_all(&folder).expect("the folder of the figures");
     std::fs::write(&path, serde_json::to_vec_pretty(&report).expect("figures as JSON")).expect("the figures are written");
     eprintln!("── {}", path.display());
@@ -72,7 +72,7 @@ fn markdown(machine: &Machine, scenes: &[Scene]) -> String {
     text
 }
 
-fn cells(beside: &crate::figure::Beside) -> (String, String) {
+fn cells(beside: &super::figure::Beside) -> (String, String) {
     (format!("{}: {}", beside.name, shown(beside.value)), shown(beside.ratio))
 }
 

@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::load::CONNECTIONS;
-use crate::requests::Requests;
+use super::load::CONNECTIONS;
+use super::process::thread_cpu_seconds;
+use super::requests::Requests;
 
 /// Past this many bytes the file starts again: a disk's cache must not be what is measured, nor the disk be filled.
 const FILE_BYTES: u64 = 256 << 20;
@@ -14,6 +15,10 @@ const FILE_BYTES: u64 = 256 << 20;
 pub struct Disk {
     /// Records of these requests in a second.
     pub records_per_second: f64,
+    /// Records that were written.
+    pub records: f64,
+    /// Seconds of this thread's CPU that it took.
+    pub cpu_seconds: f64,
     /// Milliseconds of each group: one write, one `fdatasync`.
     pub milliseconds: Vec<f64>,
 }
@@ -24,6 +29,7 @@ pub fn measure(requests: &Requests, seconds: u64) -> Disk {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut file = std::fs::File::create(folder.path().join("log")).expect("a file");
     let group = vec![0x5a; requests.plain_bytes * CONNECTIONS];
+    let cpu_before = thread_cpu_seconds();
     let began = Instant::now();
     let until = began + Duration::from_secs(seconds);
     let (mut milliseconds, mut written) = (Vec::new(), 0);
@@ -41,6 +47,8 @@ pub fn measure(requests: &Requests, seconds: u64) -> Disk {
     let records = milliseconds.len() * CONNECTIONS * requests.shape.records;
     Disk {
         records_per_second: records as f64 / began.elapsed().as_secs_f64(),
+        records: records as f64,
+        cpu_seconds: thread_cpu_seconds() - cpu_before,
         milliseconds,
     }
 }

@@ -8,8 +8,8 @@ use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use prost::Message;
 
-use crate::rows::Rows;
-use crate::support::otlp::{inference, logs_request, now_ns, number, text};
+use super::rows::Rows;
+use super::support::otlp::{inference, logs_request, now_ns, number, text};
 
 /// Model that a load is about.
 pub const MODEL: &str = "load";
@@ -85,6 +85,19 @@ impl Requests {
             bodies,
             plain_bytes: first.len(),
         }
+    }
+}
+
+impl Requests {
+    /// The first half of them, and the second.
+    pub fn halves(&self) -> (Self, Self) {
+        let (first, second) = self.bodies.split_at(self.bodies.len() / 2);
+        let of = |bodies: &[Bytes]| Self {
+            shape: self.shape,
+            bodies: bodies.to_vec(),
+            plain_bytes: self.plain_bytes,
+        };
+        (of(first), of(second))
     }
 }
 

@@ -1,12 +1,12 @@
 //! How much is measured: environment and arguments.
 
-/// All scenes, in their order.
-pub const SCENES: [&str; 5] = ["ingest", "freshness", "drift", "search", "memory"];
-
 /// Seconds of a load: long enough for several segments of the log and thousands of groups.
 const DEFAULT_SECONDS: u64 = 15;
 /// Errors that are searched; a window of drift holds half as many inferences, a load at most ten times as many.
 const DEFAULT_RECORDS: usize = 100_000;
+
+/// 10 GiB: many times the memory that the product uses.
+const DEFAULT_BACKLOG_MIB: u64 = 10 << 10;
 
 /// How much is measured.
 #[derive(Debug, Clone)]
@@ -15,7 +15,9 @@ pub struct Settings {
     pub seconds: u64,
     /// Error records of the scene `search`, from which the other sizes follow: `DRIFTLEAD_BENCH_RECORDS`.
     pub records: usize,
-    /// The scenes that were asked for; all of them without arguments.
+    /// MiB of the log that pile up in the scene `backlog`: `DRIFTLEAD_BENCH_BACKLOG_MIB`.
+    pub backlog_mib: u64,
+    /// The scenes that were asked for; none: all of them.
     pub scenes: Vec<String>,
 }
 
@@ -29,12 +31,14 @@ impl Settings {
             records: number("DRIFTLEAD_BENCH_RECORDS")
                 .map_or(DEFAULT_RECORDS, |records| records as usize)
                 .max(1),
-            scenes: if asked.is_empty() {
-                SCENES.map(str::to_owned).to_vec()
-            } else {
-                asked
-            },
+            backlog_mib: number("DRIFTLEAD_BENCH_BACKLOG_MIB").unwrap_or(DEFAULT_BACKLOG_MIB).max(1),
+            scenes: asked,
         }
+    }
+
+    /// Whether a scene is to be measured.
+    pub fn asks_for(&self, scene: &str) -> bool {
+        self.scenes.is_empty() || self.scenes.iter().any(|asked| asked == scene)
     }
 
     /// Rows of either side of a drift window.

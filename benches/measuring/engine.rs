@@ -2,10 +2,10 @@
 
 use driftlead_store::clickhouse::ClickHouse;
 
-use crate::process;
-use crate::support::engine::StandaloneEngine;
-use crate::support::product::Product;
-use crate::wait;
+use super::process;
+use super::support::engine::StandaloneEngine;
+use super::support::product::Product;
+use super::wait;
 
 /// An engine whose tables are empty.
 pub struct Engine {

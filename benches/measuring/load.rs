@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::requests::Requests;
+use super::requests::Requests;
 
 /// Connections, each with one request on its way: a group commit can gather as many requests.
 pub const CONNECTIONS: usize = 8;
@@ -62,6 +62,40 @@ pub async fn send(address: &str, requests: &Arc<Requests>, seconds: u64) -> Sent
     }
     sent.seconds = began.elapsed().as_secs_f64();
     sent
+}
+
+/// Sends so many requests a second, each when its time has come, for so many seconds, or until there are none left.
+/// Milliseconds are counted from that time on. Nothing is sent twice.
+pub async fn send_at(address: &str, requests: &Arc<Requests>, requests_per_second: f64, seconds: u64) -> Sent {
+    let client = reqwest::Client::builder().timeout(TIMEOUT).build().expect("a client");
+    let url = format!("http://{address}/v1/logs");
+    let count = ((requests_per_second * seconds as f64) as usize).clamp(1, requests.bodies.len());
+    let began = tokio::time::Instant::now();
+    let mut sending = Vec::with_capacity(count);
+    for (number, body) in requests.bodies.iter().take(count).enumerate() {
+        let due = began + Duration::from_secs_f64(number as f64 / requests_per_second);
+        tokio::time::sleep_until(due).await;
+        let request = client
+            .post(&url)
+            .header("content-type", "application/x-protobuf")
+            .body(body.clone());
+        sending.push(tokio::spawn(async move {
+            let answer = request.send().await.expect("an answer");
+            let is_success = answer.status().is_success();
+            let _body = answer.bytes().await;
+            is_success.then(|| due.elapsed().as_secs_f64() * 1e3)
+        }));
+    }
+    let mut milliseconds = Vec::with_capacity(count);
+    for request in sending {
+        milliseconds.extend(request.await.expect("a request is sent"));
+    }
+    Sent {
+        records: (milliseconds.len() * requests.shape.records) as u64,
+        seconds: began.elapsed().as_secs_f64(),
+        refused: (count - milliseconds.len()) as u64,
+        milliseconds,
+    }
 }
 
 async fn connection(url: String, requests: Arc<Requests>, next: Arc<AtomicUsize>, until: Instant) -> (Vec<f64>, u64) {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::engine::Engine;
-use crate::python;
-use crate::wait;
+use super::engine::Engine;
+use super::python;
+use super::wait;
 
 /// Where rotel sends what it takes.
 pub enum Exporter<'a> {

@@ -8,22 +8,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::disk;
-use crate::engine::Engine;
-use crate::figure::{Figure, Scene};
-use crate::load::{self, CONNECTIONS, Sent};
-use crate::process::cpu_seconds;
-use crate::quantile::quantile;
-use crate::requests::{MODEL, Requests, Shape};
-use crate::rotel::{self, Exporter, Rotel};
-use crate::settings::Settings;
-use crate::support::product::Product;
-use crate::wait;
+use crate::measuring::disk;
+use crate::measuring::engine::Engine;
+use crate::measuring::figure::{Figure, Scene};
+use crate::measuring::load::{self, CONNECTIONS, Sent};
+use crate::measuring::process::cpu_seconds;
+use crate::measuring::quantile::quantile;
+use crate::measuring::requests::{MODEL, Requests, Shape};
+use crate::measuring::rotel::{self, Exporter, Rotel};
+use crate::measuring::settings::Settings;
+use crate::measuring::support::product::Product;
+use crate::measuring::wait;
 
 /// The disk is quick to tell.
 const DISK_SECONDS: u64 = 5;
 /// A database that is away: nothing listens on the discard port.
-const NO_DATABASE: &str = "[clickhouse]\nurl = \"http://127.0.0.1:9\"\n";
+pub const NO_DATABASE: &str = "[clickhouse]\nurl = \"http://127.0.0.1:9\"\n";
 /// A peer that has stored nothing more for this long will not store the rest.
 const STALLED: Duration = Duration::from_secs(10);
 
@@ -50,7 +50,7 @@ impl Cost {
 
 /// Measures all shapes.
 pub async fn measure(settings: Settings) -> Scene {
-    let mut scene = Scene::new("ingest");
+    let mut scene = Scene::new("throughput");
     let rotel = rotel::program();
     if rotel.is_none() {
         scene.note("rotel is not beside these figures: scripts/bench installs it where its package and libpython3 are to be had");

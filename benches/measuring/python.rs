@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::product::target_folder;
+use super::support::product::target_folder;
 
 /// The folder of one set.
 pub fn packages(set: &str) -> PathBuf {

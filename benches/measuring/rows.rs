@@ -8,9 +8,9 @@ use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::census::{self, CATEGORICAL_FEATURES, NUMERIC_FEATURE, Person};
-use crate::support::otlp::{number, text};
-use crate::support::product::target_folder;
+use super::census::{self, CATEGORICAL_FEATURES, NUMERIC_FEATURE, Person};
+use super::support::otlp::{number, text};
+use super::support::product::target_folder;
 
 const NUMERIC: usize = 8;
 const CATEGORICAL: usize = 8;
