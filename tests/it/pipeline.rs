@@ -187,3 +187,69 @@ async fn a_span_and_the_record_told_in_it_are_one_inference_that_an_evaluation_f
     .await;
     product.stop().await;
 }
+
+#[tokio::test]
+async fn an_answer_that_streams_is_one_inference_of_its_session() {
+    if !engine_is_there() {
+        return;
+    }
+    let mut product = Product::start("").await;
+    let time = now_ns();
+    // Each piece in a request of its own, the counts growing, the end known last; between them the product dies.
+    let piece = |number_of: u64, more: Vec<_>| {
+        let mut attributes = vec![
+            number("gen_ai.usage.output_tokens", 10.0 * number_of as f64),
+            number("ml.latency_ms", 100.0 * number_of as f64),
+            text("gen_ai.conversation.id", "talk-1"),
+        ];
+        attributes.extend(more);
+        inference("teller", "1", "answer-1", time + number_of * 100_000_000, attributes)
+    };
+    for number_of in 1..=5 {
+        let more = match number_of {
+            1 => vec![number("gen_ai.response.time_to_first_chunk", 0.1)],
+            5 => vec![text("ml.prediction.label", "done"), text("gen_ai.response.finish_reasons", "stop")],
+            _ => vec![],
+        };
+        let request = logs_request(vec![piece(number_of, more)]);
+        assert_eq!(post_logs(&product.client, &product.otlp_http, &request).await, Some(200));
+        if number_of == 3 {
+            eventually("its beginning is stored", async || {
+                product.get("/models/teller/inferences").await.filter(|page| page["total"] == 1)
+            })
+            .await;
+            product.kill();
+            product.start_again().await;
+        }
+    }
+    let other = inference("teller", "1", "answer-2", time, vec![text("session.id", "talk-2")]);
+    assert_eq!(
+        post_logs(&product.client, &product.otlp_http, &logs_request(vec![other])).await,
+        Some(200)
+    );
+    let page = eventually("the answer is whole", async || {
+        let page = product.get("/models/teller/inferences?session=talk-1").await?;
+        (page["total"] == 1 && page["items"][0]["prediction_label"] == "done").then_some(page)
+    })
+    .await;
+    let answer = &page["items"][0];
+    assert_eq!(
+        (&answer["request_id"], &answer["session_id"]),
+        (&json!("answer-1"), &json!("talk-1"))
+    );
+    assert_eq!(answer["latency_ms"], 500.0, "of the last piece");
+    assert_eq!(
+        answer["features"],
+        json!({
+            "gen_ai.usage.output_tokens": 50.0,
+            "gen_ai.response.time_to_first_chunk": 0.1,
+            "gen_ai.response.finish_reasons": "stop",
+        })
+    );
+    let all = eventually("both sessions are stored", async || {
+        product.get("/models/teller/inferences").await.filter(|page| page["total"] == 2)
+    })
+    .await;
+    assert_eq!(all["items"].as_array().unwrap().len(), 2);
+    product.stop().await;
+}

@@ -128,7 +128,6 @@ pub struct CollectorPart {
     #[serde(skip)]
     pub services: Vec<ServicePart>,
     /// How its listeners are encrypted.
-    #[serde(skip)]
     pub encryption: Encryption,
 }
 

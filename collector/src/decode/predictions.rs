@@ -137,6 +137,7 @@ pub(super) struct Facts {
     categorical: BTreeMap<String, String>,
     segment: Option<String>,
     arm: Ranked<String>,
+    session_id: Ranked<String>,
     latency_ms: Option<f64>,
     stated_error: Ranked<String>,
     input_text: Ranked<String>,
@@ -181,6 +182,9 @@ impl Facts {
             "ml.arm" => self.arm.offer(0, name_text(value, cuts)),
             "feature_flag.result.variant" => self.arm.offer(1, name_text(value, cuts)),
             "feature_flag.variant" => self.arm.offer(2, name_text(value, cuts)),
+            "ml.session.id" => self.session_id.offer(0, request_id_text(value)),
+            "gen_ai.conversation.id" => self.session_id.offer(1, request_id_text(value)),
+            "session.id" => self.session_id.offer(2, request_id_text(value)),
             "ml.latency_ms" => self.latency_ms = self.latency_ms.or_else(|| own_duration(value, cuts)),
             "error.type" => self.stated_error.offer(0, name_text(value, cuts)),
             "exception.type" => self.stated_error.offer(2, name_text(value, cuts)),
@@ -309,6 +313,7 @@ impl Facts {
         }
         half.segment = self.segment;
         half.arm = self.arm.take();
+        half.session_id = self.session_id.take();
         half.prediction_label = self.label.take();
         half.prediction_score = self.score;
         half.prediction_value = self.value;

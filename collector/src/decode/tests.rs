@@ -104,6 +104,8 @@ fn genai_spans_are_read_by_new_and_old_names() {
         ("gen_ai.request.model", text("gpt-5")),
         ("gen_ai.response.model", text("gpt-5-2026")),
         ("gen_ai.response.id", text("resp-1")),
+        ("gen_ai.conversation.id", text("talk-1")),
+        ("session.id", text("visit-1")),
         ("gen_ai.usage.input_tokens", int(12)),
         ("gen_ai.usage.output_tokens", int(34)),
         ("gen_ai.request.temperature", double(0.2)),
@@ -134,7 +136,7 @@ fn genai_spans_are_read_by_new_and_old_names() {
         (half.half, half.model.as_str(), half.request_id.as_str()),
         (Half::Span, "gpt-5-2026", "resp-1")
     );
-    assert_eq!(half.latency_ms, Some(250.0));
+    assert_eq!((half.latency_ms, half.session_id.as_deref()), (Some(250.0), Some("talk-1")));
     assert_eq!((half.prediction_label.as_deref(), half.input_length), (Some("[hello]"), Some(4)));
     assert_eq!(half.numeric_features["gen_ai.usage.input_tokens"], 12.0);
     assert_eq!(half.numeric_features["output_length"], 7.0);

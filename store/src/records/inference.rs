@@ -58,6 +58,8 @@ pub struct InferenceHalf {
     pub trace_id: Option<String>,
     /// Span id, 16 lower-case hex digits.
     pub span_id: Option<String>,
+    /// The conversation or session that it is part of.
+    pub session_id: Option<String>,
     /// The input's text; only when `[privacy] keep_text` is set.
     pub input_text: Option<String>,
     /// Length of the input's text in characters.
@@ -102,6 +104,7 @@ impl InferenceHalf {
             error_type: None,
             trace_id: None,
             span_id: None,
+            session_id: None,
             input_text: None,
             input_length: None,
             input_hash: None,

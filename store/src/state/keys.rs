@@ -181,13 +181,15 @@ impl State {
     /// # Errors
     /// The database fails, or the key does not read back.
     pub async fn check_key(&self, secret: &str) -> Result<Option<Key>, StateError> {
-        sqlx::query("SELECT * FROM keys WHERE hash = $1 AND revoked_at IS NULL")
-            .bind(hash_of(secret))
-            .fetch_optional(self.pool())
-            .await?
-            .as_ref()
-            .map(read)
-            .transpose()
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM keys WHERE hash = $1 AND revoked_at IS NULL"
+        )))
+        .bind(hash_of(secret))
+        .fetch_optional(self.pool())
+        .await?
+        .as_ref()
+        .map(read)
+        .transpose()
     }
 
     /// Revokes a key. `false` where there is none of this id that is not revoked.
@@ -208,7 +210,7 @@ impl State {
     /// # Errors
     /// The database fails, or a key does not read back.
     pub async fn keys(&self) -> Result<Vec<Key>, StateError> {
-        sqlx::query("SELECT * FROM keys ORDER BY created_at, id")
+        sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM keys ORDER BY created_at, id")))
             .fetch_all(self.pool())
             .await?
             .iter()
@@ -227,7 +229,7 @@ impl State {
     }
 
     async fn keys_by_hash(&self) -> Result<HashMap<String, Arc<Key>>, StateError> {
-        sqlx::query("SELECT * FROM keys WHERE revoked_at IS NULL")
+        sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM keys WHERE revoked_at IS NULL")))
             .fetch_all(self.pool())
             .await?
             .iter()
@@ -235,6 +237,9 @@ impl State {
             .collect()
     }
 }
+
+/// By name: a newer Driftlead may add columns while this one reads.
+const COLUMNS: &str = "id, hash, scopes, environments, label, created_at, revoked_at, records_per_second, bytes_per_second";
 
 /// A rate that is beyond what the column holds limits nothing that could be sent.
 fn as_bigint(per_second: u64) -> i64 {
@@ -421,6 +426,20 @@ mod tests {
             let secret = &secret.reveal().as_bytes()[SECRET_PREFIX.len()..];
             assert!(!bytes.windows(secret.len()).any(|window| window == secret));
         }
+    }
+
+    #[tokio::test]
+    async fn keys_are_read_while_a_newer_process_adds_columns() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, elsewhere) = (state(&folder).await, state(&folder).await);
+        let (key, secret) = here.create_key(new_key(&[Scope::Read]), UnixNanos(1)).await.unwrap();
+        let read = async || (here.keys().await.unwrap(), here.check_key(secret.reveal()).await.unwrap());
+        assert_eq!(read().await, (vec![key.clone()], Some(key.clone())));
+        sqlx::query("ALTER TABLE keys ADD COLUMN later TEXT")
+            .execute(elsewhere.pool())
+            .await
+            .unwrap();
+        assert_eq!(read().await, (vec![key.clone()], Some(key)));
     }
 
     #[tokio::test]

@@ -9,6 +9,8 @@ use super::{State, StateError};
 use crate::clock::UnixNanos;
 use crate::ids::{IdKind, new_id};
 
+const COLUMNS: &str = "id, matchers, reason, author, starts_at, ends_at, created_at";
+
 /// Which alerts a silence covers: those that equal every field that is set.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -149,7 +151,7 @@ impl State {
     /// # Errors
     /// The database fails, or the silence does not read back.
     pub async fn silence(&self, id: &str) -> Result<Option<Silence>, StateError> {
-        sqlx::query("SELECT * FROM silences WHERE id = $1")
+        sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {COLUMNS} FROM silences WHERE id = $1")))
             .bind(id)
             .fetch_optional(self.pool())
             .await?
@@ -163,13 +165,15 @@ impl State {
     /// # Errors
     /// The database fails, or a silence does not read back.
     pub async fn active_silences(&self, now: UnixNanos) -> Result<Vec<Silence>, StateError> {
-        sqlx::query("SELECT * FROM silences WHERE starts_at <= $1 AND ends_at > $1 ORDER BY ends_at, id")
-            .bind(now.0)
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(read)
-            .collect()
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM silences WHERE starts_at <= $1 AND ends_at > $1 ORDER BY ends_at, id"
+        )))
+        .bind(now.0)
+        .fetch_all(self.pool())
+        .await?
+        .iter()
+        .map(read)
+        .collect()
     }
 
     /// The silences that end last, ended ones too, at most `limit`.
@@ -177,13 +181,15 @@ impl State {
     /// # Errors
     /// The database fails, or a silence does not read back.
     pub async fn silences(&self, limit: u32) -> Result<Vec<Silence>, StateError> {
-        sqlx::query("SELECT * FROM silences ORDER BY ends_at DESC, id DESC LIMIT $1")
-            .bind(i64::from(limit))
-            .fetch_all(self.pool())
-            .await?
-            .iter()
-            .map(read)
-            .collect()
+        sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM silences ORDER BY ends_at DESC, id DESC LIMIT $1"
+        )))
+        .bind(i64::from(limit))
+        .fetch_all(self.pool())
+        .await?
+        .iter()
+        .map(read)
+        .collect()
     }
 
     /// Ends a silence now and records who did; it stays on record. `false` where there is none of this id that

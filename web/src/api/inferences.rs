@@ -33,6 +33,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .query(&[
             ("environment", "only this one's"),
             ("version", "only this one's"),
+            ("session", "only those of this conversation or session"),
             ("from", "event time at or after this instant"),
             ("to", "event time before this instant"),
             ("limit", "at most this many, up to 5,000; 100 if unsaid"),
@@ -46,6 +47,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 struct Parameters {
     environment: Option<String>,
     version: Option<String>,
+    session: Option<String>,
     from: Option<String>,
     to: Option<String>,
     limit: Option<u32>,
@@ -75,6 +77,7 @@ struct Item {
     error_type: Option<String>,
     trace_id: Option<String>,
     span_id: Option<String>,
+    session_id: Option<String>,
     features: BTreeMap<String, Value>,
     outcomes: Vec<Outcome>,
 }
@@ -104,6 +107,7 @@ async fn list(
         model,
         environments,
         version: asked.version,
+        session: asked.session,
         from: parameters::instant("from", asked.from.as_deref())?,
         to: parameters::instant("to", asked.to.as_deref())?,
     };
@@ -152,6 +156,7 @@ fn item(row: ListedInference, outcomes: Vec<ListedOutcome>) -> Item {
         error_type: row.error_type,
         trace_id: row.trace_id,
         span_id: row.span_id,
+        session_id: row.session_id,
         features: numbers.chain(categories).collect(),
         outcomes: outcomes.into_iter().map(outcome).collect(),
     }

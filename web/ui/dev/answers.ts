@@ -259,7 +259,7 @@ export function inferences(story: ModelStory, limit: number, cursor: string | nu
       return {
         request_id: `req-${story.seed}-${900_000 - n}`, time: iso(now - n * 0.7), version: story.live, environment: story.environment, service: `${story.name}-api`,
         segment: "", arm: "", prediction_label: n % 3 ? "1" : "0", prediction_score: 0.5 + noise(n, 1) / 2, prediction_value: null,
-        latency_ms: 20 + noise(n, 2) * 60, error_type: n % 41 === 0 ? "ValueError" : null, trace_id: "00000000000000000000000000000abc", span_id: null,
+        latency_ms: 20 + noise(n, 2) * 60, error_type: n % 41 === 0 ? "ValueError" : null, trace_id: "00000000000000000000000000000abc", span_id: null, session_id: null,
         features: Object.fromEntries(FEATURES.map((name, f) => [name, f % 5 === 0 ? `v${f}` : Math.round(noise(n, f) * 100)])),
         outcomes: n > 12 ? [{ kind: "label" as const, value: n % 4 ? "1" : "0", at: iso(now - n) }] : [],
       };

@@ -405,7 +405,7 @@ export function status(now: number): Status {
     drain: { lag_s: 0.4, backlog_bytes: 18_200, set_aside: 0 },
     engine: { kind: "embedded", state: "up", since: iso(now - 86_400 * 3), restarts: 0, message: null },
     index: { lag_s: 0.2, documents: 4_211 },
-    collector: { requests: 91_202, records: 1_204_331, refused: [], refused_records: [], cut: [{ reason: "attribute_too_long", count: 12 }] },
+    collector: { requests: 91_202, records: 1_204_331, refused: [], refused_records: [], cut: [{ reason: "attribute_too_long", count: 12 }], encryption: "none" },
     listen: { web: "127.0.0.1:8080", otlp_grpc: "127.0.0.1:4317", otlp_http: "127.0.0.1:4318" },
   };
 }

@@ -33,6 +33,8 @@ pub struct InferenceFilter {
     pub environments: Vec<String>,
     /// The version; `None`: all.
     pub version: Option<String>,
+    /// The conversation or session; `None`: all.
+    pub session: Option<String>,
     /// Event times at or after this instant; `None`: all.
     pub from: Option<UnixNanos>,
     /// Event times before this instant; `None`: all.
@@ -72,6 +74,8 @@ pub struct ListedInference {
     pub trace_id: Option<String>,
     /// Span id.
     pub span_id: Option<String>,
+    /// Conversation or session.
+    pub session_id: Option<String>,
     /// Numeric features.
     pub numeric_features: Vec<(String, f64)>,
     /// Other features.
@@ -100,6 +104,7 @@ const CONDITION: &str = "model = {model:String} \
     AND key_hour >= toDateTime({first_hour:Int64}, 'UTC') AND key_hour <= toDateTime({last_hour:Int64}, 'UTC') AND partial = 0 \
     AND (empty({environments:Array(String)}) OR has({environments:Array(String)}, ifNull(environment, ''))) \
     AND ({any_version:UInt8} OR ifNull(version, '') = {version:String}) \
+    AND ({any_session:UInt8} OR ifNull(session_id, '') = {session:String}) \
     AND event_time >= fromUnixTimestamp64Nano({from:Int64}, 'UTC') \
     AND ({any_end:UInt8} OR event_time < fromUnixTimestamp64Nano({to:Int64}, 'UTC'))";
 
@@ -188,7 +193,7 @@ async fn rows_of_stretch(
         "SELECT toInt64(toUnixTimestamp(key_hour)) AS hour, request_id, toUnixTimestamp64Nano(event_time) AS event_ns, \
            ifNull(version, '') AS version_text, ifNull(environment, '') AS environment_text, ifNull(service, '') AS service_text, \
            ifNull(segment, '') AS segment_text, ifNull(arm, '') AS arm_text, \
-           prediction_label, prediction_score, prediction_value, latency_ms, error_type, trace_id, span_id, \
+           prediction_label, prediction_score, prediction_value, latency_ms, error_type, trace_id, span_id, session_id, \
            numeric_features, categorical_features \
          FROM whole_inferences WHERE model = {{model:String}} AND (key_hour, request_id) IN ({keys}) \
          ORDER BY key_hour DESC, request_id DESC"
@@ -266,6 +271,7 @@ struct PageRow {
     error_type: Option<String>,
     trace_id: Option<String>,
     span_id: Option<String>,
+    session_id: Option<String>,
     numeric_features: Vec<(String, f64)>,
     categorical_features: Vec<(String, String)>,
 }
@@ -298,6 +304,7 @@ impl From<PageRow> for ListedInference {
             error_type: row.error_type,
             trace_id: row.trace_id,
             span_id: row.span_id,
+            session_id: row.session_id,
             numeric_features: row.numeric_features,
             categorical_features: row.categorical_features,
         }
@@ -314,6 +321,8 @@ fn bind(clickhouse: &ClickHouse, sql: &str, filter: &InferenceFilter, hours: (i6
         .param("environments", filter.environments.as_slice())
         .param("any_version", u8::from(filter.version.is_none()))
         .param("version", filter.version.as_deref().unwrap_or_default())
+        .param("any_session", u8::from(filter.session.is_none()))
+        .param("session", filter.session.as_deref().unwrap_or_default())
         .param("from", filter.from.map_or(0, |from| from.0.max(0)))
         .param("any_end", u8::from(filter.to.is_none()))
         .param("to", filter.to.map_or(0, |to| to.0.max(0)))
@@ -340,6 +349,7 @@ mod tests {
                 model: "m".into(),
                 environments: Vec::new(),
                 version: None,
+                session: None,
                 from: from.map(instant),
                 to: to.map(instant),
             };

@@ -71,7 +71,7 @@ export interface Status {
   };
   index: { lag_s: number; documents: number };
   /** Since the start, by reason, [] when there was nothing: requests refused, records refused, values cut from records that were kept. */
-  collector: { requests: number; records: number; refused: Counted[]; refused_records: Counted[]; cut: Counted[] };
+  collector: { requests: number; records: number; refused: Counted[]; refused_records: Counted[]; cut: Counted[]; encryption: Encryption };
   /** Where senders send to, for the first steps shown on an empty page; e.g. "127.0.0.1:4317". */
   listen: { web: string; otlp_grpc: string; otlp_http: string };
 }
@@ -601,6 +601,8 @@ export interface Inference {
   error_type: string | null;
   trace_id: string | null;
   span_id: string | null;
+  /** The conversation that it is part of. */
+  session_id: string | null;
   features: Record<string, number | string | null>;
   outcomes: { kind: "label" | "verdict" | "conversion"; value: string | number | boolean | null; at: Instant }[];
 }

@@ -591,6 +591,9 @@ export const en = {
     open: "Features of {id}",
     segment: "segment",
     arm: "arm",
+    session: "session",
+    of_session: "of session {id}",
+    all_sessions: "Show all sessions",
   },
 
   errors: {

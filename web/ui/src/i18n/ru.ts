@@ -603,6 +603,9 @@ export const ru: Messages = {
     open: "Признаки {id}",
     segment: "сегмент",
     arm: "вариант",
+    session: "сеанс",
+    of_session: "сеанс {id}",
+    all_sessions: "Показать все сеансы",
   },
 
   errors: {

@@ -15,8 +15,8 @@ export function reachable(listen: string, hostname: string): string {
 }
 
 /** `address` is where OTLP over HTTP is taken, such as "127.0.0.1:4318". */
-export function firstSteps(address: string, keyed: boolean): Step[] {
-  const at = `http://${address}`;
+export function firstSteps(address: string, encrypted: boolean, keyed: boolean): Step[] {
+  const at = `${encrypted ? "https" : "http"}://${address}`;
   const exported = keyed ? ' OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer <key>"' : "";
   return [
     {
