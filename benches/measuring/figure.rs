@@ -34,9 +34,10 @@ impl Scene {
         scene
     }
 
-    /// Adds a figure and shows it as progress.
+    /// Adds a figure and shows it as progress, so that a run that is cut off has told what it measured.
     pub fn add(&mut self, figure: Figure) {
-        eprintln!("   {}: {} {}", figure.name, figure.value, figure.unit);
+        let beside = figure.beside.iter().map(|beside| format!("; {}: {}", beside.name, beside.value));
+        eprintln!("   {}: {} {}{}", figure.name, figure.value, figure.unit, beside.collect::<String>());
         self.figures.push(figure);
     }
 
