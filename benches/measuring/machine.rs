@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use driftlead_store::clock::Clock;
 use serde::Serialize;
 
 /// The machine, when, and what was measured.
@@ -44,7 +45,7 @@ impl Machine {
             .unwrap_or(0.0);
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         Self {
-            measured_at: jiff::Timestamp::now().round(jiff::Unit::Second).expect("an instant").to_string(),
+            measured_at: Clock::System.now().floor_to(1).to_string(),
             version: env!("CARGO_PKG_VERSION"),
             commit: said_by("git", &["describe", "--always", "--dirty"]),
             build: if cfg!(debug_assertions) { "debug" } else { "release" },

@@ -30,7 +30,7 @@ const EXCEPTION_MESSAGE: &str = "exception.message";
 const EXCEPTION_STACK: &str = "exception.stacktrace";
 
 /// Attributes that say that an inference failed, where severity and status do not.
-const FAILURES: [&str; 3] = ["error.type", "http.response.status_code", "http.status_code"];
+pub(crate) const FAILURES: [&str; 3] = ["error.type", "http.response.status_code", "http.status_code"];
 
 /// Arrays beyond this many values are vectors, which nobody searches for.
 const MAX_ARRAY_VALUES: usize = 64;

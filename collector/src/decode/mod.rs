@@ -8,13 +8,13 @@
 pub(crate) mod attributes;
 mod bounds;
 pub mod cuts;
-mod errors;
+pub(crate) mod errors;
 mod logs;
 mod metrics;
 mod origin;
 mod outcomes;
 mod predictions;
-mod severity;
+pub(crate) mod severity;
 mod traces;
 
 use driftlead_store::clock::UnixNanos;
@@ -23,6 +23,8 @@ use driftlead_store::records::{Decoded, FoundErrors, outcome_line};
 use driftlead_store::wal::{Frame, FrameKind, Position};
 use prost::Message;
 
+use crate::signal::Signal;
+use crate::wire;
 use bounds::{Bounds, SetAsideCounts};
 pub use bounds::{DEFAULT_INFERENCE_RETENTION_DAYS, DEFAULT_RAW_RETENTION_DAYS, EVENT_TIME, SET_ASIDE};
 use cuts::{Cuts, reasons};
@@ -72,6 +74,21 @@ impl Decode for Decoder {
     }
 
     fn errors(&self, frame: &Frame) -> FoundErrors {
+        let signal = match frame.kind {
+            FrameKind::Logs => Signal::Logs,
+            FrameKind::Traces => Signal::Traces,
+            FrameKind::Metrics | FrameKind::Outcomes => return FoundErrors::default(),
+        };
+        match wire::may_hold_errors(signal, &frame.payload) {
+            true => self.find_errors(frame),
+            false => FoundErrors::default(),
+        }
+    }
+}
+
+impl Decoder {
+    /// The errors of a frame, found by decoding all of it.
+    pub(crate) fn find_errors(&self, frame: &Frame) -> FoundErrors {
         let mut work = Work::new(self.config, frame);
         let mut found = errors::Found::default();
         let payload = frame.payload.as_ref();

@@ -9,7 +9,7 @@ const FATAL: i32 = 21;
 
 /// The severity of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Severity {
+pub(crate) enum Severity {
     Error,
     Fatal,
 }
@@ -19,14 +19,22 @@ impl Severity {
     /// bridges of logging libraries leave it.
     pub(super) fn of(record: &LogRecord) -> Option<Self> {
         match record.severity_number {
+            0 => Self::of_text(&record.severity_text),
+            number => Self::of_number(number),
+        }
+    }
+
+    /// By its number alone.
+    pub(crate) fn of_number(number: i32) -> Option<Self> {
+        match number {
             FATAL.. => Some(Self::Fatal),
             ERROR..FATAL => Some(Self::Error),
-            0 => Self::of_text(&record.severity_text),
             _ => None,
         }
     }
 
-    fn of_text(text: &str) -> Option<Self> {
+    /// By its text alone.
+    pub(crate) fn of_text(text: &str) -> Option<Self> {
         let text = text.trim();
         let is = |name: &str| text.eq_ignore_ascii_case(name);
         if is("ERROR") {

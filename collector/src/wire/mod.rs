@@ -4,6 +4,7 @@
 //! Most requests pass through to the log untouched, so this walk is all that they cost. It accepts exactly
 //! what the decoder of the drain (prost) accepts; a test holds the two to each other on mutated requests.
 
+mod glance;
 mod reader;
 mod schema;
 
@@ -14,6 +15,7 @@ use crate::limits::{
 };
 use crate::redact::Redaction;
 use crate::signal::Signal;
+pub(crate) use glance::may_hold_errors;
 use reader::{Reader, WireType};
 use schema::{KEY_VALUE, Kind, LOGS_REQUEST, METRICS_REQUEST, Role, Schema, TRACES_REQUEST};
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use prost::Message;
 
 use super::*;
+use crate::decode::Decoder;
 use crate::decode::cuts::reasons;
 use crate::redact::RedactConfig;
 use crate::samples;
@@ -246,6 +247,16 @@ proptest! {
         edits.iter().for_each(|edit| apply(&mut bytes, edit));
         let accepted = scan(signal, &bytes, &keep_everything()).is_ok();
         prop_assert_eq!(accepted, decodes(signal, &bytes));
+    }
+
+    #[test]
+    fn a_glance_misses_no_error(signal in prop::sample::select(&[Signal::Logs, Signal::Traces][..]), edits in edits()) {
+        let mut bytes = samples::rich(signal);
+        edits.iter().for_each(|edit| apply(&mut bytes, edit));
+        if decodes(signal, &bytes) && !may_hold_errors(signal, &bytes) {
+            let found = Decoder::default().find_errors(&samples::frame(signal, bytes));
+            prop_assert_eq!(found.documents, vec![]);
+        }
     }
 
     #[test]
