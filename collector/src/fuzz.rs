@@ -76,7 +76,8 @@ fn decode(signal: Signal, payload: &Bytes) {
     };
     let (first, second) = (Decoder::default().decode(&frame), Decoder::default().decode(&frame));
     assert_eq!(format!("{first:?}"), format!("{second:?}"), "decoding is deterministic");
-    let _errors = Decoder::default().errors(&frame);
+    let (errors, all_of_them) = (Decoder::default().errors(&frame), Decoder::default().find_errors(&frame));
+    assert_eq!(format!("{errors:?}"), format!("{all_of_them:?}"), "the glance passed by an error");
 }
 
 /// JSON that is taken becomes protobuf that is taken.
