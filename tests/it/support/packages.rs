@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use super::product::target_folder;
 
@@ -10,8 +11,12 @@ fn run(command: &mut Command) {
     assert!(command.status().unwrap().success(), "{command:?}");
 }
 
+/// Held while a folder is made: several tests need the same.
+static MAKING: Mutex<()> = Mutex::new(());
+
 /// Makes a folder with `make` unless it was made from the same text before.
 fn once(folder: &Path, made_from: &Path, make: impl FnOnce()) {
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let wanted = std::fs::read_to_string(made_from).unwrap();
     let installed = folder.join("made-from.txt");
     if std::fs::read_to_string(&installed).is_ok_and(|text| text == wanted) {
