@@ -34,7 +34,7 @@ const RECORDS_PER_ROUND: u64 = 50_000;
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long a backlog of some rounds may take to be stored by a build without optimisation.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(300);
+const DRAIN_PATIENCE: Duration = Duration::from_secs(900);
 /// Room of the log's disk, where one can be made.
 const LOG_DISK_MIB: u32 = 12;
 
@@ -240,29 +240,28 @@ async fn what_is_acknowledged_is_stored_once_whatever_breaks() {
     drop(log_disk);
 }
 
+/// Asks the engine itself: after an hour there are millions, and the API lists a page at a time.
 async fn assert_stored_once(product: &mut Product, acknowledged: &HashSet<String>) -> usize {
-    eventually_within(DRAIN_PATIENCE, "everything acknowledged is stored", async || {
-        let page = product.get(&format!("/models/{MODEL}/inferences?limit=1")).await?;
-        (page["total"].as_u64()? >= acknowledged.len() as u64).then_some(())
-    })
-    .await;
-    eventually("the log is drained", async || {
+    eventually_within(DRAIN_PATIENCE, "the log is drained", async || {
         product.get("/status").await.filter(|status| status["drain"]["backlog_bytes"] == 0)
     })
     .await;
-    let stored = product.stored_ids(MODEL).await.expect("the list of inferences");
-    let lost: Vec<_> = acknowledged.iter().filter(|id| !stored.contains_key(*id)).take(5).collect();
-    let doubled: Vec<_> = stored.iter().filter(|(_, times)| **times > 1).take(5).collect();
+    product.stop().await;
+    let engine = StandaloneEngine::start_on(&product.data().join("engine"));
+    let clickhouse = engine.connect();
+    let listed = format!("SELECT request_id FROM whole_inferences WHERE model = '{MODEL}' AND partial = 0");
+    let stored: Vec<String> = clickhouse.writer().query(&listed).fetch_all().await.unwrap();
+    let different: HashSet<&String> = stored.iter().collect();
+    let lost: Vec<_> = acknowledged.iter().filter(|id| !different.contains(id)).take(5).collect();
     assert!(
-        lost.is_empty() && doubled.is_empty(),
-        "lost {lost:?}, doubled {doubled:?} of {}",
+        lost.is_empty() && different.len() == stored.len(),
+        "lost {lost:?}, {} doubled, of {}",
+        stored.len() - different.len(),
         acknowledged.len()
     );
     assert_eq!(stored.len(), acknowledged.len(), "nothing is stored that nobody was told of");
-    product.stop().await;
-    let engine = StandaloneEngine::start_on(&product.data().join("engine"));
     let raw = "SELECT count(), uniqExact(LogAttributes['ml.request.id']) FROM otel_logs";
-    let (rows, ids): (u64, u64) = engine.connect().writer().query(raw).fetch_one().await.unwrap();
+    let (rows, ids): (u64, u64) = clickhouse.writer().query(raw).fetch_one().await.unwrap();
     assert_eq!(
         (rows, ids),
         (stored.len() as u64, stored.len() as u64),
