@@ -86,9 +86,7 @@ impl Requests {
             plain_bytes: first.len(),
         }
     }
-}
 
-impl Requests {
     /// The first half of them, and the second.
     pub fn halves(&self) -> (Self, Self) {
         let (first, second) = self.bodies.split_at(self.bodies.len() / 2);

@@ -10,7 +10,7 @@ mod engine_by_url;
 mod examples;
 mod hardware;
 mod hostile;
-mod insert_again;
+mod inserts;
 mod oracle;
 mod own_telemetry;
 mod pipeline;
