@@ -178,6 +178,10 @@ mod tests {
             temperature_c: Some(62.0),
             ..gpu()
         };
-        assert_eq!(loss_of(&cool, &known), (0.007, false), "a slow minute of a GPU that is not warm is not the heat's");
+        assert_eq!(
+            loss_of(&cool, &known),
+            (0.007, false),
+            "a slow minute of a GPU that is not warm is not the heat's"
+        );
     }
 }

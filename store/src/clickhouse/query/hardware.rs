@@ -171,7 +171,8 @@ pub async fn gpu_paces(
     until: UnixNanos,
     band_c: f64,
 ) -> Result<Vec<GpuPace>, TelemetryError> {
-    const PERIOD: &str = "TimeUnix >= fromUnixTimestamp64Nano({usual_from:Int64}, 'UTC') AND TimeUnix < fromUnixTimestamp64Nano({until:Int64}, 'UTC')";
+    const PERIOD: &str =
+        "TimeUnix >= fromUnixTimestamp64Nano({usual_from:Int64}, 'UTC') AND TimeUnix < fromUnixTimestamp64Nano({until:Int64}, 'UTC')";
     let histograms = |table: &str| {
         format!(
             "SELECT {HOST} AS host, cityHash64(MetricName, toString(ResourceAttributes), toString(Attributes)) AS series, \
