@@ -114,9 +114,10 @@ async fn rows_of_one_key_in_one_block_are_one_inference() {
         .unwrap();
     let stored = "SELECT assumeNotNull((SELECT count() FROM inferences)), count(), uniqExact(request_id), toUInt64(assumeNotNull(sum(latency_ms))), \
                   toUInt64(sum(numeric_features['age'])), toUInt64(sum(numeric_features['tokens'])) FROM whole_inferences";
-    let expected = [1, 1, 7, (INFERENCES as u64 - 1) / 2, 1].map(|each| each * INFERENCES as u64);
+    let n = INFERENCES as u64;
+    let expected = [n, n, 7 * n, n * (n - 1) / 2, n];
     let found: (u64, u64, u64, u64, u64, u64) = clickhouse.writer().query(stored).fetch_one().await.unwrap();
-    assert_eq!(found.0, 2 * INFERENCES as u64, "the block is written as it is");
+    assert_eq!(found.0, 2 * n, "the block is written as it is");
     assert_eq!([found.1, found.2, found.3, found.4, found.5], expected);
     clickhouse.writer().query("SYSTEM START MERGES inferences").execute().await.unwrap();
     clickhouse
@@ -126,6 +127,6 @@ async fn rows_of_one_key_in_one_block_are_one_inference() {
         .await
         .unwrap();
     let found: (u64, u64, u64, u64, u64, u64) = clickhouse.writer().query(stored).fetch_one().await.unwrap();
-    assert_eq!(found.0, INFERENCES as u64, "merged");
+    assert_eq!(found.0, n, "merged");
     assert_eq!([found.1, found.2, found.3, found.4, found.5], expected);
 }
