@@ -45,6 +45,9 @@ use parts::{Database, Sources};
 
 /// Batches of signals on their way to alerting: a few windows of many models.
 const SIGNAL_BATCHES: usize = 64;
+/// How long parts may take to end what they are at: an insert of the largest batch takes a second or two. What a database that
+/// hangs keeps longer is dropped, and done again after the next start.
+const WORKERS_PATIENCE: Duration = Duration::from_secs(20);
 /// Pause between two attempts to migrate while the database is not there.
 const MIGRATE_INTERVAL: Duration = Duration::from_millis(300);
 
@@ -188,7 +191,14 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     shutdown.receivers.cancel();
     while receivers.join_next().await.is_some() {}
     shutdown.workers.cancel();
-    while workers.join_next().await.is_some() {}
+    let ending = async { while workers.join_next().await.is_some() {} };
+    if tokio::time::timeout(WORKERS_PATIENCE, ending).await.is_err() {
+        tracing::warn!(
+            patience_s = WORKERS_PATIENCE.as_secs(),
+            "some work did not end in time and is dropped; it is done again after the next start"
+        );
+        workers.shutdown().await;
+    }
     log.close().await;
     database.stop().await;
     if let Some(export) = telemetry {

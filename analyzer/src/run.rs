@@ -60,15 +60,20 @@ pub async fn run(
         signals,
         stop,
     };
-    let Some(generations) = loaded(&context, "load", || upkeep::load(&context)).await else {
-        return Ok(());
+    let work = async {
+        let Some(generations) = loaded(&context, "load", || upkeep::load(&context)).await else {
+            return;
+        };
+        tokio::join!(
+            serve(&context, &generations),
+            watch_drift(&context, &generations),
+            watch_quality(&context),
+            watch_hardware(&context)
+        );
     };
-    tokio::join!(
-        serve(&context, &generations),
-        watch_drift(&context, &generations),
-        watch_quality(&context),
-        watch_hardware(&context)
-    );
+    // A step that is under way may wait a minute for the database. It is not waited for: any step is taken again after the
+    // next start, as after a crash.
+    let _dropped = context.stop.run_until_cancelled(work).await;
     Ok(())
 }
 

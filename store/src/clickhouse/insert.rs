@@ -8,10 +8,10 @@
 
 use std::time::Duration;
 
-use clickhouse::{Client, RowWrite};
+use clickhouse::Client;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::rows::{ExponentialHistogramRow, GaugeRow, HistogramRow, InferenceRow, LogRow, OutcomeRow, SpanRow, SumRow, SummaryRow};
+use super::blocks::Tabled;
 use super::{ClickHouse, TableRows, TelemetryError};
 use crate::clock::UnixNanos;
 use crate::records::{LogRecord, MetricPoint, SpanRecord};
@@ -91,42 +91,16 @@ pub async fn insert_batch(clickhouse: &ClickHouse, rows: &TableRows, token: &str
     };
     let metrics = &rows.metrics;
     let missing = [
-        inserting
-            .raw::<_, LogRow<'static>>("otel_logs", &rows.logs, |log, batch| LogRow::new(log, batch))
-            .await?,
-        inserting
-            .raw::<_, SpanRow<'static>>("otel_traces", &rows.spans, |span, batch| SpanRow::new(span, batch))
-            .await?,
-        inserting
-            .raw::<_, GaugeRow<'static>>("otel_metrics_gauge", &metrics.gauges, |point, batch| GaugeRow::new(point, batch))
-            .await?,
-        inserting
-            .raw::<_, SumRow<'static>>("otel_metrics_sum", &metrics.sums, |point, batch| SumRow::new(point, batch))
-            .await?,
-        inserting
-            .raw::<_, HistogramRow<'static>>("otel_metrics_histogram", &metrics.histograms, |point, batch| {
-                HistogramRow::new(point, batch)
-            })
-            .await?,
-        inserting
-            .raw::<_, ExponentialHistogramRow<'static>>(
-                "otel_metrics_exponential_histogram",
-                &metrics.exponential_histograms,
-                |point, batch| ExponentialHistogramRow::new(point, batch),
-            )
-            .await?,
-        inserting
-            .raw::<_, SummaryRow<'static>>("otel_metrics_summary", &metrics.summaries, |point, batch| {
-                SummaryRow::new(point, batch)
-            })
-            .await?,
+        inserting.raw(&rows.logs).await?,
+        inserting.raw(&rows.spans).await?,
+        inserting.raw(&metrics.gauges).await?,
+        inserting.raw(&metrics.sums).await?,
+        inserting.raw(&metrics.histograms).await?,
+        inserting.raw(&metrics.exponential_histograms).await?,
+        inserting.raw(&metrics.summaries).await?,
     ];
-    inserting
-        .merging::<_, InferenceRow<'static>>("inferences", &rows.inferences, |inference, _| InferenceRow::new(inference))
-        .await?;
-    inserting
-        .merging::<_, OutcomeRow<'static>>("outcomes", &rows.outcomes, |outcome, _| Some(outcome.into()))
-        .await?;
+    inserting.merging(&rows.inferences).await?;
+    inserting.merging(&rows.outcomes).await?;
     Ok(missing.iter().sum())
 }
 
@@ -158,10 +132,6 @@ impl<V> Timed for MetricPoint<V> {
     }
 }
 
-/// Makes a row of a record; rows of raw telemetry name the batch. A function pointer: an iterator of borrowing rows
-/// held across an await would not be `Send`.
-type RowOf<Record, R> = for<'a> fn(&'a Record, u64) -> Option<<R as clickhouse::Row>::Value<'a>>;
-
 struct Inserting<'a> {
     client: &'a Client,
     token: &'a str,
@@ -170,24 +140,20 @@ struct Inserting<'a> {
 
 impl Inserting<'_> {
     /// Rows of a table that keeps every row that it is given; returns how many are missing in the end.
-    async fn raw<Record: Timed + Sync, R: RowWrite>(
-        &self,
-        table: &'static str,
-        records: &[Record],
-        row_of: RowOf<Record, R>,
-    ) -> Result<u64, InsertError> {
+    async fn raw<Record: Timed + Tabled>(&self, records: &[Record]) -> Result<u64, InsertError> {
+        let table = Record::TABLE;
         let token = format!("{}/{table}", self.token);
         let batch = xxh3_64(token.as_bytes());
-        self.insert::<_, R>(table, &token, batch, records, row_of).await?;
+        self.insert(&token, batch, records).await?;
         if self.attempt == Attempt::First || records.is_empty() {
             return Ok(0);
         }
         for repair in 1..=MAX_REPAIRS {
-            if self.missing(table, batch, records).await? == 0 {
+            if self.missing(batch, records).await? == 0 {
                 return Ok(0);
             }
             tokio::time::sleep(REPAIR_PAUSE).await;
-            if self.missing(table, batch, records).await? == 0 {
+            if self.missing(batch, records).await? == 0 {
                 return Ok(0);
             }
             tracing::warn!(
@@ -196,10 +162,9 @@ impl Inserting<'_> {
                 repair,
                 "a block was noted as inserted but is not there: it is inserted again"
             );
-            self.insert::<_, R>(table, &format!("{token}/{repair}"), batch, records, row_of)
-                .await?;
+            self.insert(&format!("{token}/{repair}"), batch, records).await?;
         }
-        let missing = self.missing(table, batch, records).await?;
+        let missing = self.missing(batch, records).await?;
         if missing > 0 {
             tracing::error!(
                 table,
@@ -212,53 +177,39 @@ impl Inserting<'_> {
     }
 
     /// Rows of a table that merges rows of one key: the same row twice is that row.
-    async fn merging<Record: Sync, R: RowWrite>(
-        &self,
-        table: &'static str,
-        records: &[Record],
-        row_of: RowOf<Record, R>,
-    ) -> Result<(), InsertError> {
+    async fn merging<Record: Tabled>(&self, records: &[Record]) -> Result<(), InsertError> {
+        let table = Record::TABLE;
         let token = match self.attempt {
             Attempt::First => format!("{}/{table}", self.token),
             Attempt::Again => format!("{}/{table}/{:016x}", self.token, rand::random::<u64>()),
         };
-        self.insert::<_, R>(table, &token, 0, records, row_of).await
+        self.insert(&token, 0, records).await
     }
 
-    async fn insert<Record: Sync, R: RowWrite>(
-        &self,
-        table: &'static str,
-        token: &str,
-        batch: u64,
-        records: &[Record],
-        row_of: RowOf<Record, R>,
-    ) -> Result<(), InsertError> {
+    async fn insert<Record: Tabled>(&self, token: &str, batch: u64, records: &[Record]) -> Result<(), InsertError> {
         if records.is_empty() {
             return Ok(());
         }
         let attempt = async {
+            let block = Record::block(records, batch)?;
             let mut insert = self
                 .client
-                .insert::<R>(table)
-                .await?
+                .insert_native(Record::TABLE)
                 .with_timeouts(Some(SEND_PATIENCE), Some(ANSWER_PATIENCE))
                 .with_setting("insert_deduplication_token", token)
                 .with_setting("max_insert_block_size", MAX_BLOCK_ROWS)
                 .with_setting("min_insert_block_size_rows", MAX_BLOCK_ROWS)
                 .with_setting("min_insert_block_size_bytes", "0")
                 .with_setting("optimize_on_insert", MERGE_ON_INSERT);
-            for record in records {
-                if let Some(row) = row_of(record, batch) {
-                    insert.write(&row).await?;
-                }
-            }
+            insert.write(&block).await?;
             insert.end().await
         };
-        attempt.await.map_err(|source| classify(table, source))
+        attempt.await.map_err(|source| classify(Record::TABLE, source))
     }
 
     /// How many rows of the block the table does not have. A block is one part, so that is all of them or none.
-    async fn missing<Record: Timed>(&self, table: &'static str, batch: u64, records: &[Record]) -> Result<u64, InsertError> {
+    async fn missing<Record: Timed + Tabled>(&self, batch: u64, records: &[Record]) -> Result<u64, InsertError> {
+        let table = Record::TABLE;
         let times = || records.iter().map(Timed::time);
         let (Some(first), Some(last)) = (times().min(), times().max()) else {
             return Ok(0);

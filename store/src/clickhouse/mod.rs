@@ -1,15 +1,15 @@
-//! ClickHouse, embedded or by URL: connection, migrations, rows, inserts and queries.
+//! ClickHouse, embedded or by URL: connection, migrations, blocks, inserts and queries.
 //!
 //! One SQL dialect, one client (the `clickhouse` crate over HTTP), two ways to run it: the embedded engine
 //! ([`engine`]) and a server ([`ClickHouseConfig`]). Nothing but this module and its queries knows SQL, and
 //! no text from outside is ever part of a statement: it is bound as a parameter.
 
+mod blocks;
 mod config;
 pub mod engine;
 pub mod insert;
 pub mod migrate;
 pub mod query;
-mod rows;
 pub mod signals;
 mod table_rows;
 
