@@ -4,6 +4,7 @@
 mod support;
 
 mod bad_input;
+mod blocks;
 mod chaos;
 mod disk;
 mod engine_by_url;
@@ -17,3 +18,4 @@ mod pipeline;
 mod shift_census;
 mod shift_simulation;
 mod stock_exporters;
+mod stop;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{PATIENCE, eventually};
+use super::{PATIENCE, eventually_within};
 
 /// Ports that are free, whichever they are.
 pub const FREE_PORTS: &str = "[listen]\nweb = \"127.0.0.1:0\"\notlp_grpc = \"127.0.0.1:0\"\notlp_http = \"127.0.0.1:0\"\n";
@@ -131,9 +131,14 @@ impl Product {
 
     /// Asks the product to end as a service manager does and waits until it has.
     pub async fn stop(&mut self) {
+        self.stop_within(PATIENCE).await;
+    }
+
+    /// Likewise, with a bound of the test's own.
+    pub async fn stop_within(&mut self, patience: Duration) {
         let Some(mut child) = self.child.take() else { return };
         signal(child.id(), "TERM");
-        let status = eventually("the product ends after SIGTERM", || {
+        let status = eventually_within(patience, "the product ends after SIGTERM", || {
             std::future::ready(child.try_wait().ok().flatten())
         })
         .await;
