@@ -63,7 +63,7 @@ const REFUSALS: [&str; 10] = [
 /// More rows than any batch has: an insert must stay one block, or its token covers only a part of it.
 const MAX_BLOCK_ROWS: &str = "10000000";
 /// By default a table that merges rows of one key does so within each block before it writes it: four fifths of what an
-/// insert into `inferences` costs. The drain gives one row for a key already, and where it did not, a later merge and
+/// insert into `inferences` costs, though merges and reads take most of that over. The drain gives one row for a key already, and where it did not, a later merge and
 /// `FINAL` treat rows of one new part as they treat rows of two.
 const MERGE_ON_INSERT: &str = "0";
 /// Rows that are still not there after so many more inserts are reported and left: most likely they have expired, for a
