@@ -39,8 +39,12 @@ async fn a_database_that_hangs_does_not_hold_up_the_end() {
     for number in 0..20 {
         send(&product, format!("while it hangs {number}")).await;
     }
-    // By then an insert is under way.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // A batch is made twice a second: by then its insert is under way.
+    eventually("they wait for the database", async || {
+        let status = product.get("/status").await?;
+        (status["drain"]["lag_s"].as_f64()? >= 2.0).then_some(())
+    })
+    .await;
     product.stop_within(PATIENCE).await;
     product.start_again().await;
     eventually("everything is stored, once", async || stored(&product, 21).await).await;
