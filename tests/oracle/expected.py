@@ -154,6 +154,28 @@ def hypergeometric():
     return cases
 
 
+def poisson():
+    """Events and exposure now and before, and the p-value of "not more often than before"."""
+    cases = []
+    for now, exposure, before, exposure_before in [
+        (0, 1.0, 0, 1.0),
+        (1, 1.0, 0, 1.0),
+        (3, 1_000.0, 0, 336_000.0),
+        (15, 1_000.0, 3_360, 336_000.0),
+        (60, 1_000.0, 3_360, 336_000.0),
+        (9, 500.0, 700, 336_000.0),
+        (2_000, 48.0, 9_000, 336.0),
+        (1_400, 48.0, 9_800, 336.0),
+        (1_300, 48.0, 9_800, 336.0),
+        (500_500, 1.0, 500_000, 1.0),
+        (60, 1.0, 1, 1_000.0),
+    ]:
+        share = exposure / (exposure + exposure_before)
+        p = scipy.stats.binomtest(now, now + before, share, alternative="greater").pvalue if now + before > 0 else 1.0
+        cases.append({"now": [now, exposure], "before": [before, exposure_before], "p": float(p)})
+    return cases
+
+
 def classification():
     random = numpy.random.default_rng(SEED)
     samples = [
@@ -237,6 +259,7 @@ METHODS = {
     mcnemar: 'scipy.stats.binomtest(lost, lost + gained, alternative="greater")',
     benjamini_hochberg: 'scipy.stats.false_discovery_control(method="bh")',
     hypergeometric: "scipy.stats.hypergeom.logpmf",
+    poisson: 'scipy.stats.binomtest(now, now + before, share of the exposure, alternative="greater")',
     classification: "sklearn.metrics: accuracy_score, precision_score, recall_score, f1_score",
     quantile: "numpy.quantile",
 }

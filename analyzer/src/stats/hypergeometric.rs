@@ -75,7 +75,8 @@ pub fn log_probability(population: u64, marked: u64, draws: u64, drawn: u64) -> 
     log_choose(marked, drawn) + log_choose(population - marked, draws - drawn) - log_choose(population, draws)
 }
 
-fn log_choose(n: u64, k: u64) -> f64 {
+/// The logarithm of how many ways there are to choose `k` of `n`.
+pub(super) fn log_choose(n: u64, k: u64) -> f64 {
     log_factorial(n) - log_factorial(k) - log_factorial(n - k)
 }
 

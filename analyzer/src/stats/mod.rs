@@ -10,6 +10,7 @@ pub mod dispersion;
 pub mod hypergeometric;
 pub mod miettinen_nurminen;
 pub mod normal;
+pub mod poisson;
 pub mod quantile;
 pub mod shift;
 pub mod wilson;
