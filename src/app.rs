@@ -146,9 +146,10 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     let token = shutdown.receivers.clone();
     receivers.spawn(async move { driftlead_web::serve(listeners.web, web, token).await.context("the API") });
 
-    let (index_log, index_decoder, index_clock, token) = (log.clone(), decoder.clone(), clock.clone(), shutdown.workers.clone());
+    let (fed_index, index_log, index_state) = (index.clone(), log.clone(), state.clone());
+    let (index_decoder, index_clock, token) = (decoder.clone(), clock.clone(), shutdown.workers.clone());
     workers.spawn(async move {
-        index::run(index, index_log, index_decoder, index_clock, token)
+        index::run(fed_index, index_log, index_state, index_decoder, index_clock, token)
             .await
             .context("the error index")
     });
@@ -163,6 +164,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         drain,
         decoder,
         log: log.clone(),
+        index,
         clickhouse,
         state,
         rules,
@@ -214,6 +216,7 @@ struct Tables {
     drain: DrainConfig,
     decoder: Arc<dyn Decode>,
     log: Log,
+    index: ErrorIndex,
     clickhouse: ClickHouse,
     state: State,
     rules: RuleSet,
@@ -247,6 +250,7 @@ impl Tables {
             let (clickhouse, state, clock, token) = (self.clickhouse.clone(), self.state.clone(), self.clock.clone(), token.clone());
             let (mut config, models, sender) = (self.config.analyzer()?, models.clone(), sender.clone());
             config.drain = drained;
+            config.errors = Some(self.index);
             parts.spawn(async move {
                 driftlead_analyzer::run(config, clickhouse, state, models, clock, sender, token)
                     .await

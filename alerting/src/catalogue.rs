@@ -151,6 +151,8 @@ pub static SIGNALS: &[SignalKind] = &[
     signal(names::CONTROL_ACCURACY, Unit::Ratio, Windows::None),
     latency(names::CONTROL_LATENCY_P95_MS, Windows::None),
     signal(names::CONTROL_DROP, Unit::Ratio, Windows::None),
+    signal(names::NEW_ERROR_PATTERNS, Unit::Count, Windows::None),
+    signal(names::ANOMALIES_IN_WATCH, Unit::Count, Windows::None),
     of_hardware(names::GPU_TEMPERATURE_C, Unit::Celsius),
     of_hardware(names::GPU_UTILISATION, Unit::Ratio),
     of_hardware(names::GPU_MEMORY_USED_RATIO, Unit::Ratio),

@@ -7,6 +7,7 @@ use driftlead_store::clickhouse::ClickHouse;
 use driftlead_store::clickhouse::signals::insert_signals;
 use driftlead_store::clock::{Clock, UnixNanos};
 use driftlead_store::drain::StatusHandle;
+use driftlead_store::index::ErrorIndex;
 use driftlead_store::records::Signal;
 use driftlead_store::state::State;
 use tokio::sync::mpsc;
@@ -29,6 +30,8 @@ pub struct AnalyzerConfig {
     pub quality_interval: Duration,
     /// How the drain stands: what it has not drained yet is neither silence nor a complete window.
     pub drain: StatusHandle,
+    /// The error index, for the signals about releases; `None`: there are none of these.
+    pub errors: Option<ErrorIndex>,
 }
 
 impl Default for AnalyzerConfig {
@@ -37,6 +40,7 @@ impl Default for AnalyzerConfig {
             evaluate_at: Vec::new(),
             quality_interval: DEFAULT_QUALITY_INTERVAL,
             drain: StatusHandle::default(),
+            errors: None,
         }
     }
 }
@@ -51,6 +55,7 @@ pub(crate) struct Context {
     pub days: Arc<Days>,
     pub quality_interval: Duration,
     pub drain: StatusHandle,
+    pub errors: Option<ErrorIndex>,
     pub clock: Clock,
     pub signals: mpsc::Sender<Vec<Signal>>,
     pub stop: CancellationToken,

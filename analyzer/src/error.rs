@@ -1,6 +1,7 @@
 //! What can go wrong in the analyzer.
 
 use driftlead_store::clickhouse::TelemetryError;
+use driftlead_store::index::SearchError;
 use driftlead_store::state::StateError;
 
 use crate::profile::RowsError;
@@ -17,6 +18,9 @@ pub enum AnalyzerError {
     /// Uploaded rows do not read.
     #[error(transparent)]
     Rows(#[from] RowsError),
+    /// The errors cannot be searched.
+    #[error(transparent)]
+    Errors(#[from] SearchError),
     /// A reference's name or stretch of time is not one.
     #[error("{0}")]
     Reference(String),
@@ -32,7 +36,7 @@ impl AnalyzerError {
         match self {
             Self::Telemetry(error) => matches!(error, TelemetryError::Network(_) | TelemetryError::TimedOut),
             Self::State(_) => true,
-            Self::Rows(_) | Self::Reference(_) | Self::BrokeOff(_) => false,
+            Self::Rows(_) | Self::Errors(_) | Self::Reference(_) | Self::BrokeOff(_) => false,
         }
     }
 }

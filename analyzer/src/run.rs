@@ -28,6 +28,8 @@ const SERVICE_INTERVAL: Duration = Duration::from_secs(5);
 const REFERENCES_INTERVAL: Duration = Duration::from_secs(30);
 /// How often late labels are looked for.
 const QUALITY_INTERVAL: Duration = Duration::from_secs(2);
+/// How often the errors of releases are looked at.
+const RELEASES_INTERVAL: Duration = Duration::from_secs(15);
 /// How often hardware signals are computed: as often as its exporters send.
 const HARDWARE_INTERVAL: Duration = Duration::from_secs(15);
 /// First wait after a failure; it doubles up to [`MAX_BACK_OFF`].
@@ -54,6 +56,7 @@ pub async fn run(
         days: Arc::new(Days::new(&config.evaluate_at)),
         quality_interval: config.quality_interval,
         drain: config.drain,
+        errors: config.errors,
         clickhouse,
         state,
         clock,
@@ -68,7 +71,8 @@ pub async fn run(
             serve(&context, &generations),
             watch_drift(&context, &generations),
             watch_quality(&context),
-            watch_hardware(&context)
+            watch_hardware(&context),
+            watch_releases(&context)
         );
     };
     // A step that is under way may wait a minute for the database. It is not waited for: any step is taken again after the
@@ -152,6 +156,18 @@ async fn watch_hardware(context: &Context) {
     let mut back_off = BackOff::new("hardware");
     while !context.stop.is_cancelled() {
         let result = detect::emit_hardware_signals(context).await.map(|()| HARDWARE_INTERVAL);
+        back_off.wait_after(result, &context.stop).await;
+    }
+}
+
+/// What errors releases brought.
+async fn watch_releases(context: &Context) {
+    let Some(mut releases) = detect::Releases::new(context) else {
+        return;
+    };
+    let mut back_off = BackOff::new("errors of releases");
+    while !context.stop.is_cancelled() {
+        let result = releases.step(context).await.map(|()| RELEASES_INTERVAL);
         back_off.wait_after(result, &context.stop).await;
     }
 }

@@ -18,6 +18,7 @@ mod durable_file;
 pub mod ids;
 pub mod index;
 pub mod model_settings;
+pub mod patterns;
 pub mod records;
 pub mod state;
 pub mod upkeep;

@@ -8,6 +8,7 @@ mod blocks;
 mod chaos;
 mod disk;
 mod engine_by_url;
+mod errors;
 mod examples;
 mod hardware;
 mod hostile;

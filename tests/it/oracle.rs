@@ -7,7 +7,8 @@ use driftlead_analyzer::control::mcnemar::McNemar;
 use driftlead_analyzer::control::metrics::{self, Average, Classes};
 use driftlead_analyzer::stats::classification::{Confusion, Measure};
 use driftlead_analyzer::stats::miettinen_nurminen::{self, Share};
-use driftlead_analyzer::stats::{Undefined, benjamini_hochberg, hypergeometric, normal, wilson};
+use driftlead_analyzer::stats::{Undefined, benjamini_hochberg, hypergeometric, normal, poisson, wilson};
+use driftlead_store::patterns::{Miner, MinerLimits};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -31,6 +32,34 @@ fn check(what: impl std::fmt::Debug, found: f64, expected: f64, tolerance: f64) 
         "{what:?}: {found} instead of {expected}, off by {:e}",
         found - expected
     );
+}
+
+/// Patterns are the clusters of drain3, up to their names: adjusted Rand index (Hubert and Arabie 1985).
+#[test]
+fn patterns_agree_with_drain3() {
+    let mut miner = Miner::new(MinerLimits::default());
+    let (mut ours, mut theirs, mut both) = (Vec::new(), Vec::new(), Vec::new());
+    for (message, cluster) in cases::<(String, u64)>(include_str!("../oracle/patterns.json")) {
+        let id = miner.take(&message).id().0;
+        ours.push((id, 0));
+        theirs.push((0, cluster));
+        both.push((id, cluster));
+    }
+    let n = ours.len() as f64;
+    let (ours, theirs, both) = (equal_pairs(&ours), equal_pairs(&theirs), equal_pairs(&both));
+    let by_chance = ours * theirs / (n * (n - 1.0) / 2.0);
+    let index = (both - by_chance) / ((ours + theirs) / 2.0 - by_chance);
+    println!("{n} messages, {} patterns, adjusted Rand index {index:.4}", miner.len());
+    assert!(index >= 0.95, "adjusted Rand index {index}");
+}
+
+/// How many pairs are of one kind.
+fn equal_pairs(kinds: &[(u64, u64)]) -> f64 {
+    let mut counts: BTreeMap<(u64, u64), f64> = BTreeMap::new();
+    for kind in kinds {
+        *counts.entry(*kind).or_default() += 1.0;
+    }
+    counts.values().map(|n| n * (n - 1.0) / 2.0).sum()
 }
 
 #[test]
@@ -131,6 +160,22 @@ fn probabilities_of_draws_agree_with_scipy() {
     for case in cases::<Case>(include_str!("../oracle/hypergeometric.json")) {
         let found = hypergeometric::log_probability(case.population, case.marked, case.draws, case.drawn);
         check(&case, found, case.log_probability, 1e-6);
+    }
+}
+
+#[test]
+fn rates_are_compared_as_scipy_compares_them() {
+    #[derive(Debug, Deserialize)]
+    struct Case {
+        now: (u64, f64),
+        before: (u64, f64),
+        p: f64,
+    }
+    let rate = |(events, exposure)| poisson::Rate { events, exposure };
+    for case in cases::<Case>(include_str!("../oracle/poisson.json")) {
+        let found = poisson::more_often_p(rate(case.now), rate(case.before));
+        // Logarithms of factorials of a million have their last bit at 1e-9.
+        check(&case, found / case.p, 1.0, 1e-7);
     }
 }
 

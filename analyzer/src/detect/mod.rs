@@ -7,6 +7,7 @@ mod frame;
 mod hardware;
 mod late_labels;
 mod quality;
+mod releases;
 mod schedule;
 mod service;
 mod windows;
@@ -19,6 +20,7 @@ use crate::error::AnalyzerError;
 
 pub(crate) use hardware::emit_hardware_signals;
 pub(crate) use late_labels::LateLabels;
+pub(crate) use releases::Releases;
 pub(crate) use windows::DriftWindows;
 
 /// How far the service window stays behind the clock: exporters batch logs for up to this long.

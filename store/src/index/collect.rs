@@ -14,20 +14,21 @@ use super::query::Keyword;
 use super::schema::{SEQUENCE, TIME};
 
 /// The fields that are counted by value.
-pub(super) const FACETS: [Keyword; 6] = [
+pub(super) const FACETS: [Keyword; 7] = [
     Keyword::Model,
     Keyword::Version,
     Keyword::Service,
     Keyword::Environment,
     Keyword::Severity,
     Keyword::ErrorType,
+    Keyword::PatternId,
 ];
 
 /// Most different values of one facet that a search keeps apart; the rest is counted as "other".
 const MAX_FACET_VALUES: usize = 10_000;
 
 /// Says that a search was given up; never reaches a client.
-const GIVEN_UP: &str = "the search was given up";
+pub(super) const GIVEN_UP: &str = "the search was given up";
 
 /// A place in the order of hits: time, then what tells errors of one instant apart.
 pub(super) type HitKey = (i64, u64);
@@ -41,6 +42,14 @@ pub(super) struct Steps {
     pub step_seconds: i64,
     /// How many.
     pub count: usize,
+}
+
+impl Steps {
+    /// The step of an event time in nanoseconds; `None` before the first one.
+    pub fn of(self, time: i64) -> Option<usize> {
+        let step = (time.div_euclid(1_000_000_000) - self.from_seconds).div_euclid(self.step_seconds);
+        usize::try_from(step).ok()
+    }
 }
 
 /// What a search found.
@@ -202,13 +211,6 @@ impl SegmentHits {
         }
     }
 
-    fn count_in_histogram(&mut self, time: i64) {
-        let step = (time.div_euclid(1_000_000_000) - self.steps.from_seconds).div_euclid(self.steps.step_seconds);
-        if let Some(count) = usize::try_from(step).ok().and_then(|step| self.histogram.get_mut(step)) {
-            *count += 1;
-        }
-    }
-
     fn facet_counts(facet: Option<SegmentFacet>) -> tantivy::Result<FacetCounts> {
         let mut counts = FacetCounts::default();
         let Some(facet) = facet else { return Ok(counts) };
@@ -228,7 +230,9 @@ impl SegmentCollector for SegmentHits {
     fn collect(&mut self, document: DocId, _score: Score) {
         let time = self.time.first(document).unwrap_or_default();
         self.total += 1;
-        self.count_in_histogram(time);
+        if let Some(count) = self.steps.of(time).and_then(|step| self.histogram.get_mut(step)) {
+            *count += 1;
+        }
         self.keep((time, self.sequence.first(document).unwrap_or_default()), document);
         for facet in self.facets.iter_mut().flatten() {
             if let Some(ordinal) = facet.column.ords().first(document) {

@@ -1,7 +1,7 @@
 //! Cuts a text into the pieces that matched a query and those between.
 
 use super::analyzer::{Word, placed_words};
-use super::query::{Expression, Text};
+use super::query::{Expression, Field, Shape, Text};
 
 /// Longest piece of a message or stack that is shown highlighted, in bytes.
 const MAX_FRAGMENT_BYTES: usize = 1_000;
@@ -18,12 +18,19 @@ pub struct Part {
     pub is_match: bool,
 }
 
-/// Words in order that a query looks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What a query looks for.
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Needle<'a> {
     field: Option<Text>,
-    words: &'a [String],
-    prefix: bool,
+    looks: Looks<'a>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Looks<'a> {
+    /// Words in order, the last one only begun when `prefix` is set.
+    Words { words: &'a [String], prefix: bool },
+    /// One word.
+    Like(&'a Shape),
 }
 
 /// What a query looks for in texts; what it excludes is not part of it.
@@ -32,8 +39,17 @@ pub(super) fn needles(expression: &Expression) -> Vec<Needle<'_>> {
         Expression::And(parts) | Expression::Or(parts) => parts.iter().flat_map(needles).collect(),
         Expression::Text { field, words, prefix } => vec![Needle {
             field: *field,
-            words,
-            prefix: *prefix,
+            looks: Looks::Words { words, prefix: *prefix },
+        }],
+        Expression::Fits {
+            field: field @ (None | Some(Field::Text(_))),
+            shape,
+        } => vec![Needle {
+            field: match field {
+                Some(Field::Text(field)) => Some(*field),
+                _ => None,
+            },
+            looks: Looks::Like(shape),
         }],
         _ => Vec::new(),
     }
@@ -53,19 +69,25 @@ pub(super) fn highlight(field: Text, text: &str, needles: &[Needle<'_>]) -> Opti
 }
 
 fn spans_of(needle: &Needle<'_>, words: &[Word]) -> Vec<(usize, usize)> {
-    let length = needle.words.len();
-    words
-        .windows(length)
-        .filter(|window| is_match(needle, window))
-        .map(|window| (window[0].from, window[length - 1].to))
-        .collect()
+    match needle.looks {
+        Looks::Words { words: wanted, prefix } => words
+            .windows(wanted.len())
+            .filter(|window| is_match(wanted, prefix, window))
+            .map(|window| (window[0].from, window[wanted.len() - 1].to))
+            .collect(),
+        Looks::Like(shape) => words
+            .iter()
+            .filter(|word| shape.fits(&word.text))
+            .map(|word| (word.from, word.to))
+            .collect(),
+    }
 }
 
-fn is_match(needle: &Needle<'_>, window: &[Word]) -> bool {
+fn is_match(wanted: &[String], prefix: bool, window: &[Word]) -> bool {
     let last = window.len() - 1;
-    window.iter().zip(needle.words).enumerate().all(|(index, (word, wanted))| {
+    window.iter().zip(wanted).enumerate().all(|(index, (word, wanted))| {
         let in_order = word.position == window[0].position + index;
-        let equal = match needle.prefix && index == last {
+        let equal = match prefix && index == last {
             true => word.text.starts_with(wanted.as_str()),
             false => word.text == *wanted,
         };
@@ -114,11 +136,12 @@ fn cut(text: &str, (from, to): (usize, usize), spans: &[(usize, usize)]) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::UnixNanos;
     use crate::index::query::parse;
 
     /// Matches in square brackets.
     fn check(query: &str, field: Text, text: &str, expected: Option<&str>) {
-        let expression = parse(query).unwrap();
+        let expression = parse(query, UnixNanos::default()).unwrap();
         let shown = highlight(field, text, &needles(&expression)).map(|parts| {
             parts
                 .iter()
@@ -169,7 +192,7 @@ mod tests {
     #[test]
     fn of_a_long_text_the_part_around_the_first_match_is_shown() {
         let text = format!("{}\nat needle\n{}", "ü ".repeat(2_000), "x ".repeat(2_000));
-        let expression = parse("needle").unwrap();
+        let expression = parse("needle", UnixNanos::default()).unwrap();
         let parts = highlight(Text::Stack, &text, &needles(&expression)).unwrap();
         let shown: String = parts.iter().map(|part| part.text.as_str()).collect();
         assert!(shown.starts_with("at needle\n") && shown.len() <= MAX_FRAGMENT_BYTES, "{shown}");

@@ -14,18 +14,22 @@ mod analyzer;
 mod collect;
 mod day;
 mod highlight;
+mod patterns;
 mod position;
 pub mod query;
 mod run;
 mod schema;
 mod search;
 mod shelf;
+mod suggest;
+mod tail;
 mod writers;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,9 +38,14 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::clock::{Clock, UnixNanos};
 pub use highlight::Part;
+pub use patterns::{FoundPatterns, MAX_PATTERNS, PatternCount, PatternHours};
 pub use run::{COMMIT_INTERVAL, CONSUMER, run};
 pub use search::{Facet, Histogram, Hit, MAX_LIMIT, SearchError, SearchRequest, SearchResponse};
 use shelf::Shelf;
+use suggest::AttributeNames;
+pub use suggest::{SuggestRequest, Suggestion, Suggestions};
+use tail::Followers;
+pub use tail::{Followed, Tail};
 
 /// How many days of errors are kept unless the configuration says otherwise: as long as raw telemetry.
 pub const DEFAULT_RETENTION_DAYS: u32 = 30;
@@ -75,6 +84,9 @@ pub enum IndexError {
     /// The log cannot be read.
     #[error("the error index reads the log: {0}")]
     Log(#[from] crate::wal::LogError),
+    /// What was learnt of patterns cannot be kept or read.
+    #[error("the error index keeps its patterns: {0}")]
+    State(#[from] crate::state::StateError),
 }
 
 /// How the index is doing.
@@ -99,7 +111,18 @@ pub struct IndexStatus {
 pub struct ErrorIndex {
     shelf: Arc<Shelf>,
     turns: Arc<Semaphore>,
+    clock: Clock,
+    attribute_names: Arc<AttributeNames>,
+    followers: Followers,
     status: watch::Sender<IndexStatus>,
+}
+
+impl fmt::Debug for ErrorIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ErrorIndex")
+            .field("folder", &self.shelf.folder())
+            .finish_non_exhaustive()
+    }
 }
 
 impl ErrorIndex {
@@ -119,6 +142,9 @@ impl ErrorIndex {
         Ok(Self {
             shelf: Arc::new(shelf),
             turns: Arc::new(Semaphore::new(search::SEARCHES_AT_ONCE)),
+            clock: clock.clone(),
+            attribute_names: Arc::default(),
+            followers: Followers::default(),
             status: watch::Sender::new(status),
         })
     }

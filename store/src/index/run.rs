@@ -12,7 +12,9 @@ use super::writers::{Fed, Writers};
 use super::{ErrorIndex, IndexError};
 use crate::clock::Clock;
 use crate::drain::Decode;
+use crate::patterns::{Keep, Learner, MinerLimits, PatternNews};
 use crate::records::FoundErrors;
+use crate::state::{State, StateError};
 use crate::wal::{Consumer, Frame, Log, LogReader, Position};
 
 /// The consumer's name in the log.
@@ -32,18 +34,27 @@ const LARGE_PAYLOAD_BYTES: usize = 64 * 1024;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// Reason under which errors are counted whose pattern is not remembered for their version.
+const UNSIGHTED: &str = "pattern_sightings_full";
 
 /// Feeds the index from the log until `token` fires; then commits what was read. Failures are tried again for
 /// ever, with pauses.
 ///
 /// # Errors
 /// The consumer cannot be registered, or the last commit failed; nothing is lost then either.
-pub async fn run(index: ErrorIndex, log: Log, decode: Arc<dyn Decode>, clock: Clock, token: CancellationToken) -> Result<(), IndexError> {
+pub async fn run(
+    index: ErrorIndex,
+    log: Log,
+    state: State,
+    decode: Arc<dyn Decode>,
+    clock: Clock,
+    token: CancellationToken,
+) -> Result<(), IndexError> {
     let consumer = log.register_consumer(CONSUMER)?;
     let mut pause = FIRST_PAUSE;
     loop {
         let commits_before = index.status.borrow().commits;
-        let outcome = attempt(&index, &log, &decode, &clock, &consumer, &token).await;
+        let outcome = attempt(&index, &log, &state, &decode, &clock, &consumer, &token).await;
         let Err(error) = outcome else { return Ok(()) };
         if token.is_cancelled() {
             return Err(error);
@@ -64,13 +75,20 @@ pub async fn run(index: ErrorIndex, log: Log, decode: Arc<dyn Decode>, clock: Cl
 async fn attempt(
     index: &ErrorIndex,
     log: &Log,
+    state: &State,
     decode: &Arc<dyn Decode>,
     clock: &Clock,
     consumer: &Consumer,
     token: &CancellationToken,
 ) -> Result<(), IndexError> {
-    let (shelf, head) = (index.shelf.clone(), log.head());
-    let writers = blocking(move || Writers::open(shelf, head)).await?;
+    let (shelf, head, followers) = (index.shelf.clone(), log.head(), index.followers.clone());
+    let limits = MinerLimits::default();
+    let known = state.known_patterns(limits.max_patterns).await?;
+    let store = KeepInState {
+        state: state.clone(),
+        runtime: tokio::runtime::Handle::current(),
+    };
+    let writers = blocking(move || Writers::open(shelf, head, Learner::new(known, limits, Box::new(store)), followers)).await?;
     let reader = log.reader(writers.position());
     let (sender, receiver) = mpsc::channel(QUEUE_FRAMES);
     let writing = Writing {
@@ -130,6 +148,18 @@ async fn errors_of(decode: &Arc<dyn Decode>, frame: Frame) -> Result<FoundErrors
     }
     let decode = decode.clone();
     blocking(move || Ok(decode.errors(&frame))).await
+}
+
+/// Keeps patterns in the state, from the writer's thread.
+struct KeepInState {
+    state: State,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Keep for KeepInState {
+    fn keep(&mut self, news: &PatternNews) -> Result<(), StateError> {
+        self.runtime.block_on(self.state.keep_patterns(news))
+    }
 }
 
 /// The writer's thread.
@@ -194,9 +224,11 @@ impl Writing {
 
     fn feed(&mut self, decoded: Decoded, deadlines: &mut Deadlines) -> Result<(), IndexError> {
         self.writers.feed(decoded.fed, self.clock.now())?;
-        if !decoded.cut.is_empty() {
+        let mut cut = decoded.cut;
+        cut.extend(Some((UNSIGHTED, self.writers.take_unsighted())).filter(|(_, count)| *count > 0));
+        if !cut.is_empty() {
             self.index.status.send_modify(|status| {
-                for (reason, count) in decoded.cut {
+                for (reason, count) in cut {
                     *status.cut.entry(reason).or_default() += count;
                 }
             });

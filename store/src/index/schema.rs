@@ -15,6 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::analyzer::ANALYZER;
 use super::query::Keyword;
 use crate::clock::UnixNanos;
+use crate::patterns::PatternId;
 use crate::records::ErrorDocument;
 use crate::wal::Position;
 
@@ -98,6 +99,8 @@ struct Source {
     message: String,
     stack: String,
     attributes: BTreeMap<String, Value>,
+    #[serde(default)]
+    pattern: Option<PatternId>,
 }
 
 /// Tells errors of one instant apart: made from where the error lies in the log, so a replay gives the same.
@@ -129,6 +132,9 @@ pub(super) fn to_document(fields: &Fields, sequence: u64, error: ErrorDocument) 
         if !value.is_empty() {
             document.add_text(fields.keyword(keyword), keyword.normal(value));
         }
+    }
+    if let Some(pattern) = error.pattern {
+        document.add_text(fields.keyword(Keyword::PatternId), pattern.to_string());
     }
     for name in [&error.error_type, &error.service, &error.model] {
         document.add_text(fields.names, name);
@@ -175,6 +181,7 @@ fn source_of(error: ErrorDocument) -> Source {
         message: error.message,
         stack: error.stack,
         attributes,
+        pattern: error.pattern,
     }
 }
 
@@ -195,5 +202,6 @@ pub(super) fn from_source(bytes: &[u8]) -> Result<ErrorDocument, serde_json::Err
         stack: source.stack,
         attributes: source.attributes,
         shared: Vec::new(),
+        pattern: source.pattern,
     })
 }

@@ -131,7 +131,7 @@ impl ErrorIndex {
     /// # Errors
     /// The request is wrong, or the search took too long.
     pub async fn search(&self, request: &SearchRequest) -> Result<SearchResponse, SearchError> {
-        let search = Search::new(request)?;
+        let search = Search::new(request, self.clock.now())?;
         self.off_thread(move |shelf, given_up| search.run(shelf, given_up)).await
     }
 
@@ -146,7 +146,7 @@ impl ErrorIndex {
             .await
     }
 
-    async fn off_thread<T: Send + 'static>(
+    pub(super) async fn off_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Shelf, &Arc<AtomicBool>) -> Result<T, IndexError> + Send + 'static,
     ) -> Result<T, SearchError> {
@@ -178,7 +178,7 @@ impl Drop for GiveUp {
 }
 
 /// A checked request.
-struct Search {
+pub(super) struct Search {
     expression: Expression,
     from: Option<UnixNanos>,
     to: Option<UnixNanos>,
@@ -187,10 +187,10 @@ struct Search {
     below: Option<HitKey>,
 }
 
-type Days = Vec<(Day, Searcher)>;
+pub(super) type Days = Vec<(Day, Searcher)>;
 
 impl Search {
-    fn new(request: &SearchRequest) -> Result<Self, SearchError> {
+    pub fn new(request: &SearchRequest, now: UnixNanos) -> Result<Self, SearchError> {
         if request.limit > MAX_LIMIT {
             return Err(SearchError::Limit(request.limit));
         }
@@ -200,7 +200,7 @@ impl Search {
             return Err(SearchError::Range);
         }
         Ok(Self {
-            expression: parse(&request.query)?,
+            expression: parse(&request.query, now)?,
             from: request.from,
             to: request.to,
             environments: request.environments.clone(),
@@ -209,10 +209,31 @@ impl Search {
         })
     }
 
+    /// What an expression finds from `from` up to and not including `to`, in these environments.
+    pub fn within(expression: Expression, from: Option<UnixNanos>, to: Option<UnixNanos>, environments: Vec<String>) -> Self {
+        Self {
+            expression,
+            from,
+            to,
+            environments,
+            limit: 0,
+            below: None,
+        }
+    }
+
+    /// What of it also is what another expression means.
+    pub fn and(&self, other: Expression) -> Self {
+        Self {
+            expression: Expression::And(vec![self.expression.clone(), other]),
+            environments: self.environments.clone(),
+            ..*self
+        }
+    }
+
     fn run(&self, shelf: &Shelf, given_up: &Arc<AtomicBool>) -> Result<SearchResponse, IndexError> {
         let days = self.days(shelf);
-        let steps = self.steps(&days)?;
-        let query = self.query(&Plan { fields: &shelf.fields });
+        let steps = self.steps(&days, MAX_STEPS)?;
+        let query = self.query(shelf, given_up);
         // One more than is shown, to know whether there is a next page.
         let wanted = self.limit + 1;
         let hits = Hits {
@@ -249,7 +270,7 @@ impl Search {
     }
 
     /// The days that the range touches, newest first, each as it is now.
-    fn days(&self, shelf: &Shelf) -> Days {
+    pub fn days(&self, shelf: &Shelf) -> Days {
         shelf
             .newest_first()
             .into_iter()
@@ -258,7 +279,12 @@ impl Search {
             .collect()
     }
 
-    fn query(&self, plan: &Plan<'_>) -> BooleanQuery {
+    /// The query for one of the days.
+    pub fn query(&self, shelf: &Shelf, given_up: &Arc<AtomicBool>) -> BooleanQuery {
+        let plan = Plan {
+            fields: &shelf.fields,
+            given_up,
+        };
         let mut parts: Vec<Box<dyn Query>> = vec![plan.query(&self.expression)];
         if self.from.is_some() || self.to.is_some() {
             parts.push(plan.time(
@@ -272,8 +298,8 @@ impl Search {
         BooleanQuery::intersection(parts)
     }
 
-    /// The steps of the histogram: over the range that was asked for, else over what there is.
-    fn steps(&self, days: &Days) -> Result<Steps, IndexError> {
+    /// At most `max` steps of a histogram: over the range that was asked for, else over what there is.
+    pub fn steps(&self, days: &Days, max: i64) -> Result<Steps, IndexError> {
         let (mut first, mut last) = (i64::MAX, i64::MIN);
         for (_, searcher) in days {
             for segment in searcher.segment_readers() {
@@ -288,13 +314,18 @@ impl Search {
         let from = self.from.or((first <= last).then_some(UnixNanos(first)));
         let last = end.or((first <= last).then_some(UnixNanos(last)));
         Ok(match (from, last) {
-            (Some(from), Some(last)) => steps_over(from, last.max(from)),
+            (Some(from), Some(last)) => steps_over(from, last.max(from), max),
             _ => Steps {
                 from_seconds: 0,
                 step_seconds: 1,
                 count: 0,
             },
         })
+    }
+
+    /// Reads one hit.
+    pub fn hit(&self, shelf: &Shelf, searcher: &Searcher, (key, address): (HitKey, DocAddress)) -> Result<Hit, IndexError> {
+        hit(key, &source(shelf, searcher, address)?, &needles(&self.expression))
     }
 
     /// Reads the hits of this page: as many as were asked for, or as fit.
@@ -314,13 +345,13 @@ impl Search {
     }
 }
 
-fn steps_over(from: UnixNanos, last: UnixNanos) -> Steps {
+fn steps_over(from: UnixNanos, last: UnixNanos, max: i64) -> Steps {
     let (first_second, last_second) = (from.seconds(), last.seconds());
     let count = |step: i64| last_second.div_euclid(step) - first_second.div_euclid(step) + 1;
     let largest = STEP_SECONDS[STEP_SECONDS.len() - 1];
-    let step = STEP_SECONDS.into_iter().find(|step| count(*step) <= MAX_STEPS).unwrap_or_else(|| {
+    let step = STEP_SECONDS.into_iter().find(|step| count(*step) <= max).unwrap_or_else(|| {
         // Longer than two years: whole weeks, as many as it takes.
-        largest * (count(largest) / MAX_STEPS + 1)
+        largest * (count(largest) / max + 1)
     });
     Steps {
         from_seconds: first_second.div_euclid(step) * step,
@@ -369,7 +400,10 @@ fn one(shelf: &Shelf, key: HitKey, environments: &[String], given_up: &Arc<Atomi
     let time = UnixNanos(key.0);
     let Some(index) = shelf.get(Day::of(time)) else { return Ok(None) };
     let searcher = index.reader.searcher();
-    let plan = Plan { fields: &shelf.fields };
+    let plan = Plan {
+        fields: &shelf.fields,
+        given_up,
+    };
     let mut parts = vec![plan.one(time, key.1)];
     if !environments.is_empty() {
         parts.push(plan.environments(environments));
@@ -377,7 +411,7 @@ fn one(shelf: &Shelf, key: HitKey, environments: &[String], given_up: &Arc<Atomi
     let hits = Hits {
         limit: 1,
         below: None,
-        steps: steps_over(time, time),
+        steps: steps_over(time, time, 1),
         given_up: given_up.clone(),
     };
     let found = searcher.search(&BooleanQuery::intersection(parts), &hits)?;
@@ -388,7 +422,7 @@ fn one(shelf: &Shelf, key: HitKey, environments: &[String], given_up: &Arc<Atomi
 }
 
 /// Ids and cursors are a hit's place in the order, in hex.
-fn write_id((time, sequence): HitKey) -> String {
+pub(super) fn write_id((time, sequence): HitKey) -> String {
     format!("{time:016x}{sequence:016x}")
 }
 

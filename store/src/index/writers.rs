@@ -2,7 +2,8 @@
 //!
 //! A commit carries, in the day's own metadata, the end of the last frame that it covers; a frame that a
 //! commit covers is skipped when the log is read again. The consumer's place is only kept after every day has
-//! committed, so a crash between the two loses nothing and doubles nothing.
+//! committed, so a crash between the two loses nothing and doubles nothing. What was learnt of patterns is kept before any
+//! day commits what it was learnt from.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,8 +14,10 @@ use tantivy::indexer::IndexWriterOptions;
 use super::day::Day;
 use super::schema::{sequence_of, to_document};
 use super::shelf::Shelf;
+use super::tail::{Batch, Followers};
 use super::{IndexError, position};
 use crate::clock::UnixNanos;
+use crate::patterns::Learner;
 use crate::records::ErrorDocument;
 use crate::wal::Position;
 
@@ -39,6 +42,10 @@ pub(super) struct Fed {
 pub(super) struct Writers {
     shelf: Arc<Shelf>,
     open: HashMap<Day, DayWriter>,
+    learner: Learner,
+    followers: Followers,
+    /// What followers are told of after the next commit.
+    batch: Batch,
     /// End of the last frame that was fed.
     fed_up_to: Position,
     /// What the position file says.
@@ -55,7 +62,7 @@ struct DayWriter {
 
 impl Writers {
     /// Writers over these days, going on where the position file says. `head` is the log's.
-    pub fn open(shelf: Arc<Shelf>, head: Position) -> Result<Self, IndexError> {
+    pub fn open(shelf: Arc<Shelf>, head: Position, learner: Learner, followers: Followers) -> Result<Self, IndexError> {
         let mut kept = position::read(shelf.folder())?;
         if kept > head {
             kept = start_anew(&shelf)?;
@@ -63,6 +70,9 @@ impl Writers {
         Ok(Self {
             shelf,
             open: HashMap::new(),
+            learner,
+            followers,
+            batch: Batch::default(),
             fed_up_to: kept,
             kept,
         })
@@ -102,11 +112,24 @@ impl Writers {
 
     fn feed_day(&mut self, day: Day, end: Position, errors: Vec<(u64, ErrorDocument)>, now: UnixNanos) -> Result<(), IndexError> {
         let fields = self.shelf.fields;
-        let writer = self.writer(day, now)?;
+        self.open_writer(day, now)?;
+        let Self {
+            open,
+            learner,
+            followers,
+            batch,
+            ..
+        } = self;
+        let is_followed = followers.are_any();
+        let writer = open.get_mut(&day).expect("it has just been opened");
         if end <= writer.covers {
             return Ok(());
         }
-        for (sequence, error) in errors {
+        for (sequence, mut error) in errors {
+            learner.take(&mut error);
+            if is_followed {
+                batch.add((error.time.0, sequence), &error);
+            }
             writer.writer.add_document(to_document(&fields, sequence, error)?)?;
         }
         writer.covers = end;
@@ -114,7 +137,7 @@ impl Writers {
         Ok(())
     }
 
-    fn writer(&mut self, day: Day, now: UnixNanos) -> Result<&mut DayWriter, IndexError> {
+    fn open_writer(&mut self, day: Day, now: UnixNanos) -> Result<(), IndexError> {
         if !self.open.contains_key(&day) {
             if self.open.len() >= MAX_OPEN_WRITERS {
                 self.close_longest_unused()?;
@@ -122,12 +145,14 @@ impl Writers {
             let writer = DayWriter::open(&self.shelf, day, now)?;
             self.open.insert(day, writer);
         }
-        let writer = self.open.get_mut(&day).expect("it was there or has just been put there");
-        writer.used_at = now;
-        Ok(writer)
+        if let Some(writer) = self.open.get_mut(&day) {
+            writer.used_at = now;
+        }
+        Ok(())
     }
 
     fn close_longest_unused(&mut self) -> Result<(), IndexError> {
+        self.learner.keep()?;
         let longest_unused = self.open.iter().min_by_key(|(_, writer)| writer.used_at).map(|(day, _)| *day);
         if let Some(day) = longest_unused
             && let Some(mut writer) = self.open.remove(&day)
@@ -139,12 +164,19 @@ impl Writers {
 
     /// Commits every dirty day, so that what was fed can be found, and returns up to where.
     pub fn commit(&mut self, now: UnixNanos) -> Result<Position, IndexError> {
+        self.learner.keep()?;
         for (day, writer) in &mut self.open {
             writer.commit(&self.shelf, *day)?;
         }
         self.open
             .retain(|_, writer| now.seconds_since(writer.used_at) < WRITER_IDLE_SECONDS);
+        self.followers.tell(std::mem::take(&mut self.batch));
         Ok(self.fed_up_to)
+    }
+
+    /// Errors whose pattern's version, service or environment found no room among the sightings, since the last call.
+    pub fn take_unsighted(&mut self) -> u64 {
+        self.learner.take_refused()
     }
 
     /// Keeps the place. Only right after [`Self::commit`].
@@ -158,6 +190,7 @@ impl Writers {
     /// Commits one day only, as a process does that dies right after.
     #[cfg(test)]
     pub fn commit_day(&mut self, day: Day) -> Result<(), IndexError> {
+        self.learner.keep()?;
         match self.open.get_mut(&day) {
             Some(writer) => writer.commit(&self.shelf, day),
             None => Ok(()),
@@ -167,6 +200,7 @@ impl Writers {
     /// Commits, and waits for merges that are under way.
     #[cfg(test)]
     pub fn close_all(&mut self) -> Result<(), IndexError> {
+        self.learner.keep()?;
         for (day, mut writer) in self.open.drain() {
             writer.commit(&self.shelf, day)?;
             writer.writer.wait_merging_threads()?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::clock::UnixNanos;
+use crate::patterns::PatternId;
 
 /// A log record of severity ERROR or above, a failed span or its exception event, or a failed inference.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -36,6 +37,8 @@ pub struct ErrorDocument {
     /// held once however many errors there are. A name that is also in `attributes` or in a later one of these
     /// has the value from there.
     pub shared: Vec<Arc<BTreeMap<String, serde_json::Value>>>,
+    /// The pattern of its message; the index's consumer gives it.
+    pub pattern: Option<PatternId>,
 }
 
 impl ErrorDocument {

@@ -102,6 +102,10 @@ pub mod names {
     pub const CONTROL_LATENCY_P95_MS: &str = "control_latency_p95_ms";
     /// Relative fall of F1 on the control set against the baseline.
     pub const CONTROL_DROP: &str = "control_drop";
+    /// Error patterns that a release brought: met in its 48 hours, and in no version before it.
+    pub const NEW_ERROR_PATTERNS: &str = "new_error_patterns";
+    /// Error patterns that are surely more frequent since a release than in the 14 days before it.
+    pub const ANOMALIES_IN_WATCH: &str = "anomalies_in_watch";
     /// Temperature of a GPU in degrees Celsius.
     pub const GPU_TEMPERATURE_C: &str = "gpu_temperature_c";
     /// Share of the time in which a GPU computed.

@@ -31,6 +31,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "key_rates",
         sql: include_str!("../../migrations/state/0002_key_rates.sql"),
     },
+    Migration {
+        number: 3,
+        name: "patterns",
+        sql: include_str!("../../migrations/state/0003_patterns.sql"),
+    },
 ];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -14,6 +14,7 @@ pub mod key_rates;
 pub mod keys;
 mod migrate;
 pub mod outbox;
+pub mod patterns;
 pub mod settings;
 pub mod silences;
 pub mod upkeep;

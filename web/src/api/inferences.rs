@@ -34,6 +34,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             ("environment", "only this one's"),
             ("version", "only this one's"),
             ("session", "only those of this conversation or session"),
+            ("request_id", "only this one"),
             ("from", "event time at or after this instant"),
             ("to", "event time before this instant"),
             ("limit", "at most this many, up to 5,000; 100 if unsaid"),
@@ -48,6 +49,7 @@ struct Parameters {
     environment: Option<String>,
     version: Option<String>,
     session: Option<String>,
+    request_id: Option<String>,
     from: Option<String>,
     to: Option<String>,
     limit: Option<u32>,
@@ -108,6 +110,7 @@ async fn list(
         environments,
         version: asked.version,
         session: asked.session,
+        request: asked.request_id,
         from: parameters::instant("from", asked.from.as_deref())?,
         to: parameters::instant("to", asked.to.as_deref())?,
     };

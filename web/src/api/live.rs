@@ -37,6 +37,8 @@ const LOOKS_PER_TELEMETRY: u32 = 5;
 const QUEUE: usize = 64;
 /// Streams at once: pages that are open, over all people.
 const MAX_STREAMS: usize = 1_000;
+/// Searches that are followed at once: each looks at the words of every error that comes.
+const MAX_TAILS: usize = 32;
 /// Seconds after which a client beyond the limit tries again.
 const RETRY_SECONDS: u32 = 30;
 
@@ -55,6 +57,7 @@ pub struct Hub {
     pub answers: ListAnswers,
     changes: broadcast::Sender<Topics>,
     streams: Arc<Semaphore>,
+    tails: Arc<Semaphore>,
     token: CancellationToken,
 }
 
@@ -65,8 +68,19 @@ impl Hub {
             answers: ListAnswers::default(),
             changes: broadcast::Sender::new(QUEUE),
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
+            tails: Arc::new(Semaphore::new(MAX_TAILS)),
             token,
         }
+    }
+
+    /// A place among the searches that are followed; `None` when there are too many.
+    pub(super) fn tail_slot(&self) -> Option<OwnedSemaphorePermit> {
+        self.tails.clone().try_acquire_owned().ok()
+    }
+
+    /// Fires when streams have to end.
+    pub(super) fn token(&self) -> CancellationToken {
+        self.token.clone()
     }
 
     fn tell(&self, topics: Topics) {

@@ -10,6 +10,7 @@ pub mod control;
 pub mod deployments;
 pub mod drift;
 pub mod endpoint;
+mod export;
 pub mod inferences;
 pub mod live;
 pub mod metrics;
@@ -23,7 +24,9 @@ pub mod session;
 pub mod signals;
 pub mod silences;
 pub mod status;
+mod tail;
 pub mod timeline;
+mod traces;
 
 use endpoint::Endpoint;
 
@@ -48,6 +51,9 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         silences::endpoints(),
         actions::endpoints(),
         search::endpoints(),
+        tail::endpoints(),
+        export::endpoints(),
+        traces::endpoints(),
         metrics::endpoints(),
         openapi::endpoints(),
     ]

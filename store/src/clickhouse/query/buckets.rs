@@ -96,6 +96,44 @@ pub async fn service_windows(
         .await
 }
 
+/// Inferences of one model and environment from `from` up to and not including `until`, whole 10-second buckets, by version.
+///
+/// # Errors
+/// The query failed.
+pub async fn requests_by_version(
+    clickhouse: &ClickHouse,
+    model: &str,
+    environment: &str,
+    from: UnixNanos,
+    until: UnixNanos,
+) -> Result<Vec<(String, u64)>, Error> {
+    let sql = format!(
+        "SELECT version, sum(requests) AS requests \
+         FROM (\
+           SELECT version, requests, generation, toStartOfMinute(bucket_start) AS minute \
+           FROM buckets_10s FINAL \
+           WHERE model = {{model:String}} AND environment = {{environment:String}} \
+             AND bucket_start >= toDateTime({{from:Int64}}, 'UTC') AND bucket_start < toDateTime({{until:Int64}}, 'UTC') AND {SERVES}) \
+         AS buckets \
+         INNER JOIN (\
+           SELECT minute, max(generation) AS current FROM minute_generations \
+           WHERE consumer = 'buckets' AND model = {{model:String}} AND minute >= toStartOfMinute(toDateTime({{from:Int64}}, 'UTC')) \
+           GROUP BY minute) AS generations \
+         ON buckets.minute = generations.minute \
+         WHERE generation >= current \
+         GROUP BY version ORDER BY version"
+    );
+    clickhouse
+        .reader()
+        .query(&sql)
+        .param("model", model)
+        .param("environment", environment)
+        .param("from", from.seconds().max(0))
+        .param("until", until.seconds().max(0))
+        .fetch_all()
+        .await
+}
+
 /// When a model was last heard of in an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
 pub struct LastSeen {

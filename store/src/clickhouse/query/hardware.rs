@@ -3,6 +3,7 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
+use super::RESOURCE_ENVIRONMENT as ENVIRONMENT;
 use crate::clickhouse::{ClickHouse, TelemetryError};
 use crate::clock::UnixNanos;
 
@@ -51,9 +52,7 @@ pub struct GpuWindow {
     pub memory_used_ratio: Option<f64>,
 }
 
-/// Environment, host and GPU of a point. A scraped page names its host by its address.
-const ENVIRONMENT: &str =
-    "coalesce(nullIf(ResourceAttributes['deployment.environment.name'], ''), ResourceAttributes['deployment.environment'])";
+/// Host and GPU of a point. A scraped page names its host by its address.
 const HOST: &str = "coalesce(nullIf(Attributes['Hostname'], ''), nullIf(ResourceAttributes['host.name'], ''), \
     nullIf(ResourceAttributes['server.address'], ''), ResourceAttributes['service.instance.id'])";
 const GPU: &str = "coalesce(nullIf(Attributes['gpu'], ''), nullIf(Attributes['hw.id'], ''), nullIf(Attributes['gpu_uuid'], ''), \

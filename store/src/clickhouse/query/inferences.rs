@@ -35,6 +35,8 @@ pub struct InferenceFilter {
     pub version: Option<String>,
     /// The conversation or session; `None`: all.
     pub session: Option<String>,
+    /// The request id; `None`: all.
+    pub request: Option<String>,
     /// Event times at or after this instant; `None`: all.
     pub from: Option<UnixNanos>,
     /// Event times before this instant; `None`: all.
@@ -105,6 +107,7 @@ const CONDITION: &str = "model = {model:String} \
     AND (empty({environments:Array(String)}) OR has({environments:Array(String)}, ifNull(environment, ''))) \
     AND ({any_version:UInt8} OR ifNull(version, '') = {version:String}) \
     AND ({any_session:UInt8} OR ifNull(session_id, '') = {session:String}) \
+    AND ({any_request:UInt8} OR request_id = {only_request:String}) \
     AND event_time >= fromUnixTimestamp64Nano({from:Int64}, 'UTC') \
     AND ({any_end:UInt8} OR event_time < fromUnixTimestamp64Nano({to:Int64}, 'UTC'))";
 
@@ -323,6 +326,8 @@ fn bind(clickhouse: &ClickHouse, sql: &str, filter: &InferenceFilter, hours: (i6
         .param("version", filter.version.as_deref().unwrap_or_default())
         .param("any_session", u8::from(filter.session.is_none()))
         .param("session", filter.session.as_deref().unwrap_or_default())
+        .param("any_request", u8::from(filter.request.is_none()))
+        .param("only_request", filter.request.as_deref().unwrap_or_default())
         .param("from", filter.from.map_or(0, |from| from.0.max(0)))
         .param("any_end", u8::from(filter.to.is_none()))
         .param("to", filter.to.map_or(0, |to| to.0.max(0)))
@@ -350,6 +355,7 @@ mod tests {
                 environments: Vec::new(),
                 version: None,
                 session: None,
+                request: None,
                 from: from.map(instant),
                 to: to.map(instant),
             };

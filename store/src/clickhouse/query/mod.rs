@@ -12,4 +12,9 @@ pub mod references;
 pub mod series;
 pub mod serving;
 pub mod signals;
+pub mod traces;
 pub mod upkeep;
+
+/// Where senders of raw telemetry state the environment.
+const RESOURCE_ENVIRONMENT: &str =
+    "coalesce(nullIf(ResourceAttributes['deployment.environment.name'], ''), ResourceAttributes['deployment.environment'])";

@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 
+use super::shape::Shape;
 use crate::clock::UnixNanos;
 
 /// A parsed query.
@@ -39,6 +40,13 @@ pub enum Expression {
         path: String,
         /// The value as it was written.
         value: String,
+    },
+    /// A word or a name of this shape is there.
+    Fits {
+        /// Where it stands; `None`: a word anywhere that people look (message, stack, names).
+        field: Option<Field>,
+        /// Its shape; words are in lower case, names and ids as they are kept.
+        shape: Shape,
     },
     /// The name or id is there.
     HasKeyword(Keyword),

@@ -1,6 +1,6 @@
 //! Cuts a query into tokens, each with its place.
 
-use super::QueryError;
+use super::{Piece, QueryError};
 
 /// A token and the characters that it takes.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,8 @@ pub(super) enum TokenKind {
     Field(String),
     /// A word; `prefix` when it ended in `*`. A lone `*` is an empty prefix.
     Word { text: String, prefix: bool },
+    /// A word with a `*` in it or in front of it.
+    Gapped(Vec<Piece>),
     /// What stood between quotes.
     Phrase(String),
     /// `>`, `>=`, `<` or `<=` with its value.
@@ -150,7 +152,7 @@ impl Lexer<'_> {
             (false, false) => Operator::Below,
             (false, true) => Operator::AtMost,
         };
-        let (value, _) = self.word();
+        let value = text_of(self.word());
         if value.is_empty() {
             return Err(self.error(start, "a number or a time has to follow, as in field:>5"));
         }
@@ -193,13 +195,31 @@ impl Lexer<'_> {
             return TokenKind::Field(name);
         }
         let start = self.at;
-        let (text, prefix) = self.word();
+        let pieces = self.word();
         let written: String = self.characters[start..self.at].iter().collect();
         match written.as_str() {
             "AND" if !self.after_field => TokenKind::And,
             "OR" if !self.after_field => TokenKind::Or,
             "NOT" if !self.after_field => TokenKind::Not,
-            _ => TokenKind::Word { text, prefix },
+            _ => match pieces.as_slice() {
+                [] => TokenKind::Word {
+                    text: String::new(),
+                    prefix: false,
+                },
+                [Piece::Any] => TokenKind::Word {
+                    text: String::new(),
+                    prefix: true,
+                },
+                [Piece::Text(text)] => TokenKind::Word {
+                    text: text.clone(),
+                    prefix: false,
+                },
+                [Piece::Text(text), Piece::Any] => TokenKind::Word {
+                    text: text.clone(),
+                    prefix: true,
+                },
+                _ => TokenKind::Gapped(pieces),
+            },
         }
     }
 
@@ -219,23 +239,41 @@ impl Lexer<'_> {
     }
 
     /// A word up to a blank, bracket or quote; a backslash takes the next character as it is.
-    fn word(&mut self) -> (String, bool) {
+    fn word(&mut self) -> Vec<Piece> {
+        let mut pieces = Vec::new();
         let mut text = String::new();
-        let mut prefix = false;
         while let Some(character) = self.peek() {
             if character.is_whitespace() || matches!(character, '(' | ')' | '"') {
                 break;
             }
             self.at += 1;
-            prefix = character == '*';
             match character {
                 '\\' => text.extend(self.take()),
+                '*' => {
+                    if !text.is_empty() {
+                        pieces.push(Piece::Text(std::mem::take(&mut text)));
+                    }
+                    if pieces.last() != Some(&Piece::Any) {
+                        pieces.push(Piece::Any);
+                    }
+                }
                 _ => text.push(character),
             }
         }
-        if prefix {
-            text.pop();
+        if !text.is_empty() {
+            pieces.push(Piece::Text(text));
         }
-        (text, prefix)
+        pieces
     }
+}
+
+/// Where a `*` means itself.
+fn text_of(pieces: Vec<Piece>) -> String {
+    pieces
+        .into_iter()
+        .map(|piece| match piece {
+            Piece::Text(text) => text,
+            Piece::Any => "*".to_owned(),
+        })
+        .collect()
 }

@@ -1,19 +1,25 @@
 //! What people type into the search box: parsed to an [`Expression`], then planned as a tantivy query.
 //!
-//! The language is a small one: words, `"phrases"`, `wor*`, `field:value`, `field:(a OR b)`, `field:*`,
-//! `field:>5`, `field:[a TO b]`, `AND`, `OR`, `NOT` or `-`, and brackets. Words next to each other all have to
+//! The language is a small one: words, `"phrases"`, `wor*`, `*or*d`, `field:value`, `field:(a OR b)`, `field:*`,
+//! `field:>5`, `field:[a TO b]`, `time:>now-15m`, `AND`, `OR`, `NOT` or `-`, and brackets. Words next to each other all have to
 //! match. It has a parser of its own because tantivy's neither says where an error is nor lets a text that was
 //! pasted from a log (`ValueError: bad input`) be searched as it is.
 
 mod complement;
 mod expression;
+mod fitting;
 mod lexer;
+mod matches;
 mod parser;
 mod plan;
+mod relative;
+mod shape;
 
 pub use expression::{Expression, Field, Keyword, Number, Text};
+pub(super) use matches::matches;
 pub use parser::parse;
 pub(super) use plan::Plan;
+pub use shape::{Piece, Shape};
 
 /// Longest query, in bytes: enough for a pasted message, too short to be expensive to parse.
 pub const MAX_QUERY_BYTES: usize = 4_096;

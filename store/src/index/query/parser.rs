@@ -4,15 +4,17 @@ use std::ops::Bound;
 
 use super::expression::{Expression, Field, Keyword, Number, Text};
 use super::lexer::{Operator, Token, TokenKind, tokens};
+use super::relative::instant;
+use super::shape::{Piece, Shape};
 use super::{MAX_CLAUSES, MAX_DEPTH, MAX_QUERY_BYTES, QueryError};
 use crate::clock::UnixNanos;
 use crate::index::analyzer::words_of;
 
-/// Parses what a person typed. Blank text is [`Expression::All`].
+/// Parses what a person typed at this instant. Blank text is [`Expression::All`].
 ///
 /// # Errors
 /// Where it is wrong, and what to write instead.
-pub fn parse(query: &str) -> Result<Expression, QueryError> {
+pub fn parse(query: &str, now: UnixNanos) -> Result<Expression, QueryError> {
     if query.len() > MAX_QUERY_BYTES {
         return Err(QueryError {
             message: format!("the query is longer than {MAX_QUERY_BYTES} bytes: search for a part of it"),
@@ -28,6 +30,7 @@ pub fn parse(query: &str) -> Result<Expression, QueryError> {
         tokens: &tokens,
         at: 0,
         clauses: 0,
+        now,
         end: query.chars().count(),
     };
     let expression = parser.any(None, 0)?;
@@ -53,6 +56,7 @@ struct Parser<'a> {
     tokens: &'a [Token],
     at: usize,
     clauses: usize,
+    now: UnixNanos,
     end: usize,
 }
 
@@ -148,6 +152,7 @@ impl<'a> Parser<'a> {
         match (&token.kind, field) {
             (TokenKind::Word { text, prefix: true }, _) if text.is_empty() => has(token, field).map(Some),
             (TokenKind::Word { text, prefix }, _) => value(token, field, text, *prefix),
+            (TokenKind::Gapped(pieces), _) => gapped(token, field, pieces).map(Some),
             (TokenKind::Phrase(text), _) => value(token, field, text, false),
             (TokenKind::Comparison { operator, value }, Some(field)) => {
                 let end = |included| {
@@ -155,6 +160,7 @@ impl<'a> Parser<'a> {
                         token,
                         text: value,
                         included,
+                        now: self.now,
                     })
                 };
                 match operator {
@@ -174,7 +180,14 @@ impl<'a> Parser<'a> {
                 },
                 Some(field),
             ) => {
-                let end = |text: &'a str, included| (text != "*").then_some(End { token, text, included });
+                let end = |text: &'a str, included| {
+                    (text != "*").then_some(End {
+                        token,
+                        text,
+                        included,
+                        now: self.now,
+                    })
+                };
                 between(token, field, end(lower, *lower_included), end(upper, *upper_included)).map(Some)
             }
             _ => Err(error(token, "something to search for has to stand here")),
@@ -209,19 +222,44 @@ fn value(token: &Token, field: Option<&Field>, text: &str, prefix: bool) -> Resu
         None => words(None),
         Some(Field::Text(field)) => words(Some(*field)),
         Some(Field::Keyword(keyword)) => Ok(Some(keyword_value(*keyword, text, prefix))),
-        Some(Field::Attribute(_)) if prefix => Err(error(
-            token,
-            "a beginning with * works on message, stack and names, not on attributes",
-        )),
+        Some(Field::Attribute(_)) if prefix => {
+            let pieces = [Piece::Text(text.to_owned()), Piece::Any];
+            gapped(token, field, &pieces).map(Some)
+        }
         Some(Field::Attribute(path)) => Ok(Some(Expression::Attribute {
             path: path.clone(),
             value: text.to_owned(),
         })),
         Some(Field::Time) => Err(error(
             token,
-            "time takes a range, as in time:>2026-10-05 or time:[2026-10-05T14:00:00Z TO *]",
+            "time takes a range, as in time:>now-15m, time:>2026-10-05 or time:[2026-10-05T14:00:00Z TO *]",
         )),
     }
+}
+
+/// A word or a name with gaps.
+fn gapped(token: &Token, field: Option<&Field>, pieces: &[Piece]) -> Result<Expression, QueryError> {
+    let is_word = |text: &String| text.chars().all(char::is_alphanumeric);
+    let normal = |text: &String| match field {
+        Some(Field::Keyword(keyword)) => Ok(keyword.normal(text)),
+        Some(Field::Time) => Err(error(token, "time takes a range, as in time:>now-15m")),
+        None | Some(Field::Text(_) | Field::Attribute(_)) if is_word(text) => Ok(text.to_lowercase()),
+        _ => Err(error(
+            token,
+            "a * works within one word of letters and digits: put what stands beside it into words of their own, or into quotes",
+        )),
+    };
+    let mut shape = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        shape.push(match piece {
+            Piece::Text(text) => Piece::Text(normal(text)?),
+            Piece::Any => Piece::Any,
+        });
+    }
+    Ok(Expression::Fits {
+        field: field.cloned(),
+        shape: Shape::new(shape).map_err(|message| error(token, message))?,
+    })
 }
 
 fn keyword_value(field: Keyword, text: &str, prefix: bool) -> Expression {
@@ -236,6 +274,7 @@ struct End<'a> {
     token: &'a Token,
     text: &'a str,
     included: bool,
+    now: UnixNanos,
 }
 
 impl<'a> End<'a> {
@@ -248,11 +287,11 @@ impl<'a> End<'a> {
     }
 
     fn time(&self) -> Result<UnixNanos, QueryError> {
-        UnixNanos::parse(self.text).map_err(|_| {
+        instant(self.text, self.now).ok_or_else(|| {
             let text = self.text;
             error(
                 self.token,
-                format!("{text:?} is not a time: write 2026-10-05 or 2026-10-05T14:00:00Z"),
+                format!("{text:?} is not a time: write 2026-10-05, 2026-10-05T14:00:00Z, now or now-15m (s, m, h, d, w)"),
             )
         })
     }

@@ -1,13 +1,17 @@
 //! From an [`Expression`] to a tantivy query over one day's index.
 
 use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tantivy::Term;
 use tantivy::query::{AllQuery, BooleanQuery, EmptyQuery, ExistsQuery, PhrasePrefixQuery, PhraseQuery, Query, RangeQuery, TermQuery};
 use tantivy::schema::IndexRecordOption;
 
 use super::complement::Complement;
-use super::expression::{Expression, Keyword, Number, Text};
+use super::expression::{Expression, Field, Keyword, Number, Text};
+use super::fitting::Fitting;
+use super::shape::Shape;
 use crate::clock::UnixNanos;
 use crate::index::analyzer::words_of;
 use crate::index::schema::{ATTRIBUTES, Fields};
@@ -19,6 +23,8 @@ const SPAN_ID_DIGITS: usize = 16;
 pub(in crate::index) struct Plan<'a> {
     /// The fields of the index.
     pub fields: &'a Fields,
+    /// Set when nobody waits any more.
+    pub given_up: &'a Arc<AtomicBool>,
 }
 
 type Planned = Box<dyn Query>;
@@ -34,6 +40,7 @@ impl Plan<'_> {
             Expression::Text { field, words, prefix } => self.text(*field, words, *prefix),
             Expression::Keyword { field, value, prefix } => self.keyword(*field, value, *prefix),
             Expression::Attribute { path, value } => self.attribute(path, value),
+            Expression::Fits { field, shape } => self.fits(field.as_ref(), shape),
             Expression::HasKeyword(keyword) => has(keyword.name().to_owned()),
             Expression::HasAttribute(path) => has(format!("{ATTRIBUTES}.{path}")),
             Expression::Time(lower, upper) => self.time(*lower, *upper),
@@ -103,6 +110,35 @@ impl Plan<'_> {
             queries.push(exact(term));
         }
         any(queries)
+    }
+
+    fn fits(&self, field: Option<&Field>, shape: &Shape) -> Planned {
+        let fields = match field {
+            None => vec![self.fields.message, self.fields.stack, self.fields.names],
+            Some(Field::Text(Text::Message)) => vec![self.fields.message],
+            Some(Field::Text(Text::Stack)) => vec![self.fields.stack],
+            Some(Field::Keyword(keyword)) => vec![self.fields.keyword(*keyword)],
+            Some(Field::Attribute(_)) => vec![self.fields.attributes],
+            // No time has letters; the parser refuses it.
+            Some(Field::Time) => Vec::new(),
+        };
+        let before = match field {
+            Some(Field::Attribute(path)) => {
+                let mut term = self.path(path);
+                term.append_type_and_str("");
+                term.serialized_value_bytes().to_vec()
+            }
+            _ => Vec::new(),
+        };
+        let fitting = |field| -> Planned {
+            Box::new(Fitting {
+                field,
+                before: before.clone(),
+                automaton: shape.automaton(),
+                given_up: Arc::clone(self.given_up),
+            })
+        };
+        any(fields.into_iter().map(fitting).collect())
     }
 
     fn path(&self, path: &str) -> Term {

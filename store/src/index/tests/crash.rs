@@ -111,7 +111,7 @@ async fn another_log_is_read_from_its_beginning() {
     first.commit(now()).unwrap();
     first.keep_position().unwrap();
     drop(first);
-    let mut second = Writers::open(index.shelf.clone(), place(0)).unwrap();
+    let mut second = Writers::open(index.shelf.clone(), place(0), learner(), index.followers.clone()).unwrap();
     assert_eq!(second.position(), Position::default());
     second.feed(frame(0, vec![error("2026-10-19", "of the new log")]), now()).unwrap();
     second.commit(now()).unwrap();

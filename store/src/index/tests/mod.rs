@@ -1,6 +1,5 @@
 //! What the index promises, on real files.
 
-mod brute_force;
 mod consumer;
 mod crash;
 mod searching;
@@ -16,7 +15,9 @@ use super::shelf::Shelf;
 use super::writers::{Fed, Writers};
 use super::{ErrorIndex, IndexConfig, SearchRequest, SearchResponse};
 use crate::clock::{Clock, UnixNanos};
+use crate::patterns::{Keep, KnownPatterns, Learner, MinerLimits, PatternNews};
 use crate::records::ErrorDocument;
+use crate::state::StateError;
 use crate::wal::Position;
 
 /// "Now" of these tests; days before it are past the retention of 30.
@@ -37,7 +38,20 @@ fn open(folder: &Path) -> ErrorIndex {
 }
 
 fn writers(index: &ErrorIndex) -> Writers {
-    Writers::open(index.shelf.clone(), place(u64::MAX)).unwrap()
+    Writers::open(index.shelf.clone(), place(u64::MAX), learner(), index.followers.clone()).unwrap()
+}
+
+/// Patterns are of no interest to these tests.
+struct KeepNothing;
+
+impl Keep for KeepNothing {
+    fn keep(&mut self, _news: &PatternNews) -> Result<(), StateError> {
+        Ok(())
+    }
+}
+
+fn learner() -> Learner {
+    Learner::new(KnownPatterns::default(), MinerLimits::default(), Box::new(KeepNothing))
 }
 
 fn place(offset: u64) -> Position {

@@ -2,8 +2,8 @@
 
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
-use super::at;
-use crate::index::query::{Expression, Keyword, MAX_CLAUSES, MAX_DEPTH, MAX_QUERY_BYTES, Number, Text, parse};
+use super::{at, now};
+use crate::index::query::{Expression, Field, Keyword, MAX_CLAUSES, MAX_DEPTH, MAX_QUERY_BYTES, Number, Piece, Shape, Text, parse};
 
 fn text(words: &[&str]) -> Expression {
     Expression::Text {
@@ -26,6 +26,15 @@ fn attribute(path: &str, value: &str) -> Expression {
         path: path.into(),
         value: value.into(),
     }
+}
+
+fn fits(field: Option<Field>, pieces: &[&str]) -> Expression {
+    let piece = |text: &&str| match *text {
+        "*" => Piece::Any,
+        text => Piece::Text(text.into()),
+    };
+    let shape = Shape::new(pieces.iter().map(piece).collect()).unwrap();
+    Expression::Fits { field, shape }
 }
 
 fn not(inner: Expression) -> Expression {
@@ -97,6 +106,21 @@ fn queries_mean_what_they_say() {
             },
         ),
         ("time:[* TO *]", All),
+        ("time:>now-1h", Time(Excluded(at("2026-10-20T11:00:00Z")), Unbounded)),
+        ("time:[now-1d TO now]", Time(Included(at("2026-10-19T12:00:00Z")), Included(now()))),
+        ("time**out", fits(None, &["time", "*", "out"])),
+        ("*Out*", fits(None, &["*", "out", "*"])),
+        ("stack:*py", fits(Some(Field::Text(Text::Stack)), &["*", "py"])),
+        (
+            "error_type:*.Time*Error",
+            fits(Some(Field::Keyword(Keyword::ErrorType)), &["*", ".Time", "*", "Error"]),
+        ),
+        ("severity:*tal", fits(Some(Field::Keyword(Keyword::Severity)), &["*", "TAL"])),
+        (
+            "host.name:Serve*",
+            fits(Some(Field::Attribute("host.name".into())), &["serve", "*"]),
+        ),
+        ("a\\*b", text(&["a", "b"])),
         ("time:>2026-10-05", Time(Excluded(at("2026-10-05")), Unbounded)),
         (
             "time:[2026-10-05T14:00:00Z TO 2026-10-06}",
@@ -115,7 +139,7 @@ fn queries_mean_what_they_say() {
         ("\\-a", text(&["a"])),
         ("[ERROR]", text(&["error"])),
     ] {
-        assert_eq!(parse(query).as_ref(), Ok(&expected), "{query:?}");
+        assert_eq!(parse(query, now()).as_ref(), Ok(&expected), "{query:?}");
     }
 }
 
@@ -138,13 +162,17 @@ fn an_error_says_where_it_is_and_what_to_write() {
         ("status:[1 TO", 7, "range is not closed"),
         ("status:[1 2]", 7, "written as [from TO to]"),
         ("status:> 5", 7, "has to follow"),
-        ("http.route:/a*", 11, "not on attributes"),
+        ("time:>now-1y", 5, "is not a time"),
+        ("http.route:/a*", 11, "within one word"),
+        ("a-b*c", 0, "within one word"),
+        ("time:20*6", 5, "takes a range"),
+        ("a*b*c*d*e*f*g*h*i*j", 0, "at most"),
         ("stack:*", 6, "stack:* is not possible"),
         ("service:(a OR model:b)", 14, "inside of field"),
         ("attributes.:x", 0, "name an attribute"),
         ("=> --", 0, "nothing to search for"),
     ] {
-        let error = parse(query).expect_err(query);
+        let error = parse(query, now()).expect_err(query);
         assert_eq!(error.at, at, "{query:?}: {error}");
         assert!(error.message.contains(part), "{query:?}: {error}");
         assert!(
@@ -160,20 +188,20 @@ fn a_query_is_bounded() {
     let too_many = "a ".repeat(MAX_CLAUSES + 1);
     let too_deep = format!("{}a{}", "(".repeat(MAX_DEPTH + 1), ")".repeat(MAX_DEPTH + 1));
     for (query, part) in [(too_long, "longer than"), (too_many, "more than"), (too_deep, "nested")] {
-        assert!(parse(&query).unwrap_err().message.contains(part));
+        assert!(parse(&query, now()).unwrap_err().message.contains(part));
     }
-    assert!(parse(&"a ".repeat(MAX_CLAUSES)).is_ok());
-    assert!(parse(&format!("{}a{}", "(".repeat(MAX_DEPTH), ")".repeat(MAX_DEPTH))).is_ok());
+    assert!(parse(&"a ".repeat(MAX_CLAUSES), now()).is_ok());
+    assert!(parse(&format!("{}a{}", "(".repeat(MAX_DEPTH), ")".repeat(MAX_DEPTH)), now()).is_ok());
 }
 
 proptest::proptest! {
     #[test]
     fn any_text_is_read_or_refused_and_never_panics(query in "\\PC{0,60}") {
-        let _read_or_refused = parse(&query);
+        let _read_or_refused = parse(&query, now());
     }
 
     #[test]
     fn any_text_of_the_language_is_read_or_refused(query in "[ab \"():*<>=\\[\\]{}\\\\!-]{0,40}( TO | AND | OR )?[ab \"():*<>=\\[\\]{}\\\\!-]{0,40}") {
-        let _read_or_refused = parse(&query);
+        let _read_or_refused = parse(&query, now());
     }
 }

@@ -1,15 +1,18 @@
-//! What a query finds, decided without an index, error by error.
+//! What a query finds, decided without an index, error by error: for those that are followed as they come. The index's
+//! tests hold both against each other.
 
+use std::borrow::Cow;
 use std::ops::Bound;
 
 use serde_json::Value;
 
+use super::expression::{Expression, Field, Keyword, Number, Text};
+use super::shape::Shape;
 use crate::index::analyzer::words_of;
-use crate::index::query::{Expression, Keyword, Number, Text};
 use crate::records::ErrorDocument;
 
 /// Whether the error is what the expression means.
-pub fn matches(expression: &Expression, error: &ErrorDocument) -> bool {
+pub(in crate::index) fn matches(expression: &Expression, error: &ErrorDocument) -> bool {
     match expression {
         Expression::All => true,
         Expression::And(parts) => parts.iter().all(|part| matches(part, error)),
@@ -21,9 +24,22 @@ pub fn matches(expression: &Expression, error: &ErrorDocument) -> bool {
             None => anywhere(error, words, *prefix),
         },
         Expression::Keyword { field, value, prefix } => {
-            let actual = field.normal(name(error, *field));
+            let actual = field.normal(&name(error, *field));
             if *prefix { actual.starts_with(value) } else { actual == *value }
         }
+        Expression::Fits { field, shape } => match field {
+            None => searched_texts(error).into_iter().any(|text| has_word(text, shape)),
+            Some(Field::Text(Text::Message)) => has_word(&error.message, shape),
+            Some(Field::Text(Text::Stack)) => has_word(&error.stack, shape),
+            Some(Field::Keyword(field)) => {
+                let actual = field.normal(&name(error, *field));
+                !actual.is_empty() && shape.fits(&actual)
+            }
+            Some(Field::Attribute(path)) => values(error, path, false)
+                .iter()
+                .any(|actual| actual.as_str().is_some_and(|text| has_word(text, shape))),
+            Some(Field::Time) => false,
+        },
         Expression::HasKeyword(field) => !name(error, *field).is_empty(),
         Expression::HasAttribute(path) => !values(error, path, true).is_empty(),
         Expression::Attribute { path, value } => values(error, path, false).iter().any(|actual| equals(actual, value)),
@@ -50,9 +66,16 @@ impl<T: PartialOrd> Contains<&T> for (Bound<&T>, Bound<&T>) {
 }
 
 fn anywhere(error: &ErrorDocument, words: &[String], prefix: bool) -> bool {
-    let texts = [&error.message, &error.stack, &error.error_type, &error.service, &error.model];
     let is_id = |id: &String, digits| !prefix && words.len() == 1 && words[0].len() == digits && *id == words[0];
-    texts.into_iter().any(|text| holds(text, words, prefix)) || is_id(&error.trace_id, 32) || is_id(&error.span_id, 16)
+    searched_texts(error).into_iter().any(|text| holds(text, words, prefix)) || is_id(&error.trace_id, 32) || is_id(&error.span_id, 16)
+}
+
+fn searched_texts(error: &ErrorDocument) -> [&str; 5] {
+    [&error.message, &error.stack, &error.error_type, &error.service, &error.model]
+}
+
+fn has_word(text: &str, shape: &Shape) -> bool {
+    words_of(text).iter().any(|word| shape.fits(word))
 }
 
 fn holds(text: &str, wanted: &[String], prefix: bool) -> bool {
@@ -67,8 +90,8 @@ fn holds(text: &str, wanted: &[String], prefix: bool) -> bool {
     })
 }
 
-fn name(error: &ErrorDocument, keyword: Keyword) -> &str {
-    match keyword {
+fn name(error: &ErrorDocument, keyword: Keyword) -> Cow<'_, str> {
+    Cow::Borrowed(match keyword {
         Keyword::Severity => &error.severity,
         Keyword::Service => &error.service,
         Keyword::Model => &error.model,
@@ -77,15 +100,15 @@ fn name(error: &ErrorDocument, keyword: Keyword) -> &str {
         Keyword::TraceId => &error.trace_id,
         Keyword::SpanId => &error.span_id,
         Keyword::ErrorType => &error.error_type,
-        Keyword::PatternId => "",
-    }
+        Keyword::PatternId => return error.pattern.map(|id| id.to_string()).unwrap_or_default().into(),
+    })
 }
 
 /// The leaves under a path; dots in keys and nesting are the same.
 fn values<'a>(error: &'a ErrorDocument, path: &str, below: bool) -> Vec<&'a Value> {
     let mut leaves = Vec::new();
-    for (key, value) in &error.attributes {
-        flatten(key.clone(), value, &mut leaves);
+    for (key, value) in error.all_attributes() {
+        flatten(key.to_owned(), value, &mut leaves);
     }
     leaves
         .into_iter()

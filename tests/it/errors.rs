@@ -1,0 +1,238 @@
+//! Errors as whoever is called at night meets them: what a release brought, what was told beside them, and as they come.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::trace::v1::{Span, Status, status::StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::eventually;
+use crate::support::otlp::{inference, logs_request, now_ns, post_logs, post_traces, text, traces_request};
+use crate::support::product::{Product, engine_is_there};
+
+/// A failed inference of the model `spam`.
+fn failed(version: &str, number: usize, message: &str) -> LogRecord {
+    let id = format!("{version}-{number}");
+    LogRecord {
+        severity_number: 17,
+        body: Some(AnyValue {
+            value: Some(any_value::Value::StringValue(message.to_owned())),
+        }),
+        ..inference("spam", version, &id, now_ns(), vec![text("error.type", "ValueError")])
+    }
+}
+
+fn served(version: &str, count: usize) -> Vec<LogRecord> {
+    (0..count)
+        .map(|number| inference("spam", version, &format!("{version}-ok-{number}"), now_ns(), vec![]))
+        .collect()
+}
+
+async fn send(product: &Product, records: Vec<LogRecord>) {
+    let status = post_logs(&product.client, &product.otlp_http, &logs_request(records)).await;
+    assert_eq!(status, Some(200));
+}
+
+fn patterns(found: &Value) -> Vec<(String, u64, bool)> {
+    let row = |pattern: &Value| {
+        (
+            pattern["template"].as_str().unwrap_or_default().to_owned(),
+            pattern["count"].as_u64().unwrap_or_default(),
+            pattern["first_seen"]["is_new_in_version"] == true,
+        )
+    };
+    let mut rows: Vec<_> = found["patterns"].as_array().unwrap().iter().map(row).collect();
+    rows.sort();
+    rows
+}
+
+#[tokio::test]
+async fn a_release_that_brings_new_errors_is_told_of_and_a_restart_changes_no_pattern() {
+    if !engine_is_there() {
+        return;
+    }
+    let mut product = Product::start("").await;
+    let mut before = served("1.0", 40);
+    before.extend((0..4).map(|n| failed("1.0", n, &format!("token {n} of request {}{n} is unknown", "x".repeat(n + 1)))));
+    send(&product, before).await;
+    eventually("the first version is known to serve", async || {
+        let models = product.get("/models").await?;
+        (models["models"][0]["live"]["version"] == "1.0").then_some(())
+    })
+    .await;
+    let mut release = served("1.1", 60);
+    release.extend((0..3).map(|n| failed("1.1", n, &format!("no embedding for user{n} found"))));
+    release.push(failed("1.1", 9, "token 7 of request y is unknown"));
+    send(&product, release).await;
+
+    let found = eventually("all errors are counted by pattern", async || {
+        product
+            .get("/search/patterns?q=model:spam")
+            .await
+            .filter(|found| found["total"] == 8)
+    })
+    .await;
+    assert_eq!(
+        patterns(&found),
+        [
+            ("no embedding for <*> found".to_owned(), 3, true),
+            ("token <*> of request <*> is unknown".to_owned(), 5, false),
+        ]
+    );
+    let signals = eventually("the signal counts the new pattern", async || {
+        let found = product.get("/models/spam/signals?name=new_error_patterns&version=1.1").await?;
+        let points = found["signals"][0]["points"].as_array()?;
+        points.iter().rfind(|point| point["value"] == 1.0 && point["lower"] == 1.0).cloned()
+    })
+    .await;
+    assert_eq!(signals["state"], "ok");
+    eventually("the rule of the built-in pack fires", async || {
+        let alerts = product.get("/alerts").await?;
+        let alerts = alerts["alerts"].as_array()?;
+        let fired = alerts
+            .iter()
+            .any(|alert| alert["rule"] == "new-errors-after-release" && alert["version"] == "1.1" && alert["state"] == "firing");
+        fired.then_some(())
+    })
+    .await;
+
+    let id = found["patterns"][0]["id"].as_str().unwrap().to_owned();
+    product.kill();
+    product.start_again().await;
+    send(&product, vec![failed("1.1", 10, "token 8 of request z is unknown")]).await;
+    let query = format!("/search?q=pattern_id:{id}");
+    let hits = eventually("the pattern has one more error", async || {
+        product.get(&query).await.filter(|found| found["total"] == 6)
+    })
+    .await;
+    assert_eq!(hits["hits"][0]["pattern_id"], id.as_str());
+    let facet = hits["facets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|facet| facet["field"] == "pattern_id")
+        .unwrap();
+    assert_eq!(
+        facet["values"],
+        json!([{"value": id, "count": 6, "meaning": "token <*> of request <*> is unknown"}])
+    );
+    product.stop().await;
+}
+
+#[tokio::test]
+async fn an_error_is_shown_with_its_trace_and_its_inference() {
+    if !engine_is_there() {
+        return;
+    }
+    let product = Product::start("").await;
+    let now = now_ns();
+    let trace_id = vec![0xA7; 16];
+    let span = |id: u8, parent: Option<u8>, name: &str, offset_ms: u64, failed: bool| Span {
+        trace_id: trace_id.clone(),
+        span_id: vec![id; 8],
+        parent_span_id: parent.map(|id| vec![id; 8]).unwrap_or_default(),
+        name: name.to_owned(),
+        start_time_unix_nano: now + offset_ms * 1_000_000,
+        end_time_unix_nano: now + (offset_ms + 20) * 1_000_000,
+        status: failed.then(|| Status {
+            code: StatusCode::Error as i32,
+            message: "could not answer".to_owned(),
+        }),
+        ..Default::default()
+    };
+    let spans = vec![span(1, None, "POST /predict", 0, false), span(2, Some(1), "predict", 5, true)];
+    let status = post_traces(&product.client, &product.otlp_http, &traces_request(spans)).await;
+    assert_eq!(status, Some(200));
+    let record = LogRecord {
+        trace_id: trace_id.clone(),
+        span_id: vec![2; 8],
+        ..failed("1.0", 1, "no embedding found")
+    };
+    send(&product, vec![record]).await;
+
+    let id = "a7".repeat(16);
+    let shown = eventually("the trace is stored", async || {
+        let shown = product.get(&format!("/traces/{id}")).await?;
+        (shown["span_count"] == 2 && shown["records"].as_array()?.len() == 1).then_some(shown)
+    })
+    .await;
+    assert_eq!(shown["spans"][0]["name"], "POST /predict");
+    assert_eq!(shown["spans"][0]["parent_span_id"], Value::Null);
+    assert_eq!(shown["spans"][1]["parent_span_id"], "0101010101010101");
+    assert_eq!(
+        (&shown["spans"][1]["offset_ms"], &shown["spans"][1]["status"]),
+        (&json!(5.0), &json!("Error"))
+    );
+    assert_eq!(shown["records"][0]["body"], "no embedding found");
+    let elsewhere = product.get(&format!("/traces/{id}?environment=staging")).await.unwrap();
+    assert_eq!((&elsewhere["spans"], &elsewhere["records"]), (&json!([]), &json!([])));
+    let inference = eventually("its inference is found by its request", async || {
+        let page = product.get("/models/spam/inferences?request_id=1.0-1").await?;
+        (page["total"] == 1).then(|| page["items"][0].clone())
+    })
+    .await;
+    assert_eq!(inference["error_type"], "ValueError");
+}
+
+#[tokio::test]
+async fn errors_are_suggested_followed_and_exported() {
+    if !engine_is_there() {
+        return;
+    }
+    let product = Product::start("").await;
+    let tail = product
+        .client
+        .get(format!("http://{}/api/v1/search/tail?q=embedding", product.web))
+        .timeout(Duration::from_secs(120))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(tail.headers()["content-type"], "text/event-stream");
+    send(
+        &product,
+        vec![
+            failed("1.0", 1, "no embedding found"),
+            failed("1.0", 2, "=2+2, \"quoted\""),
+            failed("1.1", 3, "other"),
+        ],
+    )
+    .await;
+    let mut events = tail.bytes_stream();
+    let mut told = String::new();
+    while !told.contains("no embedding found") {
+        let piece = tokio::time::timeout(Duration::from_secs(30), events.next()).await.unwrap();
+        told.push_str(&String::from_utf8_lossy(&piece.unwrap().unwrap()));
+    }
+    assert!(!told.contains("\"other\""), "only what the search finds: {told}");
+
+    eventually("all are found", async || {
+        product.get("/search").await.filter(|found| found["total"] == 3)
+    })
+    .await;
+    let offered = product.get("/search/suggest?q=version:").await.unwrap();
+    assert_eq!(
+        offered,
+        json!({"from": 8, "items": [{"text": "1.0", "count": 2}, {"text": "1.1", "count": 1}]})
+    );
+    let names = product.get("/search/suggest?q=ml.req").await.unwrap();
+    assert_eq!(names["items"], json!([{"text": "ml.request.id:", "count": null}]));
+
+    let export = async |format: &str| {
+        let url = format!("http://{}/api/v1/search/export?q=version:1.0&format={format}", product.web);
+        product.client.get(url).send().await.unwrap().text().await.unwrap()
+    };
+    let lines = export("ndjson").await;
+    let messages: Vec<String> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["message"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(messages.len(), 2);
+    let csv = export("csv").await;
+    assert!(csv.starts_with("time,severity,service,model,"), "{csv}");
+    assert!(
+        csv.contains("\"'=2+2, \"\"quoted\"\"\""),
+        "no spreadsheet computes what a sender wrote: {csv}"
+    );
+}
