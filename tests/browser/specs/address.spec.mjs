@@ -89,7 +89,7 @@ test("a query that cannot be read is explained at the box, and the old results g
   await page.goto("/errors?range=7d");
   await settled(page);
   await expect(page.locator(".hits li").first()).toBeVisible();
-  const box = page.getByRole("searchbox", { name: "Search errors" });
+  const box = page.getByRole("combobox", { name: "Search errors" });
   await box.fill("severity:[a TO");
   await expect(page.locator("#search-wrong")).toBeVisible();
   await expect(box).toHaveAttribute("aria-invalid", "true");
@@ -161,7 +161,7 @@ test("a search can be narrowed, sent and undone", async ({ page }) => {
   await settled(page);
   await page.locator(".facets button.value").first().click();
   await expect(page).toHaveURL(/q=model%3A/);
-  const box = page.getByRole("searchbox", { name: "Search errors" });
+  const box = page.getByRole("combobox", { name: "Search errors" });
   await expect(box).toHaveValue(/^model:/);
   await box.fill("no such word anywhere");
   await expect(page.getByText("No error matches in this range.")).toBeVisible();

@@ -1,5 +1,5 @@
 // Everything by keyboard.
-import { expect, firstModel, settled, stopLive, test } from "../support/page.mjs";
+import { expect, firstModel, settled, stopLive, test, violations } from "../support/page.mjs";
 
 test("Ctrl K finds a model, a page and an error", async ({ page, request }) => {
   const model = await firstModel(request);
@@ -54,6 +54,36 @@ test("errors: j and k walk, Enter opens, Escape closes", async ({ page }) => {
   await page.keyboard.press("Escape");
   await expect(page.locator("aside.opened")).toHaveCount(0);
   expect(searches).toEqual([]);
+});
+
+test("the search box offers fields and values while it is typed in", async ({ page }) => {
+  await page.goto("/errors?range=7d");
+  await settled(page);
+  const box = page.getByRole("combobox", { name: "Search errors" });
+  await page.keyboard.press("/");
+  await expect(box).toBeFocused();
+  await page.keyboard.type("sev");
+  const offers = page.getByRole("listbox", { name: "What may follow" });
+  await expect(offers.getByRole("option").first()).toHaveText("severity:");
+  await page.keyboard.press("ArrowDown");
+  await expect(box).toHaveAttribute("aria-activedescendant", "search-offer-0");
+  await page.keyboard.press("Enter");
+  await expect(box).toHaveValue("severity:");
+  await expect(offers.getByRole("option").first()).toBeVisible();
+  const value = await offers.getByRole("option").first().locator("span").first().textContent();
+  await page.keyboard.press("ArrowDown");
+  expect(await violations(page)).toEqual([]);
+  await page.keyboard.press("Enter");
+  await expect(box).toHaveValue(`severity:${value} `);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/q=severity/);
+  await expect(page.locator(".hits li a").first()).toBeVisible();
+  // What is not wanted goes away, and the box keeps the focus.
+  await page.keyboard.type("mod");
+  await expect(offers.getByRole("option").first()).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(offers).toBeHidden();
+  await expect(box).toBeFocused();
 });
 
 test("an opened error has the focus and gives it back", async ({ page }) => {

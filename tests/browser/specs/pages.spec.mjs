@@ -9,6 +9,7 @@ const pages = [
   ["Model, actions", (model) => `/models/${encodeURIComponent(model.name)}?tab=actions`],
   ["Model, inferences", (model) => `/models/${encodeURIComponent(model.name)}?tab=inferences`],
   ["Errors", () => "/errors?range=7d"],
+  ["Errors by pattern", () => "/errors?range=7d&view=patterns"],
   ["Alerts", () => "/alerts"],
   ["Collection", () => "/collection"],
 ];
@@ -86,6 +87,31 @@ test("models are compared on a phone too", async ({ page, request }) => {
   await page.locator(".pick input").nth(1).check();
   await expect(page.getByRole("region", { name: "Compare" })).toBeVisible();
   expect(await violations(page)).toEqual([]);
+});
+
+test("errors by pattern: the new ones, and the errors of one", async ({ page }) => {
+  await page.goto("/errors?range=7d");
+  await settled(page);
+  await page.getByRole("tab", { name: "Errors", exact: true }).focus();
+  await page.keyboard.press("ArrowRight");
+  await expect(page.getByRole("tab", { name: "Patterns" })).toBeFocused();
+  await expect(page).toHaveURL(/view=patterns/);
+  const patterns = page.getByRole("list", { name: "Patterns of messages" }).getByRole("listitem");
+  await expect(patterns.first()).toBeVisible();
+  if (recorded) {
+    await expect(patterns).toHaveCount(4);
+    await page.getByRole("link", { name: "Only new ones" }).click();
+    await expect(patterns).toHaveCount(1);
+    await expect(patterns.first()).toContainText("New in 1.1");
+    await page.goBack();
+  }
+  const template = await patterns.first().locator("a.template").textContent();
+  await patterns.first().locator("a.template").click();
+  await expect(page).toHaveURL(/q=pattern_id/);
+  await expect(page.locator(".hits li a").first()).toBeVisible();
+  await expect(page.locator(".facets li.chosen")).toContainText(template.slice(0, 40));
+  await page.locator(".hits li a").first().click();
+  await expect(page.locator("aside.opened").getByRole("link", { name: "Same pattern" })).toBeVisible();
 });
 
 test("one error opened, and one feature opened", async ({ page, request }) => {

@@ -7,10 +7,13 @@ import type {
   DriftResponse,
   FeatureDrift,
   InferencesResponse,
+  PatternsResponse,
   SearchHit,
   SearchResponse,
   SignalColumns,
+  SuggestResponse,
   TimelineResponse,
+  TraceResponse,
 } from "../src/api/types.ts";
 import { actions, alerts, HOSTILE, RELEASED_11_S, signalAt, THRESHOLDS, type ModelStory } from "./scenario.ts";
 import { iso, noise, rate } from "./series.ts";
@@ -191,12 +194,24 @@ const MESSAGES: [string, string, string][] = [
   ["Hostile", `<b onclick=alert(1)>bold?</b> ${HOSTILE[1]} ${"very-long-token-".repeat(40)}`, ""],
 ];
 
+const TEMPLATES: Record<string, string> = {
+  ValueError: "could not convert feature <*> to a number",
+  TimeoutError: "feature store did not answer within <*> ms",
+  ShapeMismatch: "expected <*> features, got <*> <*> is missing",
+  Hostile: (MESSAGES[3] as [string, string, string])[1],
+};
+
+function patternOf(errorType: string): string {
+  return (0xf00d0000 + Object.keys(TEMPLATES).indexOf(errorType)).toString(16).padStart(16, "0");
+}
+
 function hitAt(i: number, now: number): SearchHit {
   const [error_type, message, stack] = MESSAGES[i % 17 === 0 ? 3 : i % 3] as [string, string, string];
   return {
     id: `e${i}`, time: iso(now - 20 - i * 91), severity: i % 23 === 0 ? "FATAL" : "ERROR", service: "employment-api", model: "employment",
     version: i * 91 < RELEASED_11_S ? "1.1" : "1.0", environment: "production", trace_id: `${(0xabc0000 + i).toString(16)}`.padStart(32, "0"),
     span_id: `${(0xde00 + i).toString(16)}`.padStart(16, "0"), error_type, message, stack,
+    pattern_id: patternOf(error_type),
     attributes: { "ml.request.id": `req-${90_000 + i}`, "http.response.status_code": 500, "host.name": "serve-2", "ml.feature.AGEP": "unknown", nested: { a: [1, 2] } },
     highlights: [],
   };
@@ -211,6 +226,59 @@ export function unreadable(q: string): string | null {
 export function hit(id: string, now: number): SearchHit | null {
   const i = Number(/^e(\d+)$/.exec(id)?.[1] ?? NaN);
   return Number.isInteger(i) && i < 640 ? hitAt(i, now) : null;
+}
+
+export function trace(id: string, at: number): TraceResponse {
+  const own = `${(0xde00 + Number.parseInt(id, 16) - 0xabc0000).toString(16)}`.padStart(16, "0");
+  const span = (span_id: string, parent_span_id: string | null, name: string, service: string, offset_ms: number, duration_ms: number, status = "Unset") => ({
+    span_id, parent_span_id, name, kind: "Server", service, start: iso(at + offset_ms / 1000), offset_ms, duration_ms, status,
+    status_message: status === "Error" ? "could not answer" : "", attributes: {},
+  });
+  return {
+    spans: [
+      span("00000000000000a1", null, "POST /predict", "gateway", 0, 212.4, "Error"),
+      span("00000000000000a2", "00000000000000a1", "authorise", "gateway", 1.2, 3.4),
+      span(own, "00000000000000a1", "predict", "employment-api", 6, 203.1, "Error"),
+      span("00000000000000a4", own, `features <b>of ${HOSTILE[1]}</b>`, "feature-store", 8.5, 200),
+    ],
+    span_count: 4,
+    records: [{ time: iso(at), span_id: own, severity: "ERROR", service: "employment-api", body: "feature store did not answer within 200 ms" }],
+  };
+}
+
+/** As the server offers them, from the last word alone. */
+export function suggest(q: string, caret: number, from: number, to: number, now: number, environment: string | null): SuggestResponse {
+  const word = /[^\s()]*$/.exec([...q].slice(0, caret).join(""))?.[0] ?? "";
+  const start = caret - [...word].length;
+  const [name = "", begins] = word.replace(/^-/, "").split(":");
+  const minus = word.startsWith("-") ? 1 : 0;
+  if (begins === undefined) {
+    const names = ["severity", "service", "model", "version", "environment", "error_type", "pattern_id", "message", "stack", "time"];
+    return { from: start + minus, items: names.filter((one) => one.startsWith(name)).map((one) => ({ text: `${one}:`, count: null })) };
+  }
+  const facet = search("", from, to, null, 1, now, environment).facets.find((one) => one.field === name);
+  const fitting = (facet?.values ?? []).filter((one) => one.value.startsWith(begins.replaceAll('"', "")));
+  return { from: start + minus + name.length + 1, items: fitting.map((one) => ({ text: /^[\w.-]+$/.test(one.value) ? one.value : `"${one.value}"`, count: one.count })) };
+}
+
+export function patterns(q: string, from: number, to: number, now: number, environment: string | null): PatternsResponse {
+  const found = search(q, from, to, null, 640, now, environment);
+  const step_s = Math.max(10, Math.ceil((to - from) / 48 / 10) * 10);
+  const start = Math.floor(from / step_s) * step_s;
+  const listed = Object.entries(TEMPLATES).map(([type, template]) => {
+    const hits = found.hits.filter((one) => one.error_type === type);
+    const counts = Array.from({ length: Math.ceil((to - start) / step_s) }, () => 0);
+    for (const one of hits) counts[Math.floor((Date.parse(one.time) / 1000 - start) / step_s)]! += 1;
+    const versions = ["1.1", "1.0"].map((version) => ({ version, count: hits.filter((one) => one.version === version).length })).filter((one) => one.count > 0);
+    const isNew = type === "ShapeMismatch";
+    const first_seen = {
+      time: iso(isNew ? now - RELEASED_11_S : now - 9 * 86_400), service: "employment-api", model: "employment", version: isNew ? "1.1" : "1.0",
+      environment: "production", is_new_in_version: isNew,
+    };
+    return { id: patternOf(type), template, count: hits.length, counts, versions, first: hits.at(-1)?.time ?? "", last: hits[0]?.time ?? "", example: hits[0]!, first_seen };
+  });
+  const patterns = listed.filter((one) => one.count > 0).sort((a, b) => b.count - a.count);
+  return { total: found.total, took_ms: 2.1, patterns, hidden: 0, without: 0, from: start, step_s };
 }
 
 export function search(q: string, from: number, to: number, cursor: string | null, limit: number, now: number, environment: string | null): SearchResponse {
@@ -234,10 +302,11 @@ export function search(q: string, from: number, to: number, cursor: string | nul
     total: found.length,
     took_ms: 3.4,
     hits: found.slice(skip, skip + limit).map((one) => ({ ...one, highlights: words.length ? [{ field: "message", parts: parts(one.message, words) }] : [] })),
-    facets: (["model", "version", "service", "environment", "severity", "error_type"] as const).map((field) => {
+    facets: (["model", "version", "service", "environment", "severity", "error_type", "pattern_id"] as const).map((field) => {
       const values = new Map<string, number>();
-      for (const one of found) values.set(one[field], (values.get(one[field]) ?? 0) + 1);
-      return { field, values: [...values].map(([value, count]) => ({ value, count })).sort((a, b) => b.count - a.count), other: 0 };
+      for (const one of found) values.set(one[field] ?? "", (values.get(one[field] ?? "") ?? 0) + 1);
+      const meaning = (value: string) => (field === "pattern_id" ? { meaning: TEMPLATES[Object.keys(TEMPLATES).find((type) => patternOf(type) === value) ?? ""] } : {});
+      return { field, values: [...values].map(([value, count]) => ({ value, count, ...meaning(value) })).sort((a, b) => b.count - a.count), other: 0 };
     }),
     histogram: { from: start, step_s, counts },
     next: skip + limit < found.length ? String(skip + limit) : null,

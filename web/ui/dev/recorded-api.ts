@@ -100,9 +100,14 @@ function route(method: string, url: URL, sent: Record<string, string>): object |
     return { alerts: isEmpty() ? [] : scenario.alerts(now).filter((alert) => (!state || state.split(",").includes(alert.state)) && here(alert)) };
   }
   if (first === "deployments") return { deployments: answers.deployments(now).filter(here) };
+  if (first === "traces") return answers.trace(second ?? "", Date.parse(query.get("at") ?? "") / 1000 || now);
+  if (first === "search" && second === "suggest") {
+    return answers.suggest(query.get("q") ?? "", Number(query.get("caret") ?? 0), from, to, now, environment);
+  }
   if (first === "search" && second === "hits") return answers.hit(third ?? "", now);
   const unreadable = first === "search" ? answers.unreadable(query.get("q") ?? "") : null;
   if (unreadable) return new Refused(400, "Bad Request", unreadable);
+  if (first === "search" && second === "patterns") return answers.patterns(query.get("q") ?? "", from, to, now, environment);
   if (first === "search") return answers.search(query.get("q") ?? "", from, to, query.get("cursor"), limit, now, environment);
   return null;
 }

@@ -614,7 +614,7 @@ export interface SearchResponse {
   took_ms: number;
   /** Newest first. */
   hits: SearchHit[];
-  /** For the fields model, version, service, environment, severity, error_type: at most 20 values each. */
+  /** For the fields model, version, service, environment, severity, error_type, pattern_id: at most 20 values each. */
   facets: Facet[];
   histogram: Histogram;
   /** `null` at the end. */
@@ -636,15 +636,104 @@ export interface SearchHit {
   message: string;
   stack: string;
   attributes: Record<string, unknown>;
+  /** `null` for errors from before there were patterns. */
+  pattern_id: string | null;
   /** The message and the part of the stack that matched, cut into pieces; `match` ones are drawn highlighted. */
   highlights: { field: "message" | "stack"; parts: { text: string; match: boolean }[] }[];
 }
 
 export interface Facet {
   field: string;
-  values: { value: string; count: number }[];
+  /** `meaning`: what an id stands for, the template of a pattern. */
+  values: { value: string; count: number; meaning?: string }[];
   /** Hits with other values than those listed. */
   other: number;
+}
+
+// ── GET /api/v1/traces/{trace_id}?at=
+
+export interface TraceResponse {
+  /** The earliest first, 1,000 at most. */
+  spans: TraceSpan[];
+  /** All that there are. */
+  span_count: number;
+  /** Log records told in it, the earliest first. */
+  records: { time: Instant; span_id: string; severity: string; service: string; body: string }[];
+}
+
+export interface TraceSpan {
+  span_id: string;
+  parent_span_id: string | null;
+  name: string;
+  kind: string;
+  service: string;
+  start: Instant;
+  /** Since the first span began. */
+  offset_ms: number;
+  duration_ms: number;
+  status: string;
+  status_message: string;
+  attributes: Record<string, string>;
+}
+
+// ── GET /api/v1/search/tail?q=: server-sent events `errors`
+
+export interface TailEvent {
+  /** In the order in which they were stored. */
+  hits: SearchHit[];
+  /** Errors that match and are not among them. */
+  left_out: number;
+  /** Errors that nobody looked at: too many came, or this stream was too slow. */
+  unseen: number;
+}
+
+// ── GET /api/v1/search/suggest?q=&caret=&from=&to=
+
+export interface SuggestResponse {
+  /** First character of the query that a suggestion replaces; up to the caret. */
+  from: number;
+  items: { text: string; count: number | null }[];
+}
+
+// ── GET /api/v1/search/patterns?q=&from=&to=&limit=
+
+export interface PatternsResponse {
+  /** Errors that were found. */
+  total: number;
+  took_ms: number;
+  /** The most frequent first. */
+  patterns: ErrorPattern[];
+  /** Patterns that are not listed. */
+  hidden: number;
+  /** Errors from before there were patterns. */
+  without: number;
+  /** Start of the first of `counts`, and the length of a step. */
+  from: UnixSeconds;
+  step_s: number;
+}
+
+export interface ErrorPattern {
+  id: string;
+  /** The message with `<*>` where messages differ; `null` where it was forgotten. */
+  template: string | null;
+  count: number;
+  counts: number[];
+  /** The most frequent first, ten at most. */
+  versions: { version: string; count: number }[];
+  first: Instant;
+  last: Instant;
+  /** The last one. */
+  example: SearchHit;
+  /** Where it was met first, whatever was searched for. */
+  first_seen: {
+    time: Instant;
+    service: string;
+    model: string;
+    version: string;
+    environment: string;
+    /** The model had other versions before, none of which had it. */
+    is_new_in_version: boolean;
+  } | null;
 }
 
 /** `counts[i]` belongs to [from + i·step_s, from + (i+1)·step_s); 0 is none. */

@@ -2,10 +2,43 @@ import { describe, expect, it } from "vitest";
 import type { Bin, HealthState, ModelRow } from "../api/types";
 import { rank } from "../frame/rank";
 import { steps } from "../parts/action";
-import { has, quoted, term, terms, toggled } from "./errors/query";
+import { waterfall } from "./errors/waterfall";
+import { has, quoted, replaced, term, terms, toggled } from "./errors/query";
 import { movers, shares, thinned } from "./model/bins";
 import { reachable } from "./models/first-steps";
 import { byEnvironment, kept, rowKey } from "./models/rows";
+
+describe("a trace as a waterfall", () => {
+  const span = (span_id: string, parent_span_id: string | null, offset_ms: number, duration_ms: number) => ({
+    span_id, parent_span_id, offset_ms, duration_ms, name: span_id, kind: "", service: "", start: "", status: "Unset", status_message: "", attributes: {},
+  });
+  const shown = (spans: ReturnType<typeof span>[]) => waterfall(spans).map((row) => `${row.span.name}@${row.depth}`);
+
+  it("has each span under its parent, in the order of time", () => {
+    const rows = waterfall([span("root", null, 0, 100), span("a", "root", 10, 30), span("a1", "a", 12, 5), span("b", "root", 50, 50)]);
+    expect(rows.map((row) => `${row.span.name}@${row.depth}`)).toEqual(["root@0", "a@1", "a1@2", "b@1"]);
+    expect(rows.map((row) => [row.left, row.width])).toEqual([[0, 1], [0.1, 0.3], [0.12, 0.05], [0.5, 0.5]]);
+  });
+
+  it("shows every span once, whatever senders say of their parents", () => {
+    expect(shown([span("orphan", "unknown", 0, 1), span("self", "self", 0, 1)])).toEqual(["orphan@0", "self@0"]);
+    expect(shown([span("x", "y", 0, 1), span("y", "x", 0, 1)]).sort()).toEqual(["x@0", "y@0"]);
+    expect(shown([span("twice", null, 0, 1), span("twice", null, 1, 1), span("child", "twice", 1, 1)])).toHaveLength(3);
+    expect(shown([])).toEqual([]);
+    expect(waterfall([span("instant", null, 0, 0)])[0]).toMatchObject({ left: 0, width: 0 });
+  });
+});
+
+it("a suggestion takes the place of what was typed", () => {
+  const cases: [string, number, number, string, string, number][] = [
+    ["ser", 0, 3, "service:", "service:", 8],
+    ["service:sc", 8, 10, "scorer", "service:scorer ", 15],
+    ['service:"my s" timeout', 8, 13, '"my service"', 'service:"my service" timeout', 20],
+    ["(service:s)", 9, 10, "scorer", "(service:scorer)", 15],
+    ["\u{1F600} ser x", 2, 5, "service:", "\u{1F600} service: x", 10],
+  ];
+  for (const [query, from, caret, suggestion, text, after] of cases) expect(replaced(query, from, caret, suggestion)).toEqual({ text, caret: after });
+});
 
 describe("queries", () => {
   it.each([

@@ -26,3 +26,19 @@ export function toggled(query: string, field: string, value: string, without = f
   const left = all.filter((one) => one !== wanted && one !== opposite);
   return (all.includes(wanted) ? left : [...left, wanted]).join(" ");
 }
+
+/** How many characters a text has, counted as the server counts them: by code points. */
+export function characters(text: string): number {
+  return [...text].length;
+}
+
+/** The query with a suggestion in the place of what was typed of it, and where the caret is then. */
+export function replaced(query: string, from: number, caret: number, suggestion: string): { text: string; caret: number } {
+  const all = [...query];
+  const after = all.slice(caret).join("");
+  // A quotation mark that was closed already is not closed twice; after a value the next word begins.
+  const rest = suggestion.endsWith('"') && after.startsWith('"') ? after.slice(1) : after;
+  const gap = suggestion.endsWith(":") || rest.startsWith(" ") || rest.startsWith(")") ? "" : " ";
+  const before = all.slice(0, from).join("") + suggestion + gap;
+  return { text: before + rest, caret: characters(before) };
+}
