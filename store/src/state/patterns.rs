@@ -39,6 +39,18 @@ fn learnt(row: &SqliteRow) -> Result<LearntPattern, StateError> {
     })
 }
 
+/// The rows that are about these patterns.
+fn of_patterns(select: &'static str, ids: &[PatternId]) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(select);
+    query.push(" WHERE pattern_id IN (");
+    let mut values = query.separated(", ");
+    for id in ids {
+        values.push_bind(id.to_string());
+    }
+    query.push(")");
+    query
+}
+
 impl State {
     /// What is known of patterns: the `limit` that were met last, in the order in which they were learnt, and all sightings.
     ///
@@ -121,12 +133,7 @@ impl State {
     pub async fn pattern_templates(&self, ids: &[PatternId]) -> Result<HashMap<PatternId, Template>, StateError> {
         let mut templates = HashMap::new();
         for ids in ids.chunks(ROWS_PER_STATEMENT) {
-            let mut query = QueryBuilder::<Sqlite>::new("SELECT pattern_id, template FROM patterns WHERE pattern_id IN (");
-            let mut values = query.separated(", ");
-            for id in ids {
-                values.push_bind(id.to_string());
-            }
-            query.push(")");
+            let mut query = of_patterns("SELECT pattern_id, template FROM patterns", ids);
             for row in query.build().fetch_all(self.pool()).await? {
                 let pattern = learnt(&row)?;
                 templates.insert(pattern.id, pattern.template);
@@ -142,12 +149,7 @@ impl State {
     pub async fn pattern_sightings(&self, ids: &[PatternId]) -> Result<Vec<PatternSighting>, StateError> {
         let mut sightings = Vec::new();
         for ids in ids.chunks(ROWS_PER_STATEMENT) {
-            let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM pattern_sightings WHERE pattern_id IN (");
-            let mut values = query.separated(", ");
-            for id in ids {
-                values.push_bind(id.to_string());
-            }
-            query.push(")");
+            let mut query = of_patterns("SELECT * FROM pattern_sightings", ids);
             sightings.extend(query.build_query_as::<PatternSighting>().fetch_all(self.pool()).await?);
         }
         sightings.sort_by(|a, b| {

@@ -84,6 +84,19 @@ struct Parameters {
     cursor: Option<String>,
 }
 
+impl Parameters {
+    fn request(self, caller: &Caller, default_limit: usize) -> Result<SearchRequest, Problem> {
+        Ok(SearchRequest {
+            query: self.q,
+            from: parameters::instant("from", self.from.as_deref())?,
+            to: parameters::instant("to", self.to.as_deref())?,
+            environments: environments(caller, self.environment)?,
+            limit: self.limit.unwrap_or(default_limit),
+            cursor: self.cursor.filter(|cursor| !cursor.is_empty()),
+        })
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct SuggestParameters {
@@ -221,14 +234,7 @@ async fn search(
     Asked(caller): Asked,
     Query(asked): Query<Parameters>,
 ) -> Result<axum::Json<Found>, Problem> {
-    let request = SearchRequest {
-        query: asked.q,
-        from: parameters::instant("from", asked.from.as_deref())?,
-        to: parameters::instant("to", asked.to.as_deref())?,
-        environments: environments(&caller, asked.environment)?,
-        limit: asked.limit.unwrap_or(DEFAULT_LIMIT),
-        cursor: asked.cursor.filter(|cursor| !cursor.is_empty()),
-    };
+    let request = asked.request(&caller, DEFAULT_LIMIT)?;
     let began = Instant::now();
     let found = app.index.search(&request).await.map_err(problem)?;
     let took_ms = milliseconds_since(began);
@@ -278,14 +284,7 @@ async fn patterns(
     Asked(caller): Asked,
     Query(asked): Query<Parameters>,
 ) -> Result<axum::Json<Patterns>, Problem> {
-    let request = SearchRequest {
-        query: asked.q,
-        from: parameters::instant("from", asked.from.as_deref())?,
-        to: parameters::instant("to", asked.to.as_deref())?,
-        environments: environments(&caller, asked.environment)?,
-        limit: asked.limit.unwrap_or(DEFAULT_PATTERNS),
-        cursor: None,
-    };
+    let request = asked.request(&caller, DEFAULT_PATTERNS)?;
     let began = Instant::now();
     let found = app.index.patterns(&request).await.map_err(problem)?;
     let took_ms = milliseconds_since(began);
