@@ -21,7 +21,7 @@ FOLDER = pathlib.Path(__file__).parent
 SEED = 20_261_126
 MESSAGES = 2_000
 
-# As https://github.com/logpai/Drain3 shows them in examples/drain3.ini.
+# As the example configuration of drain3 has them (examples/drain3.ini).
 MASKS = [
     (r"((?<=[^A-Za-z0-9])|^)(([0-9a-f]{2,}:){3,}([0-9a-f]{2,}))((?=[^A-Za-z0-9])|$)", "ID"),
     (r"((?<=[^A-Za-z0-9])|^)(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3})((?=[^A-Za-z0-9])|$)", "IP"),
