@@ -152,7 +152,7 @@ impl<'a> Parser<'a> {
         match (&token.kind, field) {
             (TokenKind::Word { text, prefix: true }, _) if text.is_empty() => has(token, field).map(Some),
             (TokenKind::Word { text, prefix }, _) => value(token, field, text, *prefix),
-            (TokenKind::Gapped(pieces), _) => gapped(token, field, pieces).map(Some),
+            (TokenKind::Gapped(pieces), _) => gapped(token, field, pieces),
             (TokenKind::Phrase(text), _) => value(token, field, text, false),
             (TokenKind::Comparison { operator, value }, Some(field)) => {
                 let end = |included| {
@@ -224,7 +224,7 @@ fn value(token: &Token, field: Option<&Field>, text: &str, prefix: bool) -> Resu
         Some(Field::Keyword(keyword)) => Ok(Some(keyword_value(*keyword, text, prefix))),
         Some(Field::Attribute(_)) if prefix => {
             let pieces = [Piece::Text(text.to_owned()), Piece::Any];
-            gapped(token, field, &pieces).map(Some)
+            gapped(token, field, &pieces)
         }
         Some(Field::Attribute(path)) => Ok(Some(Expression::Attribute {
             path: path.clone(),
@@ -237,9 +237,27 @@ fn value(token: &Token, field: Option<&Field>, text: &str, prefix: bool) -> Resu
     }
 }
 
-/// A word or a name with gaps.
-fn gapped(token: &Token, field: Option<&Field>, pieces: &[Piece]) -> Result<Expression, QueryError> {
+/// A word or a name with gaps. In a text a `*` amid punctuation is punctuation, too, so that a pattern can be pasted.
+fn gapped(token: &Token, field: Option<&Field>, pieces: &[Piece]) -> Result<Clause, QueryError> {
     let is_word = |text: &String| text.chars().all(char::is_alphanumeric);
+    let is_whole = pieces.iter().all(|piece| !matches!(piece, Piece::Text(text) if !is_word(text)));
+    let in_text = match field {
+        None => Some(None),
+        Some(Field::Text(text)) => Some(Some(*text)),
+        Some(_) => None,
+    };
+    if let (Some(field), false) = (in_text, is_whole) {
+        let between = |piece: &Piece| match piece {
+            Piece::Text(text) => Some(words_of(text)).filter(|words| !words.is_empty()),
+            Piece::Any => None,
+        };
+        let prefix = false;
+        let parts = pieces.iter().filter_map(between);
+        return Ok(join(
+            parts.map(|words| Some(Expression::Text { field, words, prefix })).collect(),
+            Expression::And,
+        ));
+    }
     let normal = |text: &String| match field {
         Some(Field::Keyword(keyword)) => Ok(keyword.normal(text)),
         Some(Field::Time) => Err(error(token, "time takes a range, as in time:>now-15m")),
@@ -256,10 +274,10 @@ fn gapped(token: &Token, field: Option<&Field>, pieces: &[Piece]) -> Result<Expr
             Piece::Any => Piece::Any,
         });
     }
-    Ok(Expression::Fits {
+    Ok(Some(Expression::Fits {
         field: field.cloned(),
         shape: Shape::new(shape).map_err(|message| error(token, message))?,
-    })
+    }))
 }
 
 fn keyword_value(field: Keyword, text: &str, prefix: bool) -> Expression {
