@@ -23,6 +23,8 @@ pub enum IdKind {
     Verdict,
     /// An API key.
     Key,
+    /// A point in time of the error index.
+    Point,
 }
 
 impl IdKind {
@@ -37,6 +39,7 @@ impl IdKind {
             Self::Silence => "sil",
             Self::Verdict => "ver",
             Self::Key => "key",
+            Self::Point => "pit",
         }
     }
 }

@@ -7,6 +7,7 @@ mod bad_input;
 mod blocks;
 mod chaos;
 mod disk;
+mod elasticsearch;
 mod engine_by_url;
 mod errors;
 mod examples;

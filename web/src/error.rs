@@ -101,6 +101,11 @@ impl Problem {
         Self::new(status, Some(detail.into()))
     }
 
+    /// What the caller can do about it.
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -123,7 +128,9 @@ impl IntoResponse for Problem {
         const CHALLENGE: (HeaderName, HeaderValue) = (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         let retry_after = self.retry_after_seconds;
         let status = self.status;
-        let mut response = (status, Json(self)).into_response();
+        let mut response = (status, Json(&self)).into_response();
+        // For layers that say it in another API's words.
+        response.extensions_mut().insert(self);
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = retry_after {

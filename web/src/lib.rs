@@ -9,6 +9,7 @@ pub mod api;
 pub mod assets;
 pub mod auth;
 pub mod error;
+mod es;
 pub mod extract;
 pub mod measured;
 pub mod parts;

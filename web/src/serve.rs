@@ -22,7 +22,7 @@ use crate::api::{endpoints, openapi};
 use crate::auth::{self, Gate};
 use crate::error::Problem;
 use crate::state::WebState;
-use crate::{assets, state};
+use crate::{assets, es, state};
 
 /// What the router's layers and handlers share.
 #[derive(Clone)]
@@ -110,7 +110,15 @@ pub(crate) fn router(server: Server) -> Router {
             header::CACHE_CONTROL,
             HeaderValue::from_static("no-store"),
         ));
-    api.fallback(unrouted)
+    let elasticsearch = es::router()
+        .layer(middleware::from_fn_with_state(gate.clone(), auth::identify))
+        .layer(SetResponseHeaderLayer::if_not_present(
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("no-store"),
+        ))
+        .layer(middleware::from_fn(es::dress));
+    api.merge(elasticsearch)
+        .fallback(unrouted)
         .layer(CompressionLayer::new())
         .layer(SetResponseHeaderLayer::overriding(
             header::X_CONTENT_TYPE_OPTIONS,
@@ -135,7 +143,7 @@ fn guarded(endpoint: Endpoint) -> axum::routing::MethodRouter<Server> {
 }
 
 /// A request as a span of Driftlead's own.
-async fn traced(route: &'static str, request: Request, next: Next) -> Response {
+pub(crate) async fn traced(route: &'static str, request: Request, next: Next) -> Response {
     let span = tracing::debug_span!(
         "http.request",
         otel.kind = "server",
@@ -158,9 +166,10 @@ async fn method_not_allowed() -> Problem {
 /// What no endpoint has: a page, unless it looks like the API.
 async fn unrouted(request: Request) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let is_api = ["/api/", "/v1/", "/ofrep/", "/es/"]
-        .iter()
-        .any(|prefix| uri.path().starts_with(prefix));
+    if uri.path().starts_with("/es/") {
+        return es::no_handler(request).await;
+    }
+    let is_api = ["/api/", "/v1/", "/ofrep/"].iter().any(|prefix| uri.path().starts_with(prefix));
     if is_api {
         return Problem::not_found(format!("There is no such endpoint; {} lists them.", openapi::PATH)).into_response();
     }

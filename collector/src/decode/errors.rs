@@ -29,6 +29,9 @@ const EXCEPTION_TYPE: &str = "exception.type";
 const EXCEPTION_MESSAGE: &str = "exception.message";
 const EXCEPTION_STACK: &str = "exception.stacktrace";
 
+/// How long the inference or the span took, in milliseconds, where that is known.
+const LATENCY: &str = "latency_ms";
+
 /// Attributes that say that an inference failed, where severity and status do not.
 pub(crate) const FAILURES: [&str; 3] = ["error.type", "http.response.status_code", "http.status_code"];
 
@@ -97,7 +100,7 @@ impl Found {
         document.severity = severity.unwrap_or(Severity::Error).name().to_owned();
         document.trace_id = ids::trace_id_text(&record.trace_id);
         document.span_id = ids::span_id_text(&record.span_id);
-        document.attributes = searchable(&record.attributes, half);
+        document.attributes = searchable(&record.attributes, half, None);
         let message = [body, &text(&record.attributes, EXCEPTION_MESSAGE), event_name, &document.error_type]
             .into_iter()
             .find(|text| !text.is_empty())
@@ -114,7 +117,15 @@ impl Found {
     }
 
     /// Adds the documents of a failed span: one for each of its first exceptions, else one for its status.
-    pub(super) fn span(&mut self, span: &Span, half: Option<&InferenceHalf>, source: &Source, placed: Placed, bounds: &Bounds) {
+    pub(super) fn span(
+        &mut self,
+        span: &Span,
+        half: Option<&InferenceHalf>,
+        duration_ms: Option<f64>,
+        source: &Source,
+        placed: Placed,
+        bounds: &Bounds,
+    ) {
         if !is_failed(span) && half.is_none_or(|half| half.error_type.is_none()) {
             return;
         }
@@ -123,7 +134,7 @@ impl Found {
         document.trace_id = ids::trace_id_text(&span.trace_id);
         document.span_id = ids::span_id_text(&span.span_id);
         let status_message = span.status.as_ref().map(|status| status.message.as_str()).unwrap_or_default();
-        let mut attributes = searchable(&span.attributes, half);
+        let mut attributes = searchable(&span.attributes, half, duration_ms);
         attributes.insert("span.name".to_owned(), Json::String(span.name.clone()));
         let mut exceptions = exceptions(span);
         let Some(first) = exceptions.next() else {
@@ -205,7 +216,7 @@ fn base(attributes: &[KeyValue], half: Option<&InferenceHalf>, source: &Source, 
 
 /// Attributes by name. Texts that models read and write are left
 /// out, so that the index never holds what a deletion would have to find in it; so are vectors.
-fn searchable(attributes: &[KeyValue], half: Option<&InferenceHalf>) -> BTreeMap<String, Json> {
+fn searchable(attributes: &[KeyValue], half: Option<&InferenceHalf>, duration_ms: Option<f64>) -> BTreeMap<String, Json> {
     let mut found = BTreeMap::new();
     for attribute in attributes.iter().take(MAX_ATTRIBUTES) {
         let known = [EXCEPTION_MESSAGE, EXCEPTION_STACK].contains(&attribute.key.as_str());
@@ -218,6 +229,10 @@ fn searchable(attributes: &[KeyValue], half: Option<&InferenceHalf>) -> BTreeMap
     }
     if let Some(half) = half {
         found.insert("ml.request.id".to_owned(), Json::String(half.request_id.clone()));
+    }
+    let latency_ms = half.and_then(|half| half.latency_ms).or(duration_ms);
+    if let Some(latency) = latency_ms.and_then(serde_json::Number::from_f64) {
+        found.insert(LATENCY.to_owned(), Json::Number(latency));
     }
     found
 }

@@ -46,8 +46,9 @@ pub(super) fn errors(request: ExportTraceServiceRequest, work: &mut Work, found:
             if concerned && ids::span_ids_valid(&span.trace_id, &span.span_id, &span.parent_span_id) {
                 let source = source.get_or_insert_with(|| Source::read(group.resource.take(), std::mem::take(&mut group.schema_url)));
                 let (stated, duration_ns) = times(span, work.received_time);
-                let half = half_of(span, &told(span, &source.origin, stated, duration_ns), work);
-                found.span(span, half.as_ref(), source, work.bounds.place(stated), &work.bounds);
+                let told = told(span, &source.origin, stated, duration_ns);
+                let (half, duration_ms) = (half_of(span, &told, work), told.duration_ms);
+                found.span(span, half.as_ref(), duration_ms, source, work.bounds.place(stated), &work.bounds);
             }
         }
     }

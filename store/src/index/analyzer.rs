@@ -45,7 +45,7 @@ pub(super) fn placed_words(text: &str) -> Vec<Word> {
     words
 }
 
-/// All words.
-pub(super) fn words_of(text: &str) -> Vec<String> {
+/// The words of a text as the index has them: runs of letters and digits, in lower case.
+pub fn words_of(text: &str) -> Vec<String> {
     placed_words(text).into_iter().map(|word| word.text).collect()
 }

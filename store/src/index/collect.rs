@@ -1,17 +1,17 @@
 //! Collects what one search needs in one pass over a day: how many, the newest, the facets and the histogram.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tantivy::collector::{Collector, SegmentCollector};
-use tantivy::columnar::{Column, StrColumn};
+use tantivy::columnar::StrColumn;
 use tantivy::query::Weight;
 use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader, TantivyError};
 
+use super::place::{FirstHits, HitKey, Order, Places};
 use super::query::Keyword;
-use super::schema::{SEQUENCE, TIME};
 
 /// The fields that are counted by value.
 pub(super) const FACETS: [Keyword; 7] = [
@@ -29,9 +29,6 @@ const MAX_FACET_VALUES: usize = 10_000;
 
 /// Says that a search was given up; never reaches a client.
 pub(super) const GIVEN_UP: &str = "the search was given up";
-
-/// A place in the order of hits: time, then what tells errors of one instant apart.
-pub(super) type HitKey = (i64, u64);
 
 /// Steps of a histogram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,15 +119,12 @@ impl Collector for Hits {
         }
         Ok(SegmentHits {
             segment,
-            limit: self.limit,
-            below: self.below,
+            first: FirstHits::new(Order::NewestFirst, self.limit, self.below),
             steps: self.steps,
             given_up: self.given_up.clone(),
-            time: columns.i64(TIME)?,
-            sequence: columns.u64(SEQUENCE)?,
+            places: Places::of(reader)?,
             facets,
             total: 0,
-            newest: BinaryHeap::new(),
             histogram: vec![0; self.steps.count],
         })
     }
@@ -180,15 +174,12 @@ impl Collected {
 /// What is collected in one segment.
 pub(super) struct SegmentHits {
     segment: SegmentOrdinal,
-    limit: usize,
-    below: Option<HitKey>,
+    first: FirstHits,
     steps: Steps,
     given_up: Arc<AtomicBool>,
-    time: Column<i64>,
-    sequence: Column<u64>,
+    places: Places,
     facets: Vec<Option<SegmentFacet>>,
     total: u64,
-    newest: BinaryHeap<Reverse<(HitKey, DocAddress)>>,
     histogram: Vec<u64>,
 }
 
@@ -198,19 +189,6 @@ struct SegmentFacet {
 }
 
 impl SegmentHits {
-    fn keep(&mut self, key: HitKey, document: DocId) {
-        if self.below.is_some_and(|below| key >= below) {
-            return;
-        }
-        let hit = Reverse((key, DocAddress::new(self.segment, document)));
-        if self.newest.len() < self.limit {
-            self.newest.push(hit);
-        } else if self.newest.peek().is_some_and(|oldest| hit < *oldest) {
-            self.newest.pop();
-            self.newest.push(hit);
-        }
-    }
-
     fn facet_counts(facet: Option<SegmentFacet>) -> tantivy::Result<FacetCounts> {
         let mut counts = FacetCounts::default();
         let Some(facet) = facet else { return Ok(counts) };
@@ -228,12 +206,12 @@ impl SegmentCollector for SegmentHits {
     type Fruit = tantivy::Result<Collected>;
 
     fn collect(&mut self, document: DocId, _score: Score) {
-        let time = self.time.first(document).unwrap_or_default();
+        let place = self.places.place(document);
         self.total += 1;
-        if let Some(count) = self.steps.of(time).and_then(|step| self.histogram.get_mut(step)) {
+        if let Some(count) = self.steps.of(place.0).and_then(|step| self.histogram.get_mut(step)) {
             *count += 1;
         }
-        self.keep((time, self.sequence.first(document).unwrap_or_default()), document);
+        self.first.offer(place, DocAddress::new(self.segment, document));
         for facet in self.facets.iter_mut().flatten() {
             if let Some(ordinal) = facet.column.ords().first(document) {
                 facet.counts[ordinal as usize] += 1;
@@ -260,7 +238,7 @@ impl SegmentCollector for SegmentHits {
         }
         Ok(Collected {
             total: self.total,
-            newest: self.newest.into_iter().map(|Reverse(hit)| hit).collect(),
+            newest: self.first.into_sorted(),
             facets,
             histogram: self.histogram,
         })

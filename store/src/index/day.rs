@@ -11,7 +11,7 @@ const DAY_SECONDS: i64 = 86_400;
 
 /// A UTC day, by its first second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Day {
+pub struct Day {
     start_seconds: i64,
 }
 

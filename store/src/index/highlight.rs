@@ -36,7 +36,7 @@ enum Looks<'a> {
 /// What a query looks for in texts; what it excludes is not part of it.
 pub(super) fn needles(expression: &Expression) -> Vec<Needle<'_>> {
     match expression {
-        Expression::And(parts) | Expression::Or(parts) => parts.iter().flat_map(needles).collect(),
+        Expression::And(parts) | Expression::Or(parts) | Expression::AtLeast(_, parts) => parts.iter().flat_map(needles).collect(),
         Expression::Text { field, words, prefix } => vec![Needle {
             field: *field,
             looks: Looks::Words { words, prefix: *prefix },

@@ -11,10 +11,14 @@
 //! single errors and ranking; hits are ordered by time.
 
 mod analyzer;
+mod attributes;
 mod collect;
 mod day;
 mod highlight;
+mod lookup;
 mod patterns;
+mod place;
+mod points;
 mod position;
 pub mod query;
 mod run;
@@ -37,12 +41,19 @@ use tantivy::TantivyError;
 use tokio::sync::{Semaphore, watch};
 
 use crate::clock::{Clock, UnixNanos};
+use attributes::Attributes;
+pub use attributes::{AttributeKind, AttributeKinds, MAX_LISTED_ATTRIBUTES};
+pub use day::Day;
 pub use highlight::Part;
+pub use lookup::{LookupError, LookupRequest, LookupResponse, MAX_ANSWER_BYTES, MAX_BUCKETS, MAX_WINDOW, column_of, place_of};
 pub use patterns::{FoundPatterns, MAX_PATTERNS, PatternCount, PatternHours};
+pub use place::{HitKey, Order};
+use points::Points;
+pub use points::{MAX_POINT_IDLE, MAX_POINTS, PointId};
 pub use run::{COMMIT_INTERVAL, CONSUMER, run};
 pub use search::{Facet, Histogram, Hit, MAX_LIMIT, SearchError, SearchRequest, SearchResponse};
+pub use shelf::DayStatus;
 use shelf::Shelf;
-use suggest::AttributeNames;
 pub use suggest::{SuggestRequest, Suggestion, Suggestions};
 use tail::Followers;
 pub use tail::{Followed, Tail};
@@ -112,7 +123,8 @@ pub struct ErrorIndex {
     shelf: Arc<Shelf>,
     turns: Arc<Semaphore>,
     clock: Clock,
-    attribute_names: Arc<AttributeNames>,
+    attributes: Arc<Attributes>,
+    points: Arc<Points>,
     followers: Followers,
     status: watch::Sender<IndexStatus>,
 }
@@ -143,10 +155,21 @@ impl ErrorIndex {
             shelf: Arc::new(shelf),
             turns: Arc::new(Semaphore::new(search::SEARCHES_AT_ONCE)),
             clock: clock.clone(),
-            attribute_names: Arc::default(),
+            attributes: Arc::default(),
+            points: Arc::default(),
             followers: Followers::default(),
             status: watch::Sender::new(status),
         })
+    }
+
+    /// What each day holds, newest first.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub async fn days(&self) -> Result<Vec<DayStatus>, IndexError> {
+        let shelf = self.shelf.clone();
+        let listed = tokio::task::spawn_blocking(move || shelf.statuses());
+        listed.await.map_err(std::io::Error::other)?
     }
 
     /// How the index is doing, now and when that changes.

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tantivy::collector::{Collector, SegmentCollector};
-use tantivy::columnar::{Column, StrColumn};
+use tantivy::columnar::StrColumn;
 use tantivy::query::Weight;
 use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader, TantivyError};
 
-use super::collect::{FacetCounts, GIVEN_UP, HitKey, Steps};
+use super::collect::{FacetCounts, GIVEN_UP, Steps};
+use super::place::{HitKey, Places};
 use super::query::{Expression, Keyword};
-use super::schema::{SEQUENCE, TIME};
 use super::search::{Days, Hit, Search, SearchError, SearchRequest};
 use super::shelf::Shelf;
 use super::{ErrorIndex, IndexError};
@@ -266,8 +266,7 @@ impl Collector for Patterns {
             segment,
             steps: self.steps,
             given_up: self.given_up.clone(),
-            time: columns.i64(TIME)?,
-            sequence: columns.u64(SEQUENCE)?,
+            places: Places::of(reader)?,
             pattern: columns.str(Keyword::PatternId.name())?,
             version: columns.str(Keyword::Version.name())?,
             total: 0,
@@ -302,8 +301,7 @@ struct SegmentPatterns {
     segment: SegmentOrdinal,
     steps: Steps,
     given_up: Arc<AtomicBool>,
-    time: Column<i64>,
-    sequence: Column<u64>,
+    places: Places,
     pattern: Option<StrColumn>,
     version: Option<StrColumn>,
     total: u64,
@@ -330,8 +328,8 @@ impl SegmentCollector for SegmentPatterns {
             self.without += 1;
             return;
         };
-        let time = self.time.first(document).unwrap_or_default();
-        let key = (time, self.sequence.first(document).unwrap_or_default());
+        let key = self.places.place(document);
+        let time = key.0;
         let steps = self.steps.count;
         let tally = self.tallies.entry(pattern).or_insert_with(|| SegmentTally {
             count: 0,

@@ -208,6 +208,7 @@ impl Writing {
             }
             if is_due(Some(deadlines.expiry)) {
                 self.writers.delete_expired(self.clock.now())?;
+                self.index.points.close_overdue(self.clock.now());
                 deadlines.expiry = Instant::now() + EXPIRY_INTERVAL;
             }
             let next = self.receiver.recv();

@@ -7,9 +7,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tantivy::TantivyDocument;
-use tantivy::schema::{FAST, INDEXED, IndexRecordOption, JsonObjectOptions, OwnedValue, STORED, Schema, TextFieldIndexing, TextOptions};
+use tantivy::schema::{
+    DateOptions, DateTimePrecision, FAST, INDEXED, IndexRecordOption, JsonObjectOptions, OwnedValue, STORED, Schema, TextFieldIndexing,
+    TextOptions,
+};
 use tantivy::tokenizer::RAW_TOKENIZER_NAME;
+use tantivy::{DateTime, TantivyDocument};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::analyzer::ANALYZER;
@@ -70,9 +73,11 @@ pub(super) fn schema() -> (Schema, Fields) {
                 .set_fieldnorms(false)
                 .set_index_option(IndexRecordOption::WithFreqsAndPositions),
         );
+    // A date, not a number, so that aggregations by time know what it is.
+    let instants = DateOptions::default().set_fast().set_precision(DateTimePrecision::Nanoseconds);
     let mut builder = Schema::builder();
     let fields = Fields {
-        time: builder.add_i64_field(TIME, FAST),
+        time: builder.add_date_field(TIME, instants),
         sequence: builder.add_u64_field(SEQUENCE, FAST | INDEXED),
         message: builder.add_text_field("message", words.clone()),
         stack: builder.add_text_field("stack", words.clone()),
@@ -82,6 +87,11 @@ pub(super) fn schema() -> (Schema, Fields) {
         keywords: Keyword::ALL.map(|name| builder.add_text_field(name.name(), keyword.clone())),
     };
     (builder.build(), fields)
+}
+
+/// An event time as the index has it.
+pub(super) fn date(time: UnixNanos) -> DateTime {
+    DateTime::from_timestamp_nanos(time.0)
 }
 
 /// The error as `source` keeps it.
@@ -115,7 +125,7 @@ pub(super) fn sequence_of(frame: Position, index_in_frame: usize) -> u64 {
 /// An error as a document.
 pub(super) fn to_document(fields: &Fields, sequence: u64, error: ErrorDocument) -> Result<TantivyDocument, serde_json::Error> {
     let mut document = TantivyDocument::default();
-    document.add_i64(fields.time, error.time.0);
+    document.add_date(fields.time, date(error.time));
     document.add_u64(fields.sequence, sequence);
     document.add_text(fields.message, &error.message);
     document.add_text(fields.stack, &error.stack);

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use tantivy::query::{BooleanQuery, Query};
 use tantivy::schema::Value as _;
-use tantivy::{DocAddress, Searcher, TantivyDocument};
+use tantivy::{DocAddress, Searcher, TantivyDocument, TantivyError};
 
-use super::collect::{Collected, FACETS, HitKey, Hits, Steps};
+use super::collect::{Collected, FACETS, Hits, Steps};
 use super::day::Day;
 use super::highlight::{Needle, Part, highlight, needles};
+use super::place::{HitKey, Places};
 use super::query::{Expression, Plan, QueryError, Text, parse};
-use super::schema::{TIME, from_source};
+use super::schema::from_source;
 use super::shelf::Shelf;
 use super::{ErrorIndex, IndexError};
 use crate::clock::UnixNanos;
@@ -120,9 +121,21 @@ pub enum SearchError {
     /// The search took too long, or others did.
     #[error("the search took longer than {} s: narrow the time range or the query", PATIENCE.as_secs())]
     TooSlow,
+    /// A part of the query stands for too much.
+    #[error("{0}")]
+    TooWide(String),
     /// The index failed.
     #[error(transparent)]
-    Index(#[from] IndexError),
+    Index(IndexError),
+}
+
+impl From<IndexError> for SearchError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Tantivy(TantivyError::InvalidArgument(message)) => Self::TooWide(message),
+            other => Self::Index(other),
+        }
+    }
 }
 
 impl ErrorIndex {
@@ -150,6 +163,19 @@ impl ErrorIndex {
         &self,
         work: impl FnOnce(&Shelf, &Arc<AtomicBool>) -> Result<T, IndexError> + Send + 'static,
     ) -> Result<T, SearchError> {
+        self.in_turn(work).await
+    }
+
+    /// Does what takes long on a thread of its own, when it is its turn.
+    pub(super) async fn in_turn<T, E, F>(
+        &self,
+        work: impl FnOnce(&Shelf, &Arc<AtomicBool>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, F>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: From<E> + From<SearchError>,
+    {
         let given_up = Arc::new(AtomicBool::new(false));
         let _give_up = GiveUp(given_up.clone());
         let (shelf, turns) = (self.shelf.clone(), self.turns.clone());
@@ -161,8 +187,8 @@ impl ErrorIndex {
                 found
             })
             .await
-            .map_err(|error| IndexError::Io(std::io::Error::other(error)))?
-            .map_err(SearchError::Index)
+            .map_err(|error| SearchError::from(IndexError::Io(std::io::Error::other(error))))?
+            .map_err(F::from)
         };
         tokio::time::timeout(PATIENCE, waiting).await.map_err(|_| SearchError::TooSlow)?
     }
@@ -254,7 +280,8 @@ impl Search {
             newest.extend(found.newest.drain(..).take(room).map(|(key, address)| (key, index, address)));
             whole.merge(found, wanted);
         }
-        let hits = self.load(shelf, &days, &newest)?;
+        let shown = newest.get(..self.limit).unwrap_or(&newest);
+        let hits = self.load(shelf, &days, shown, MAX_HITS_BYTES)?;
         let is_last = hits.len() == newest.len();
         Ok(SearchResponse {
             total: whole.total,
@@ -303,10 +330,10 @@ impl Search {
         let (mut first, mut last) = (i64::MAX, i64::MIN);
         for (_, searcher) in days {
             for segment in searcher.segment_readers() {
-                let times = segment.fast_fields().i64(TIME)?;
                 if segment.num_docs() > 0 {
-                    first = first.min(times.min_value());
-                    last = last.max(times.max_value());
+                    let (earliest, latest) = Places::of(segment)?.bounds();
+                    first = first.min(earliest);
+                    last = last.max(latest);
                 }
             }
         }
@@ -328,15 +355,21 @@ impl Search {
         hit(key, &source(shelf, searcher, address)?, &needles(&self.expression))
     }
 
-    /// Reads the hits of this page: as many as were asked for, or as fit.
-    fn load(&self, shelf: &Shelf, days: &Days, newest: &[(HitKey, usize, DocAddress)]) -> Result<Vec<Hit>, IndexError> {
+    /// Reads these hits of the days: the first ones that fit into so many bytes, one at least.
+    pub fn load(
+        &self,
+        shelf: &Shelf,
+        days: &Days,
+        places: &[(HitKey, usize, DocAddress)],
+        max_bytes: usize,
+    ) -> Result<Vec<Hit>, IndexError> {
         let needles = needles(&self.expression);
-        let mut hits = Vec::with_capacity(newest.len());
+        let mut hits = Vec::with_capacity(places.len());
         let mut bytes = 0;
-        for (key, day, address) in newest.iter().take(self.limit) {
+        for (key, day, address) in places {
             let source = source(shelf, &days[*day].1, *address)?;
             bytes += source.len();
-            if bytes > MAX_HITS_BYTES && !hits.is_empty() {
+            if bytes > max_bytes && !hits.is_empty() {
                 break;
             }
             hits.push(hit(*key, &source, &needles)?);
@@ -426,7 +459,7 @@ pub(super) fn write_id((time, sequence): HitKey) -> String {
     format!("{time:016x}{sequence:016x}")
 }
 
-fn read_id(id: &str) -> Result<HitKey, SearchError> {
+pub(super) fn read_id(id: &str) -> Result<HitKey, SearchError> {
     let wrong = || SearchError::Cursor(id.chars().take(64).collect());
     if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(wrong());

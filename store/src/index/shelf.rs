@@ -23,8 +23,35 @@ const STORE_CACHE_BLOCKS: usize = 16;
 
 /// A day's index, open.
 pub(super) struct DayIndex {
+    folder: PathBuf,
     pub index: Index,
     pub reader: IndexReader,
+}
+
+impl DayIndex {
+    /// Bytes of its files. One that a merge deletes meanwhile does not count.
+    pub fn bytes(&self) -> Result<u64, IndexError> {
+        let mut bytes = 0;
+        for entry in std::fs::read_dir(&self.folder)? {
+            match entry?.metadata() {
+                Ok(metadata) => bytes += metadata.len(),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+/// What a day's index holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayStatus {
+    /// The day.
+    pub day: Day,
+    /// Errors that can be found.
+    pub documents: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
 }
 
 /// All days.
@@ -135,6 +162,19 @@ impl Shelf {
         Ok(())
     }
 
+    /// What each day holds, newest first.
+    pub fn statuses(&self) -> Result<Vec<DayStatus>, IndexError> {
+        let days = self.newest_first().into_iter();
+        days.map(|(day, index)| {
+            Ok(DayStatus {
+                day,
+                documents: index.reader.searcher().num_docs(),
+                bytes: index.bytes()?,
+            })
+        })
+        .collect()
+    }
+
     /// Errors that can be found.
     pub fn documents(&self) -> u64 {
         self.newest_first()
@@ -155,7 +195,11 @@ fn open_folder(folder: &Path) -> Result<DayIndex, TantivyError> {
         .reload_policy(ReloadPolicy::Manual)
         .doc_store_cache_num_blocks(STORE_CACHE_BLOCKS)
         .try_into()?;
-    Ok(DayIndex { index, reader })
+    Ok(DayIndex {
+        folder: folder.to_owned(),
+        index,
+        reader,
+    })
 }
 
 /// Whether the files themselves are the trouble, and not, say, a full disk: only then may they be put aside.

@@ -1,15 +1,14 @@
 //! What may follow while a query is typed: names of fields, and values that occur.
 
-use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 use tantivy::collector::{Collector, SegmentCollector};
 use tantivy::columnar::StrColumn;
-use tantivy::index::SegmentId;
-use tantivy::query::{Query, Weight};
+use tantivy::query::Weight;
 use tantivy::{DocId, Score, Searcher, SegmentOrdinal, SegmentReader, TantivyError};
 
+use super::attributes::{Attributes, occurs};
 use super::collect::{FacetCounts, GIVEN_UP};
 use super::query::{Expression, Field, Keyword, Text, parse};
 use super::schema::ATTRIBUTES;
@@ -22,8 +21,6 @@ use crate::clock::UnixNanos;
 pub const MAX_SUGGESTIONS: usize = 12;
 /// Attributes whose names begin as was typed that are looked at.
 const MAX_ATTRIBUTES: usize = 200;
-/// Attributes of one segment that are offered at all.
-const MAX_NAMES_PER_SEGMENT: usize = 10_000;
 
 /// What was typed so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,58 +53,6 @@ pub struct Suggestion {
     pub text: String,
     /// Errors that have it; `None` for the name of a field.
     pub count: Option<u64>,
-}
-
-/// Names of attributes by segment. Segments never change, and listing a segment's names is slow.
-#[derive(Debug, Default)]
-pub(super) struct AttributeNames(Mutex<HashMap<SegmentId, Arc<Vec<String>>>>);
-
-impl AttributeNames {
-    /// The names of these segments' attributes; what is known of other segments of the index is forgotten.
-    fn of(&self, searchers: &[&Searcher], given_up: &AtomicBool) -> Result<BTreeSet<String>, IndexError> {
-        let mut names = BTreeSet::new();
-        for segment in searchers.iter().flat_map(|searcher| searcher.segment_readers()) {
-            if given_up.load(Ordering::Relaxed) {
-                return Err(TantivyError::InternalError(GIVEN_UP.into()).into());
-            }
-            names.extend(self.of_segment(segment)?.iter().cloned());
-        }
-        Ok(names)
-    }
-
-    fn of_segment(&self, segment: &SegmentReader) -> Result<Arc<Vec<String>>, IndexError> {
-        let id = segment.segment_id();
-        if let Some(known) = self.lock().get(&id) {
-            return Ok(Arc::clone(known));
-        }
-        let prefix = format!("{ATTRIBUTES}.");
-        let metadata = segment.fields_metadata()?;
-        let names: BTreeSet<String> = metadata
-            .iter()
-            .filter_map(|field| field.field_name.strip_prefix(&prefix))
-            .map(str::to_owned)
-            .take(MAX_NAMES_PER_SEGMENT)
-            .collect();
-        let names = Arc::new(names.into_iter().collect::<Vec<_>>());
-        self.lock().insert(id, Arc::clone(&names));
-        Ok(names)
-    }
-
-    /// Forgets segments that are no more.
-    fn keep(&self, shelf: &Shelf) {
-        let days = shelf.newest_first();
-        let searchers: Vec<Searcher> = days.iter().map(|(_, index)| index.reader.searcher()).collect();
-        let live: BTreeSet<SegmentId> = searchers
-            .iter()
-            .flat_map(Searcher::segment_readers)
-            .map(SegmentReader::segment_id)
-            .collect();
-        self.lock().retain(|id, _| live.contains(id));
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SegmentId, Arc<Vec<String>>>> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
 }
 
 /// What stands before the caret.
@@ -167,7 +112,7 @@ impl ErrorIndex {
         match typed {
             Typed::Nothing => Ok(Suggestions::default()),
             Typed::Name { from, begins } => {
-                let names = self.attribute_names.clone();
+                let names = self.attributes.clone();
                 let is_limited = !request.environments.is_empty();
                 self.off_thread(move |shelf, given_up| {
                     let items = field_names(&names, &search, is_limited, &begins, shelf, given_up)?;
@@ -197,7 +142,7 @@ fn own_names() -> impl Iterator<Item = &'static str> {
 }
 
 fn field_names(
-    known: &AttributeNames,
+    known: &Attributes,
     search: &Search,
     is_limited: bool,
     begins: &str,
@@ -218,7 +163,7 @@ fn field_names(
     let attributes = known.of(&searchers, given_up)?;
     known.keep(shelf);
     let mut fitting = attributes
-        .iter()
+        .keys()
         .filter(|attribute| attribute.starts_with(begins))
         .take(MAX_ATTRIBUTES);
     while let Some(attribute) = fitting.next().filter(|_| items.len() < MAX_SUGGESTIONS) {
@@ -229,17 +174,6 @@ fn field_names(
     }
     items.truncate(MAX_SUGGESTIONS);
     Ok(items)
-}
-
-fn occurs(search: &Search, attribute: &str, shelf: &Shelf, given_up: &Arc<AtomicBool>) -> Result<bool, IndexError> {
-    let with_it = search.and(Expression::HasAttribute(attribute.to_owned()));
-    let query = with_it.query(shelf, given_up);
-    for (_, searcher) in search.days(shelf) {
-        if query.count(&searcher)? > 0 {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 fn values(search: &Search, column: String, begins: &str, shelf: &Shelf, given_up: &Arc<AtomicBool>) -> Result<Vec<Suggestion>, IndexError> {

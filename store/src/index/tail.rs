@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::collect::HitKey;
+use super::place::HitKey;
 use super::query::{Expression, Text, matches, parse};
 use super::search::{Hit, SearchError, write_id};
 use super::{ErrorIndex, IndexError};
@@ -147,7 +147,7 @@ fn pick(batch: &Batch, expression: &Expression, environments: &[String]) -> Foll
     let mut matching: Vec<&(HitKey, ErrorDocument)> = batch
         .errors
         .iter()
-        .filter(|(_, error)| is_seen(error) && matches(expression, error))
+        .filter(|((_, sequence), error)| is_seen(error) && matches(expression, *sequence, error))
         .collect();
     let left_out = matching.len().saturating_sub(MAX_SHOWN);
     let hits = matching.split_off(left_out).into_iter().map(|(key, error)| hit(*key, error));

@@ -32,7 +32,7 @@ test.beforeAll(async ({ playwright, baseURL }) => {
 });
 
 test("hostile names in lists", async ({ page }) => {
-  for (const path of ["/models", "/errors", "/errors?view=patterns", "/alerts", "/collection"]) await unbroken(page, path);
+  for (const path of ["/models", "/errors", "/errors?view=patterns", "/errors?columns=service,model,version,error_type", "/alerts", "/collection"]) await unbroken(page, path);
   await page.goto("/models");
   for (const name of NAMES) await expect(page.locator("tbody a.name", { hasText: name.slice(0, 40) }).first()).toBeVisible();
 });

@@ -7,6 +7,8 @@ const states = [
   ["the time range", "/models", ".panel[id]", (page) => page.getByRole("button", { name: /^Time range/ }).click()],
   ["Driftlead itself", "/models", ".panel[id]", (page) => page.getByRole("button", { name: /^Driftlead itself/ }).click()],
   ["the settings", "/models", ".panel[id]", (page) => page.getByRole("button", { name: "Settings of this browser" }).click()],
+  ["the columns of errors", "/errors?range=7d", ".panel[id]", (page) => page.getByRole("button", { name: "Columns", exact: true }).click()],
+  ["the saved searches", "/errors?range=7d", ".panel[id]", (page) => page.getByRole("button", { name: "Saved searches" }).click()],
   ["the palette", "/models", "dialog[open]", (page) => page.keyboard.press("Control+k")],
   ["the keys", "/models", "dialog[open]", (page) => page.keyboard.press("?")],
 ];
@@ -29,7 +31,8 @@ for (const [name, path, opened, open] of states) {
           expect(box === null || (box.x >= 0 && box.x + box.width <= width && box.y + box.height <= (width === 390 ? 844 : 900)), `${width} px: the panel is cut off`).toBe(true);
         }
         await expect(page.locator(opened).first()).toBeVisible();
-        expect(await violations(page, rulesOf(theme)), `${width} px, ${theme}`).toEqual([]);
+        // What lies under it may be covered but for a strip, which is too small to be pressed.
+        expect(await violations(page, rulesOf(theme), opened), `${width} px, ${theme}`).toEqual([]);
       }
     }
   });

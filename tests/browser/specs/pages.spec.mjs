@@ -9,7 +9,9 @@ const pages = [
   ["Model, actions", (model) => `/models/${encodeURIComponent(model.name)}?tab=actions`],
   ["Model, inferences", (model) => `/models/${encodeURIComponent(model.name)}?tab=inferences`],
   ["Errors", () => "/errors?range=7d"],
+  ["Errors in columns", () => "/errors?range=7d&columns=service,version,error_type,attributes.ml.request.id"],
   ["Errors by pattern", () => "/errors?range=7d&view=patterns"],
+  ["Errors of two versions", () => "/errors?range=7d&view=versions"],
   ["Alerts", () => "/alerts"],
   ["Collection", () => "/collection"],
 ];

@@ -35,17 +35,17 @@ const EVERY_RULE = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "bes
 /** What a theme changes: the colours. Every other rule is held to in the first theme. */
 export const rulesOf = (theme) => (theme === THEMES[0] ? EVERY_RULE : { type: "rule", values: ["color-contrast", "link-in-text-block"] });
 
-/** Violations of axe as lines that say where. */
-export async function violations(page, rules = EVERY_RULE) {
+/** Violations of axe as lines that say where: on the whole page, or `within` what a selector names. */
+export async function violations(page, rules = EVERY_RULE, within = "html") {
   if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(AXE);
-  return page.evaluate(async (rules) => {
-    const { violations } = await window.axe.run(document, {
+  return page.evaluate(async ({ rules, within }) => {
+    const { violations } = await window.axe.run(within, {
       runOnly: rules,
       // What passes need not be described.
       resultTypes: ["violations"],
     });
     return violations.flatMap((rule) => rule.nodes.map((node) => `${rule.id}: ${node.target.join(" ")} ${node.failureSummary?.split("\n")[1]?.trim() ?? ""}`));
-  }, rules);
+  }, { rules, within });
 }
 
 /** How far the page is wider than its window; wide tables scroll in their own box. */

@@ -28,8 +28,13 @@ fn once(folder: &Path, made_from: &Path, make: impl FnOnce()) {
 
 /// The interpreter of a virtual environment with what `examples/python` needs.
 pub fn python() -> PathBuf {
-    let environment = target_folder().join("python-example");
-    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/python/requirements.txt");
+    environment("python-example", "examples/python/requirements.txt")
+}
+
+/// The interpreter of a virtual environment with what a file of the repository lists.
+pub fn environment(name: &str, requirements: &str) -> PathBuf {
+    let environment = target_folder().join(name);
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join(requirements);
     let interpreter = environment.join("bin/python");
     once(&environment, &requirements, || {
         run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment));

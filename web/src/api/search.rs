@@ -368,7 +368,7 @@ pub(super) fn environments(caller: &Caller, asked: Option<String>) -> Result<Vec
 
 pub(super) fn problem(error: SearchError) -> Problem {
     match error {
-        SearchError::Query(_) | SearchError::Cursor(_) | SearchError::Limit(_) | SearchError::Range => {
+        SearchError::Query(_) | SearchError::Cursor(_) | SearchError::Limit(_) | SearchError::Range | SearchError::TooWide(_) => {
             Problem::bad_request(error.to_string())
         }
         SearchError::TooSlow => Problem::unavailable(error.to_string(), RETRY_SECONDS),

@@ -7,6 +7,7 @@
 //! Requests that change something must come from our own pages or from no page at all ([`origin`]).
 
 mod caller;
+mod elastic;
 mod origin;
 mod session;
 
@@ -65,8 +66,12 @@ impl Gate {
 
     /// Who asks.
     pub(crate) async fn identify(&self, uri: &Uri, headers: &HeaderMap) -> Result<Caller, Problem> {
-        if let Some(secret) = bearer(headers)? {
-            let key = self.keys.check(secret).await?;
+        let secret = match uri.path().starts_with(crate::es::PREFIX) {
+            true => elastic::secret(headers)?,
+            false => bearer(headers)?.map(str::to_owned),
+        };
+        if let Some(secret) = secret {
+            let key = self.keys.check(&secret).await?;
             return key
                 .map(|key| Caller::with_key(&key))
                 .ok_or_else(|| Problem::unauthorized("The key is not known, or was revoked."));

@@ -3,6 +3,8 @@
 import type {
   Bin,
   ChartsResponse,
+  ComparisonResponse,
+  ControlExampleResponse,
   Deployment,
   DriftResponse,
   FeatureDrift,
@@ -279,6 +281,28 @@ export function patterns(q: string, from: number, to: number, now: number, envir
   });
   const patterns = listed.filter((one) => one.count > 0).sort((a, b) => b.count - a.count);
   return { total: found.total, took_ms: 2.1, patterns, hidden: 0, without: 0, from: start, step_s };
+}
+
+/** One pattern came with the newer version, one went with the older. */
+export function comparison(q: string, from: number, to: number, now: number, environment: string | null, before: string, after: string): ComparisonResponse {
+  const listed = patterns(q, from, to, now, environment).patterns.map(({ id, template, versions, first_seen, example }) => {
+    const errors = (version: string) => versions.find((one) => one.version === version)?.count ?? 0;
+    const isNew = first_seen?.is_new_in_version === true;
+    const isGone = example.error_type === "Hostile";
+    return { id, template, before: isNew ? 0 : errors(before), after: isGone ? 0 : errors(after), ever_before: !isNew, first_seen, example };
+  });
+  const total = (side: "before" | "after") => listed.reduce((sum, one) => sum + one[side], 0);
+  return {
+    total_before: total("before"), total_after: total("after"), took_ms: 2.8, inferences_before: 277_677, inferences_after: 12_031,
+    patterns: listed.filter((one) => one.before + one.after > 0), hidden: 0,
+  };
+}
+
+let examples = 100;
+
+export function controlExample(): ControlExampleResponse {
+  examples += 1;
+  return { set: "2016", examples, warnings: examples % 2 ? [] : ["The set has 3 examples of the label 0: its share of the answers cannot be judged."] };
 }
 
 export function search(q: string, from: number, to: number, cursor: string | null, limit: number, now: number, environment: string | null): SearchResponse {

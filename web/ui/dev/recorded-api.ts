@@ -8,6 +8,7 @@ import type { Connect, Plugin } from "vite";
 import type { Action, Topic } from "../src/api/types.ts";
 import * as answers from "./answers.ts";
 import * as scenario from "./scenario.ts";
+import * as searches from "./searches.ts";
 import { iso } from "./series.ts";
 
 const POLICY = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
@@ -41,11 +42,15 @@ const answer: Connect.NextHandleFunction = (request, response, next) => {
   if (url.pathname === "/api/v1/live") return stream(response);
   void body(request).then((sent) => {
     const said = route(request.method ?? "GET", url, sent) ?? new Refused(404, "Not Found", `Nothing is recorded for ${url.pathname}.`);
-    response.statusCode = said instanceof Refused ? said.status : url.pathname.endsWith("/rollback") ? 202 : 200;
+    response.statusCode = said instanceof Refused ? said.status : request.method === "POST" ? created(url.pathname) : 200;
     response.setHeader("content-type", said instanceof Refused ? "application/problem+json" : "application/json");
     response.end(JSON.stringify(said));
   });
 };
+
+function created(path: string): number {
+  return path.endsWith("/rollback") ? 202 : path.endsWith("/searches") ? 201 : 200;
+}
 
 /** A problem, as the server answers it. */
 class Refused {
@@ -66,7 +71,7 @@ function route(method: string, url: URL, sent: Record<string, string>): object |
   /** "" is the environment of senders that state none; only a parameter that is left out means all. */
   const environment = query.get("environment");
   const here = (one: { environment: string }) => environment === null || one.environment === environment;
-  const [first, second, third] = url.pathname.slice("/api/v1/".length).split("/").map(decodeURIComponent);
+  const [first, second, third, fourth] = url.pathname.slice("/api/v1/".length).split("/").map(decodeURIComponent);
 
   if (first === "session") return { required: false, signed_in: false, scopes: ["ingest", "read", "operate", "admin"], label: null, csrf: null };
   if (first === "status") return scenario.status(now);
@@ -88,8 +93,18 @@ function route(method: string, url: URL, sent: Record<string, string>): object |
     if (third === "drift") return answers.drift(story, now);
     if (third === "inferences") return answers.inferences(story, limit, query.get("cursor"), query.get("version"), now);
     if (third === "rollback" && method === "POST") return { action: rollback(story.name, sent["to"] ?? "", now) };
+    if (third === "control" && fourth === "examples" && method === "POST") {
+      return sent["label"] ? answers.controlExample() : new Refused(422, "Unprocessable Content", "The label is empty.");
+    }
     return null;
   }
+  if (first === "searches" && method === "DELETE") return searches.forget(second ?? "") ? {} : null;
+  if (first === "searches" && method === "POST") {
+    const name = sent["name"] ?? "";
+    if (name === "" || name.length > 200) return new Refused(422, "Unprocessable Content", "A name has 1 to 200 characters.");
+    return searches.save(name, sent["address"] ?? "", now) ?? new Refused(409, "Conflict", `There is a search called ${name} already.`);
+  }
+  if (first === "searches") return { searches: searches.searches() };
   if (first === "actions") {
     const model = query.get("model");
     return { actions: isEmpty() ? [] : scenario.actions(now).filter((action) => (!model || action.model === model) && here(action)) };
@@ -108,6 +123,9 @@ function route(method: string, url: URL, sent: Record<string, string>): object |
   const unreadable = first === "search" ? answers.unreadable(query.get("q") ?? "") : null;
   if (unreadable) return new Refused(400, "Bad Request", unreadable);
   if (first === "search" && second === "patterns") return answers.patterns(query.get("q") ?? "", from, to, now, environment);
+  if (first === "search" && second === "versions") {
+    return answers.comparison(query.get("q") ?? "", from, to, now, environment, query.get("before") ?? "", query.get("after") ?? "");
+  }
   if (first === "search") return answers.search(query.get("q") ?? "", from, to, query.get("cursor"), limit, now, environment);
   return null;
 }

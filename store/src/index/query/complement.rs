@@ -47,8 +47,11 @@ impl Weight for ComplementWeight {
     }
 
     fn explain(&self, _reader: &SegmentReader, _document: DocId) -> tantivy::Result<Explanation> {
-        Err(TantivyError::InternalError(
-            "hits are ordered by time: there is no score to explain".into(),
-        ))
+        Err(no_score())
     }
+}
+
+/// What a query that gives no score answers when it is asked to explain it.
+pub(super) fn no_score() -> TantivyError {
+    TantivyError::InternalError("hits are ordered by time: there is no score to explain".into())
 }

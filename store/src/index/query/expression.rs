@@ -14,8 +14,12 @@ pub enum Expression {
     And(Vec<Self>),
     /// Errors that match one of these at least; at least two.
     Or(Vec<Self>),
+    /// Errors that match so many of these at least.
+    AtLeast(usize, Vec<Self>),
     /// Errors that do not match.
     Not(Box<Self>),
+    /// The error with this event time and sequence.
+    One(UnixNanos, u64),
     /// Words in this order, the last one only begun when `prefix` is set. One word is a phrase of one.
     Text {
         /// Where they stand; `None`: anywhere that people look (message, stack, names, trace and span id).
@@ -46,6 +50,13 @@ pub enum Expression {
         /// Where it stands; `None`: a word anywhere that people look (message, stack, names).
         field: Option<Field>,
         /// Its shape; words are in lower case, names and ids as they are kept.
+        shape: Shape,
+    },
+    /// The whole text of an attribute is of this shape, case included.
+    Whole {
+        /// Path of the attribute.
+        path: String,
+        /// Its shape.
         shape: Shape,
     },
     /// The name or id is there.
@@ -207,12 +218,12 @@ impl Field {
             "model" | "ml.model.name" => Self::Keyword(Keyword::Model),
             "version" | "ml.model.version" => Self::Keyword(Keyword::Version),
             "environment" | "deployment.environment.name" => Self::Keyword(Keyword::Environment),
-            "trace_id" | "trace" => Self::Keyword(Keyword::TraceId),
-            "span_id" | "span" => Self::Keyword(Keyword::SpanId),
+            "trace_id" | "trace" | "trace.id" => Self::Keyword(Keyword::TraceId),
+            "span_id" | "span" | "span.id" => Self::Keyword(Keyword::SpanId),
             "error_type" | "error.type" | "exception.type" => Self::Keyword(Keyword::ErrorType),
             "pattern_id" => Self::Keyword(Keyword::PatternId),
-            "message" | "exception.message" => Self::Text(Text::Message),
-            "stack" | "exception.stacktrace" => Self::Text(Text::Stack),
+            "message" | "exception.message" | "error.message" => Self::Text(Text::Message),
+            "stack" | "exception.stacktrace" | "error.stack_trace" => Self::Text(Text::Stack),
             other => Self::Attribute(other.strip_prefix("attributes.").unwrap_or(other).to_owned()),
         }
     }

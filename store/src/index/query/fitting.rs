@@ -11,10 +11,11 @@ use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{BitSet, DocId, Score, SegmentReader, TantivyError};
 use tantivy_fst::{Automaton, Regex};
 
+use super::complement::no_score;
 use crate::index::collect::GIVEN_UP;
 
 /// Words between two looks at whether somebody still waits.
-const WORDS_PER_LOOK: u32 = 1_024;
+pub(super) const WORDS_PER_LOOK: u32 = 1_024;
 
 /// The query.
 #[derive(Debug, Clone)]
@@ -107,9 +108,7 @@ impl Weight for Fitting {
     }
 
     fn explain(&self, _reader: &SegmentReader, _document: DocId) -> tantivy::Result<Explanation> {
-        Err(TantivyError::InternalError(
-            "hits are ordered by time: there is no score to explain".into(),
-        ))
+        Err(no_score())
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) enum TokenKind {
     Or,
     /// `NOT`, or `-` or `!` before something.
     Not,
+    /// `+`: what follows has to be there, which it has anyway unless one word of many is enough.
+    Must,
     /// `name:` directly before a value.
     Field(String),
     /// A word; `prefix` when it ended in `*`. A lone `*` is an empty prefix.
@@ -87,6 +89,7 @@ impl Lexer<'_> {
             '>' | '<' if self.after_field => self.comparison()?,
             '[' | '{' if self.after_field => self.range()?,
             '-' | '!' if !self.after_field && self.starts_a_clause(self.at + 1) => self.single(TokenKind::Not),
+            '+' if !self.after_field && self.starts_a_clause(self.at + 1) => self.single(TokenKind::Must),
             _ => self.word_or_field(),
         };
         self.after_field = matches!(kind, TokenKind::Field(_));
@@ -273,6 +276,7 @@ fn text_of(pieces: Vec<Piece>) -> String {
         .into_iter()
         .map(|piece| match piece {
             Piece::Text(text) => text,
+            Piece::One => "?".to_owned(),
             Piece::Any => "*".to_owned(),
         })
         .collect()

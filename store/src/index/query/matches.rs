@@ -11,13 +11,15 @@ use super::shape::Shape;
 use crate::index::analyzer::words_of;
 use crate::records::ErrorDocument;
 
-/// Whether the error is what the expression means.
-pub(in crate::index) fn matches(expression: &Expression, error: &ErrorDocument) -> bool {
+/// Whether the error is what the expression means; `sequence` tells it apart from others of its instant.
+pub(in crate::index) fn matches(expression: &Expression, sequence: u64, error: &ErrorDocument) -> bool {
     match expression {
         Expression::All => true,
-        Expression::And(parts) => parts.iter().all(|part| matches(part, error)),
-        Expression::Or(parts) => parts.iter().any(|part| matches(part, error)),
-        Expression::Not(inner) => !matches(inner, error),
+        Expression::And(parts) => parts.iter().all(|part| matches(part, sequence, error)),
+        Expression::Or(parts) => parts.iter().any(|part| matches(part, sequence, error)),
+        Expression::AtLeast(count, parts) => parts.iter().filter(|part| matches(part, sequence, error)).count() >= *count,
+        Expression::Not(inner) => !matches(inner, sequence, error),
+        Expression::One(time, wanted) => error.time == *time && sequence == *wanted,
         Expression::Text { field, words, prefix } => match field {
             Some(Text::Message) => holds(&error.message, words, *prefix),
             Some(Text::Stack) => holds(&error.stack, words, *prefix),
@@ -40,6 +42,9 @@ pub(in crate::index) fn matches(expression: &Expression, error: &ErrorDocument) 
                 .any(|actual| actual.as_str().is_some_and(|text| has_word(text, shape))),
             Some(Field::Time) => false,
         },
+        Expression::Whole { path, shape } => values(error, path, false)
+            .iter()
+            .any(|actual| actual.as_str().is_some_and(|text| shape.fits(text))),
         Expression::HasKeyword(field) => !name(error, *field).is_empty(),
         Expression::HasAttribute(path) => !values(error, path, true).is_empty(),
         Expression::Attribute { path, value } => values(error, path, false).iter().any(|actual| equals(actual, value)),

@@ -5,6 +5,7 @@
 //! match. It has a parser of its own because tantivy's neither says where an error is nor lets a text that was
 //! pasted from a log (`ValueError: bad input`) be searched as it is.
 
+mod begun;
 mod complement;
 mod expression;
 mod fitting;
@@ -14,10 +15,12 @@ mod parser;
 mod plan;
 mod relative;
 mod shape;
+mod whole;
 
+pub use crate::index::analyzer::words_of as words;
 pub use expression::{Expression, Field, Keyword, Number, Text};
 pub(super) use matches::matches;
-pub use parser::parse;
+pub use parser::{Joins, parse, parse_joined};
 pub(super) use plan::Plan;
 pub use shape::{Piece, Shape};
 

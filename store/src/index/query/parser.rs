@@ -10,11 +10,28 @@ use super::{MAX_CLAUSES, MAX_DEPTH, MAX_QUERY_BYTES, QueryError};
 use crate::clock::UnixNanos;
 use crate::index::analyzer::words_of;
 
+/// What words next to each other mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joins {
+    /// All of them.
+    And,
+    /// One of them is enough; those with `+` have to be there, those with `-` must not.
+    Or,
+}
+
 /// Parses what a person typed at this instant. Blank text is [`Expression::All`].
 ///
 /// # Errors
 /// Where it is wrong, and what to write instead.
 pub fn parse(query: &str, now: UnixNanos) -> Result<Expression, QueryError> {
+    parse_joined(query, Joins::And, now)
+}
+
+/// Parses, with words next to each other meaning what is said.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_joined(query: &str, joins: Joins, now: UnixNanos) -> Result<Expression, QueryError> {
     if query.len() > MAX_QUERY_BYTES {
         return Err(QueryError {
             message: format!("the query is longer than {MAX_QUERY_BYTES} bytes: search for a part of it"),
@@ -30,6 +47,7 @@ pub fn parse(query: &str, now: UnixNanos) -> Result<Expression, QueryError> {
         tokens: &tokens,
         at: 0,
         clauses: 0,
+        joins,
         now,
         end: query.chars().count(),
     };
@@ -56,6 +74,7 @@ struct Parser<'a> {
     tokens: &'a [Token],
     at: usize,
     clauses: usize,
+    joins: Joins,
     now: UnixNanos,
     end: usize,
 }
@@ -74,8 +93,35 @@ impl<'a> Parser<'a> {
         found
     }
 
-    /// `a OR b OR …`
     fn any(&mut self, field: Option<&Field>, depth: usize) -> Result<Clause, QueryError> {
+        match self.joins {
+            Joins::And => self.alternatives(field, depth),
+            Joins::Or => self.optional(field, depth),
+        }
+    }
+
+    /// `a +b -c d AND e …`, where one is enough of those without a sign.
+    fn optional(&mut self, field: Option<&Field>, depth: usize) -> Result<Clause, QueryError> {
+        let (mut enough, mut needed) = (Vec::new(), Vec::new());
+        loop {
+            let is_needed = matches!(self.peek().map(|token| &token.kind), Some(TokenKind::Must | TokenKind::Not));
+            let clause = self.all(field, depth)?;
+            if is_needed { &mut needed } else { &mut enough }.push(clause);
+            match self.peek().map(|token| &token.kind) {
+                None | Some(TokenKind::Close) => break,
+                Some(TokenKind::Or) => self.at += 1,
+                Some(_) => {}
+            }
+        }
+        let is_there = needed.iter().flatten().any(|clause| !matches!(clause, Expression::Not(_)));
+        if !is_there {
+            needed.push(join(enough, Expression::Or));
+        }
+        Ok(join(needed, Expression::And))
+    }
+
+    /// `a OR b OR …`
+    fn alternatives(&mut self, field: Option<&Field>, depth: usize) -> Result<Clause, QueryError> {
         let mut parts = vec![self.all(field, depth)?];
         while self.next_is(&TokenKind::Or) {
             parts.push(self.all(field, depth)?);
@@ -93,6 +139,7 @@ impl<'a> Parser<'a> {
             }
             match self.peek().map(|token| &token.kind) {
                 None | Some(TokenKind::Close | TokenKind::Or) => return Ok(join(parts, Expression::And)),
+                Some(_) if self.joins == Joins::Or => return Ok(join(parts, Expression::And)),
                 Some(_) => parts.push(self.not(field, depth)?),
             }
         }
@@ -100,8 +147,12 @@ impl<'a> Parser<'a> {
 
     fn not(&mut self, field: Option<&Field>, depth: usize) -> Result<Clause, QueryError> {
         let mut negative = false;
-        while self.next_is(&TokenKind::Not) {
-            negative = !negative;
+        loop {
+            if self.next_is(&TokenKind::Not) {
+                negative = !negative;
+            } else if !self.next_is(&TokenKind::Must) {
+                break;
+            }
         }
         let clause = self.clause(field, depth)?;
         Ok(clause.map(|expression| match negative {
@@ -122,14 +173,35 @@ impl<'a> Parser<'a> {
         match &token.kind {
             TokenKind::Open => self.group(token, field, depth),
             TokenKind::Field(_) if field.is_some() => Err(error(token, "a field inside of field:( … ) is not possible")),
+            TokenKind::Field(name) if name == "_exists_" => self.named_to_exist(),
             TokenKind::Field(name) => match Field::named(name) {
                 Field::Attribute(path) if path.is_empty() => Err(error(token, "name an attribute, as in attributes.http.route:x")),
                 field => self.clause(Some(&field), depth),
             },
-            TokenKind::Close | TokenKind::And | TokenKind::Or | TokenKind::Not => {
+            TokenKind::Close | TokenKind::And | TokenKind::Or | TokenKind::Not | TokenKind::Must => {
                 Err(error(token, "something to search for has to stand before this"))
             }
             _ => self.leaf(token, field),
+        }
+    }
+
+    /// `_exists_:field`, as Lucene writes `field:*`.
+    fn named_to_exist(&mut self) -> Result<Clause, QueryError> {
+        match self.peek() {
+            Some(
+                token @ Token {
+                    kind: TokenKind::Word { text: name, prefix: false } | TokenKind::Phrase(name),
+                    ..
+                },
+            ) if !name.is_empty() => {
+                self.at += 1;
+                has(token, Some(&Field::named(name))).map(Some)
+            }
+            other => Err(QueryError {
+                message: "the name of a field has to follow, as in _exists_:trace_id".into(),
+                at: other.map_or(self.end, |token| token.at),
+                length: 1,
+            }),
         }
     }
 
@@ -249,7 +321,7 @@ fn gapped(token: &Token, field: Option<&Field>, pieces: &[Piece]) -> Result<Clau
     if let (Some(field), false) = (in_text, is_whole) {
         let between = |piece: &Piece| match piece {
             Piece::Text(text) => Some(words_of(text)).filter(|words| !words.is_empty()),
-            Piece::Any => None,
+            Piece::One | Piece::Any => None,
         };
         let prefix = false;
         let parts = pieces.iter().filter_map(between);
@@ -271,7 +343,7 @@ fn gapped(token: &Token, field: Option<&Field>, pieces: &[Piece]) -> Result<Clau
     for piece in pieces {
         shape.push(match piece {
             Piece::Text(text) => Piece::Text(normal(text)?),
-            Piece::Any => Piece::Any,
+            gap => gap.clone(),
         });
     }
     Ok(Some(Expression::Fits {

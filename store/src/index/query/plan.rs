@@ -5,16 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tantivy::Term;
-use tantivy::query::{AllQuery, BooleanQuery, EmptyQuery, ExistsQuery, PhrasePrefixQuery, PhraseQuery, Query, RangeQuery, TermQuery};
+use tantivy::query::{
+    AllQuery, BooleanQuery, EmptyQuery, ExistsQuery, Occur, PhrasePrefixQuery, PhraseQuery, Query, RangeQuery, TermQuery,
+};
 use tantivy::schema::IndexRecordOption;
 
+use super::begun::Begun;
 use super::complement::Complement;
 use super::expression::{Expression, Field, Keyword, Number, Text};
 use super::fitting::Fitting;
 use super::shape::Shape;
+use super::whole::Whole;
 use crate::clock::UnixNanos;
 use crate::index::analyzer::words_of;
-use crate::index::schema::{ATTRIBUTES, Fields};
+use crate::index::schema::{ATTRIBUTES, Fields, date};
 
 const TRACE_ID_DIGITS: usize = 32;
 const SPAN_ID_DIGITS: usize = 16;
@@ -36,11 +40,18 @@ impl Plan<'_> {
             Expression::All => Box::new(AllQuery),
             Expression::And(parts) => Box::new(BooleanQuery::intersection(self.queries(parts))),
             Expression::Or(parts) => any(self.queries(parts)),
+            Expression::AtLeast(count, parts) => at_least(*count, self.queries(parts)),
             Expression::Not(inner) => not(self.query(inner)),
+            Expression::One(time, sequence) => self.one(*time, *sequence),
             Expression::Text { field, words, prefix } => self.text(*field, words, *prefix),
             Expression::Keyword { field, value, prefix } => self.keyword(*field, value, *prefix),
             Expression::Attribute { path, value } => self.attribute(path, value),
             Expression::Fits { field, shape } => self.fits(field.as_ref(), shape),
+            Expression::Whole { path, shape } => Box::new(Whole {
+                column: format!("{ATTRIBUTES}.{path}"),
+                automaton: shape.automaton(),
+                given_up: Arc::clone(self.given_up),
+            }),
             Expression::HasKeyword(keyword) => has(keyword.name().to_owned()),
             Expression::HasAttribute(path) => has(format!("{ATTRIBUTES}.{path}")),
             Expression::Time(lower, upper) => self.time(*lower, *upper),
@@ -145,16 +156,11 @@ impl Plan<'_> {
         Term::from_field_json_path(self.fields.attributes, path, true)
     }
 
-    /// Numbers of attributes are indexed whole where they are whole.
     fn number(&self, path: &str, number: Number) -> Term {
         let mut term = self.path(path);
-        match number {
+        match normal(number) {
             Number::Whole(whole) => term.append_type_and_fast_value(whole),
             Number::Large(whole) => term.append_type_and_fast_value(whole),
-            Number::Real(real) if real.fract() == 0.0 && real.abs() < i64::MAX as f64 => term.append_type_and_fast_value(real as i64),
-            Number::Real(real) if real.fract() == 0.0 && real > 0.0 && real < u64::MAX as f64 => {
-                term.append_type_and_fast_value(real as u64);
-            }
             Number::Real(real) => term.append_type_and_fast_value(real),
         }
         term
@@ -163,8 +169,8 @@ impl Plan<'_> {
     /// Event times in these bounds.
     pub(in crate::index) fn time(&self, lower: Bound<UnixNanos>, upper: Bound<UnixNanos>) -> Planned {
         range(
-            lower.map(|time| Term::from_field_i64(self.fields.time, time.0)),
-            upper.map(|time| Term::from_field_i64(self.fields.time, time.0)),
+            lower.map(|time| Term::from_field_date(self.fields.time, date(time))),
+            upper.map(|time| Term::from_field_date(self.fields.time, date(time))),
         )
     }
 
@@ -172,10 +178,21 @@ impl Plan<'_> {
         if path.is_empty() {
             return Box::new(EmptyQuery);
         }
-        range(
-            lower.map(|number| self.number(path, number)),
-            upper.map(|number| self.number(path, number)),
-        )
+        let kind = |bound: &Bound<Number>| match bound {
+            Bound::Included(number) | Bound::Excluded(number) => Some(std::mem::discriminant(&normal(*number))),
+            Bound::Unbounded => None,
+        };
+        // tantivy takes no range from a number of one kind to one of another.
+        let is_mixed = kind(&lower).zip(kind(&upper)).is_some_and(|(one, other)| one != other);
+        let term = |number: Number| {
+            if !is_mixed {
+                return self.number(path, number);
+            }
+            let mut term = self.path(path);
+            term.append_type_and_fast_value(number.value());
+            term
+        };
+        range(lower.map(term), upper.map(term))
     }
 
     /// One error by its time and sequence.
@@ -195,6 +212,15 @@ impl Plan<'_> {
     }
 }
 
+/// Numbers of attributes are indexed whole where they are whole.
+fn normal(number: Number) -> Number {
+    match number {
+        Number::Real(real) if real.fract() == 0.0 && real.abs() < i64::MAX as f64 => Number::Whole(real as i64),
+        Number::Real(real) if real.fract() == 0.0 && real > 0.0 && real < u64::MAX as f64 => Number::Large(real as u64),
+        other => other,
+    }
+}
+
 fn exact(term: Term) -> Planned {
     Box::new(TermQuery::new(term, IndexRecordOption::Basic))
 }
@@ -204,11 +230,13 @@ fn in_order(mut terms: Vec<Term>, prefix: bool) -> Planned {
         (0, _) => Box::new(EmptyQuery),
         (1, false) => exact(terms.swap_remove(0)),
         (_, false) => Box::new(PhraseQuery::new(terms)),
-        (_, true) => {
+        (1, true) => {
+            // One word needs no memory for each that begins so.
             let mut query = PhrasePrefixQuery::new(terms);
             query.set_max_expansions(u32::MAX);
             Box::new(query)
         }
+        (_, true) => Box::new(Begun { terms }),
     }
 }
 
@@ -218,6 +246,17 @@ fn any(mut queries: Vec<Planned>) -> Planned {
         1 => queries.swap_remove(0),
         _ => Box::new(BooleanQuery::union(queries)),
     }
+}
+
+fn at_least(count: usize, queries: Vec<Planned>) -> Planned {
+    if count == 0 {
+        return Box::new(AllQuery);
+    }
+    if count > queries.len() {
+        return Box::new(EmptyQuery);
+    }
+    let clauses = queries.into_iter().map(|query| (Occur::Should, query)).collect();
+    Box::new(BooleanQuery::with_minimum_required_clauses(clauses, count))
 }
 
 fn not(inner: Planned) -> Planned {

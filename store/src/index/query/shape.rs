@@ -13,6 +13,8 @@ const MAX_PIECES: usize = 16;
 pub enum Piece {
     /// These characters.
     Text(String),
+    /// Any character: `?`.
+    One,
     /// Any characters, or none: `*`.
     Any,
 }
@@ -37,6 +39,7 @@ impl Shape {
         let mut expression = String::from("(?s)");
         for piece in &pieces {
             match piece {
+                Piece::One => expression.push('.'),
                 Piece::Any => expression.push_str(".*"),
                 Piece::Text(text) => expression.push_str(&regex::escape(text)),
             }
@@ -81,16 +84,12 @@ mod tests {
     use super::*;
 
     fn shape(text: &str) -> Shape {
-        let mut pieces = Vec::new();
-        for (index, piece) in text.split('*').enumerate() {
-            if index > 0 {
-                pieces.push(Piece::Any);
-            }
-            if !piece.is_empty() {
-                pieces.push(Piece::Text(piece.to_owned()));
-            }
-        }
-        Shape::new(pieces).unwrap()
+        let piece = |character| match character {
+            '*' => Piece::Any,
+            '?' => Piece::One,
+            other => Piece::Text(other.to_string()),
+        };
+        Shape::new(text.chars().map(piece).collect()).unwrap()
     }
 
     /// By definition: the first piece here, the rest anywhere after it.
@@ -98,6 +97,7 @@ mod tests {
         match (pattern.split_first(), text.split_first()) {
             (None, None) => true,
             (Some((b'*', rest)), _) => (0..=text.len()).any(|skipped| fits(rest, &text[skipped..])),
+            (Some((b'?', pattern)), Some((_, text))) => fits(pattern, text),
             (Some((wanted, pattern)), Some((found, text))) => wanted == found && fits(pattern, text),
             _ => false,
         }
@@ -111,6 +111,9 @@ mod tests {
             ("a.c*", "a.c", "abc"),
             ("тай*т", "таймаут", "тай"),
             ("*\n*", "two\nlines", "one"),
+            ("v1.?", "v1.2", "v1."),
+            ("т?м", "том", "тм"),
+            ("???", "\n\u{10ffff}é", "ab"),
             ("(a+)*$", "(a+)$", "aaaa$"),
         ] {
             assert!(shape(pattern).fits(fit), "{pattern} {fit}");
@@ -133,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_fits_what_its_definition_fits(pattern in "[ab*.]{0,6}", text in "[ab.]{0,8}") {
+        fn it_fits_what_its_definition_fits(pattern in "[ab*?.]{0,6}", text in "[ab.]{0,8}") {
             prop_assert_eq!(shape(&pattern).fits(&text), fits(pattern.as_bytes(), text.as_bytes()));
         }
     }

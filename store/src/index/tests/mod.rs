@@ -2,6 +2,7 @@
 
 mod consumer;
 mod crash;
+mod lookup;
 mod searching;
 mod syntax;
 

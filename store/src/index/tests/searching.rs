@@ -27,6 +27,9 @@ const QUERIES: &[&str] = &[
     "host.name:s*2",
     "time:>now-1d",
     "\"connection lo\"",
+    "convert-str*",
+    "message:could.not.conv*",
+    "stack:line-1*",
     "b",
     "valueerror",
     "builtins.ValueError",
@@ -58,6 +61,9 @@ const QUERIES: &[&str] = &[
     "http.status:>=500",
     "http.status:[* TO 503}",
     "http.status:[500 TO 503]",
+    "http.status:[499.5 TO 503]",
+    "ratio:[0 TO 0.75]",
+    "big:[0.5 TO 18446744073709551615]",
     "ratio:0.5",
     "ratio:>0.25",
     "ratio:<0.5",
@@ -89,7 +95,7 @@ const QUERIES: &[&str] = &[
 
 async fn check(index: &ErrorIndex, errors: &[ErrorDocument], query: &str) {
     let expression = parse(query, now()).unwrap();
-    let mut expected: Vec<&ErrorDocument> = errors.iter().filter(|error| matches(&expression, error)).collect();
+    let mut expected: Vec<&ErrorDocument> = errors.iter().filter(|error| matches(&expression, 0, error)).collect();
     expected.sort_by_key(|error| std::cmp::Reverse(error.time));
     let found = search(index, query).await;
     let times = |errors: Vec<&ErrorDocument>| errors.iter().map(|error| error.time).collect::<Vec<_>>();
@@ -140,7 +146,7 @@ async fn searches_find_what_brute_force_finds() {
     }
 }
 
-fn any_error() -> impl Strategy<Value = ErrorDocument> {
+pub(super) fn any_error() -> impl Strategy<Value = ErrorDocument> {
     let word = prop::sample::select(vec!["alpha", "beta", "Gamma", "gam", "1"]);
     let text = prop::collection::vec(word, 0..4).prop_map(|words| words.join(" "));
     let name = prop::sample::select(vec!["", "alpha", "beta", "gamma"]);
@@ -190,7 +196,7 @@ fn any_query() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 25, ..ProptestConfig::default() })]
     #[test]
     fn random_queries_find_what_brute_force_finds(
         errors in prop::collection::vec(any_error(), 1..60),
@@ -326,6 +332,20 @@ async fn wrong_requests_are_refused() {
     };
     assert!(matches!(index.search(&bad_cursor).await, Err(SearchError::Cursor(_))));
     assert!(matches!(index.search(&request("\"")).await, Err(SearchError::Query(_))));
+}
+
+#[tokio::test]
+async fn a_last_word_that_stands_for_too_many_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let words: Vec<String> = (0..6_000).map(|n| format!("begin-w{n}")).collect();
+    let index = filled(folder.path(), vec![error("2026-10-19", &words.join(" "))]);
+    assert_eq!(search(&index, "begin-w59*").await.total, 1);
+    let refused = index.search(&request("begin-w*")).await.unwrap_err();
+    assert!(
+        matches!(&refused, SearchError::TooWide(message) if message.contains("begin with \"w\"")),
+        "{refused}"
+    );
+    assert_eq!(search(&index, "w*").await.total, 1, "alone it stands for any number");
 }
 
 #[tokio::test]

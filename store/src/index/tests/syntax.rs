@@ -3,7 +3,9 @@
 use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use super::{at, now};
-use crate::index::query::{Expression, Field, Keyword, MAX_CLAUSES, MAX_DEPTH, MAX_QUERY_BYTES, Number, Piece, Shape, Text, parse};
+use crate::index::query::{
+    Expression, Field, Joins, Keyword, MAX_CLAUSES, MAX_DEPTH, MAX_QUERY_BYTES, Number, Piece, Shape, Text, parse, parse_joined,
+};
 
 fn text(words: &[&str]) -> Expression {
     Expression::Text {
@@ -35,6 +37,46 @@ fn fits(field: Option<Field>, pieces: &[&str]) -> Expression {
     };
     let shape = Shape::new(pieces.iter().map(piece).collect()).unwrap();
     Expression::Fits { field, shape }
+}
+
+#[test]
+fn where_one_word_is_enough_signs_say_which_have_to_be_there() {
+    let parsed = |query: &str| parse_joined(query, Joins::Or, now());
+    let word = |word: &str| text(&[word]);
+    for (query, expected) in [
+        ("a b", Expression::Or(vec![word("a"), word("b")])),
+        ("a OR b", Expression::Or(vec![word("a"), word("b")])),
+        (
+            "a AND b c",
+            Expression::Or(vec![Expression::And(vec![word("a"), word("b")]), word("c")]),
+        ),
+        ("a -b", Expression::And(vec![not(word("b")), word("a")])),
+        (
+            "a b NOT c",
+            Expression::And(vec![not(word("c")), Expression::Or(vec![word("a"), word("b")])]),
+        ),
+        ("+a b", word("a")),
+        ("+a +b c", Expression::And(vec![word("a"), word("b")])),
+        ("+a -b", Expression::And(vec![word("a"), not(word("b"))])),
+        (
+            "(a b) AND c",
+            Expression::And(vec![Expression::Or(vec![word("a"), word("b")]), word("c")]),
+        ),
+        (
+            "service:(x y)",
+            Expression::Or(vec![keyword(Keyword::Service, "x"), keyword(Keyword::Service, "y")]),
+        ),
+        ("_exists_:trace_id", Expression::HasKeyword(Keyword::TraceId)),
+        ("_exists_:http.route", Expression::HasAttribute("http.route".into())),
+        ("", Expression::All),
+    ] {
+        assert_eq!(parsed(query), Ok(expected), "{query}");
+    }
+    // In the search box all words have to be there anyway.
+    assert_eq!(parse("+a b", now()), parse("a b", now()));
+    for wrong in ["a OR", "+", "(a", "a)", "_exists_:(a)"] {
+        assert!(parsed(wrong).is_err(), "{wrong}");
+    }
 }
 
 fn not(inner: Expression) -> Expression {

@@ -39,6 +39,10 @@ export function post<T>(path: string, body: unknown = {}): Promise<T> {
   return call<T>("POST", path, body);
 }
 
+export function remove(path: string): Promise<object> {
+  return call<object>("DELETE", path);
+}
+
 export function signIn(key: string): Promise<Session> {
   return call<Session>("POST", "/api/v1/session", { key });
 }

@@ -607,6 +607,15 @@ export interface Inference {
   outcomes: { kind: "label" | "verdict" | "conversion"; value: string | number | boolean | null; at: Instant }[];
 }
 
+// ── POST /api/v1/models/{model}/control/examples {request_id, label}
+
+export interface ControlExampleResponse {
+  set: string;
+  /** How many there are in it now. */
+  examples: number;
+  warnings: string[];
+}
+
 // ── Errors: GET /api/v1/search?q=&from=&to=&limit=&cursor=  and one: GET /api/v1/search/hits/{id} → SearchHit
 
 export interface SearchResponse {
@@ -734,6 +743,48 @@ export interface ErrorPattern {
     /** The model had other versions before, none of which had it. */
     is_new_in_version: boolean;
   } | null;
+}
+
+// ── GET /api/v1/search/versions?q=&from=&to=&environment=&model=&before=&after=
+
+/** Errors of two versions of a model, by pattern. */
+export interface ComparisonResponse {
+  total_before: number;
+  total_after: number;
+  took_ms: number;
+  /** 0 where none is known. */
+  inferences_before: number;
+  inferences_after: number;
+  patterns: ComparedPattern[];
+  /** Patterns that are not listed. */
+  hidden: number;
+}
+
+export interface ComparedPattern {
+  id: string;
+  template: string | null;
+  before: number;
+  after: number;
+  /** The older version had it at any time, also outside of the range. */
+  ever_before: boolean;
+  first_seen: ErrorPattern["first_seen"];
+  example: SearchHit;
+}
+
+// ── Saved searches: GET and POST /api/v1/searches, DELETE /api/v1/searches/{id}
+
+/** POST takes {name, address} and answers 201 with a `SavedSearch`, 409 where the name is taken, 422 where it cannot be kept. */
+export interface SearchesResponse {
+  searches: SavedSearch[];
+}
+
+export interface SavedSearch {
+  id: string;
+  name: string;
+  /** The parameters of the page's address, without the `?`. */
+  address: string;
+  created_by: string;
+  created_time: Instant;
 }
 
 /** `counts[i]` belongs to [from + i·step_s, from + (i+1)·step_s); 0 is none. */

@@ -1,9 +1,12 @@
 import { describe, expect, it } from "vitest";
-import type { Bin, HealthState, ModelRow } from "../api/types";
+import type { Bin, ComparedPattern, ComparisonResponse, HealthState, ModelRow, SearchHit } from "../api/types";
 import { rank } from "../frame/rank";
 import { steps } from "../parts/action";
+import { columnValue, MOST_COLUMNS, offeredColumns, readColumns, toggledColumn, writeColumns } from "./errors/columns";
+import { compared, groups, perThousand } from "./errors/comparison";
+import { savedAddress, savedPath } from "./errors/saved";
 import { waterfall } from "./errors/waterfall";
-import { has, quoted, replaced, term, terms, toggled } from "./errors/query";
+import { finished, has, narrowed, quoted, replaced, term, terms, toggled } from "./errors/query";
 import { movers, shares, thinned } from "./model/bins";
 import { reachable } from "./models/first-steps";
 import { byEnvironment, kept, rowKey } from "./models/rows";
@@ -55,12 +58,136 @@ describe("queries", () => {
     expect(terms('a "b c" model:"x y" -version:"1.0"')).toEqual(["a", '"b c"', 'model:"x y"', '-version:"1.0"']);
   });
 
+  it.each([
+    ["severity:", ""],
+    ["timeout severity:", "timeout"],
+    ["timeout -severity:", "timeout"],
+    ["a OR severity:", "a"],
+    ["a AND NOT (attributes.http.route:", "a"],
+    ['"a b" model:x version:', '"a b" model:x'],
+    ["severity:ERROR", "severity:ERROR"],
+    ["severity: ", "severity: "],
+    ["severity:[a TO", "severity:[a TO"],
+    ['"a severity:', '"a severity:'],
+    ["time:12:", "time:12:"],
+    ["timeout", "timeout"],
+    ["timeout ", "timeout "],
+    ["-:", "-:"],
+    [":", ":"],
+    ["", ""],
+  ])("%j is searched for as %j while it is typed", (query, expected) => expect(finished(query)).toBe(expected));
+
   it("adds, takes away and turns round a term", () => {
     const once = toggled("timeout", "version", "1.0");
     expect(once).toBe('timeout version:"1.0"');
     expect(toggled(once, "version", "1.0")).toBe("timeout");
     expect(toggled(once, "version", "1.0", true)).toBe('timeout -version:"1.0"');
     expect(has(once, term("version", "1.0"))).toBe(true);
+  });
+
+  it("has what it is narrowed to once", () => {
+    expect(narrowed('timeout model:m', ["model:m", 'version:"1.1"'])).toBe('timeout model:m version:"1.1"');
+    expect(narrowed("", ["pattern_id:a"])).toBe("pattern_id:a");
+  });
+});
+
+describe("columns of errors", () => {
+  it.each([
+    [null, []],
+    ["", []],
+    ["service,version,attributes.http.route", ["service", "version", "attributes.http.route"]],
+    ["version,nothing,version,attributes.,message", ["version"]],
+    ["attributes.a%2Cb,attributes.100 %25,attributes.%E0%A4%A", ["attributes.a,b", "attributes.100 %", "attributes.%E0%A4%A"]],
+  ])("%j names %j", (text, columns) => expect(readColumns(text)).toEqual(columns));
+
+  it("are read back as they were written", () => {
+    const columns = ["service", "attributes.a,b", "attributes.50%2C", "attributes.\u202eמודל"];
+    expect(readColumns(writeColumns(columns))).toEqual(columns);
+    expect(writeColumns([])).toBeNull();
+  });
+
+  it("stand in the order in which they were chosen, twelve at most", () => {
+    expect(toggledColumn(["version"], "service")).toEqual(["version", "service"]);
+    expect(toggledColumn(["version", "service"], "version")).toEqual(["service"]);
+    const many = Array.from({ length: MOST_COLUMNS + 3 }, (_, i) => `attributes.${i}`);
+    expect(readColumns(many.join(","))).toHaveLength(MOST_COLUMNS);
+    expect(toggledColumn(many.slice(0, MOST_COLUMNS), "service")).toEqual(many.slice(0, MOST_COLUMNS));
+  });
+
+  const hit = { service: "scorer", pattern_id: null, attributes: { "http.route": "/predict", status: 500, nested: { a: [1, 2] }, gone: null } } as unknown as SearchHit;
+
+  it("are offered from the attributes of what is shown, and as long as they are chosen", () => {
+    const offered = offeredColumns([hit, hit], ["service", "attributes.elsewhere"]);
+    expect(offered.slice(0, 2)).toEqual(["service", "model"]);
+    expect(offered.slice(8)).toEqual(["attributes.elsewhere", "attributes.gone", "attributes.http.route", "attributes.nested", "attributes.status"]);
+  });
+
+  it.each([
+    ["service", "scorer"],
+    ["pattern_id", ""],
+    ["attributes.http.route", "/predict"],
+    ["attributes.status", "500"],
+    ["attributes.nested", '{"a":[1,2]}'],
+    ["attributes.nested.a", "[1,2]"],
+    ["attributes.nested.b", ""],
+    ["attributes.gone", ""],
+    ["attributes.toString", ""],
+  ])("an error's %s is %j", (column, value) => expect(columnValue(hit, column)).toBe(value));
+});
+
+describe("saved searches", () => {
+  it("are the view without what was opened in it", () => {
+    expect(savedAddress(new URLSearchParams("hit=e1&range=7d&columns=service%2Cversion&q=a+b&env=-"))).toBe("q=a+b&columns=service%2Cversion&env=-&range=7d");
+    expect(savedAddress(new URLSearchParams("hit=e1"))).toBe("");
+  });
+
+  it.each([
+    ["", "/errors"],
+    ["q=a&range=24h", "/errors?q=a&range=24h"],
+    ["q=a&hit=e1&other=1", "/errors?q=a"],
+    ["//elsewhere.example/?q=a", "/errors"],
+    ["javascript:alert(1)", "/errors"],
+  ])("%j opens %s", (address, path) => expect(savedPath(address)).toBe(path));
+});
+
+describe("errors of two versions", () => {
+  const none = { before: null, after: null };
+
+  it.each([
+    [["1.2", "1.1", "1.0"], "1.1", none, { before: "1.0", after: "1.1" }],
+    [["1.1", "1.0"], null, none, { before: "1.0", after: "1.1" }],
+    [["1.1", "1.0"], "1.0", none, { before: "1.0", after: "1.1" }],
+    [["1.2", "1.1", "1.0"], "1.0", none, { before: "1.0", after: "1.1" }],
+    [["1.1", "1.0"], "not listed", none, { before: "1.0", after: "1.1" }],
+    [["1.1", "1.0"], "1.1", { before: null, after: "1.0" }, { before: "1.1", after: "1.0" }],
+    [["1.2", "1.1", "1.0"], "1.2", { before: "1.0", after: null }, { before: "1.0", after: "1.2" }],
+    [["1.2", "1.1", "1.0"], "1.2", { before: "1.2", after: null }, { before: "1.2", after: "1.1" }],
+    [["1.0"], "1.0", none, { before: null, after: "1.0" }],
+    [[], null, none, none],
+    [["1.1"], "1.1", { before: "0.1", after: "0.2" }, { before: "0.1", after: "0.2" }],
+  ])("of %j with %j live", (versions, live, asked, expected) => expect(compared(versions, live, asked)).toEqual(expected));
+
+  it("are told per 1,000 inferences where those are known", () => {
+    expect(perThousand(5, 2_000)).toBe(2.5);
+    expect(perThousand(5, 0)).toBeNull();
+  });
+
+  const pattern = (id: string, before: number, after: number, ever_before = true) => ({ id, before, after, ever_before }) as ComparedPattern;
+  const shown = (inferences_before: number, inferences_after: number, patterns: ComparedPattern[]) =>
+    groups({ inferences_before, inferences_after, patterns } as ComparisonResponse).map((group) => [group.became, ...group.rows.map((row) => `${row.pattern.id} ${row.times}`)]);
+
+  it("are grouped by what became of them, what grew first", () => {
+    const patterns = [pattern("gone", 3, 0), pattern("less", 40, 1), pattern("more", 10, 8), pattern("again", 0, 1), pattern("new", 0, 2, false)];
+    expect(shown(10_000, 1_000, patterns)).toEqual([
+      ["new", "new null"],
+      ["changed", "more 8", "again null", "less 0.25"],
+      ["gone", "gone 0"],
+    ]);
+  });
+
+  it("are compared by their number where inferences are not known, which says nothing of how often", () => {
+    expect(shown(0, 1_000, [pattern("less", 40, 1), pattern("more", 1, 8)])).toEqual([["changed", "more null", "less null"]]);
+    expect(shown(0, 0, [])).toEqual([]);
   });
 });
 

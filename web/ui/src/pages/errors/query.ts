@@ -27,6 +27,20 @@ export function toggled(query: string, field: string, value: string, without = f
   return (all.includes(wanted) ? left : [...left, wanted]).join(" ");
 }
 
+/** With all of these terms, each once and behind the others. */
+export function narrowed(query: string, wanted: string[]): string {
+  return [...terms(query).filter((one) => !wanted.includes(one)), ...wanted].join(" ");
+}
+
+/** Without a field at its end whose value is still to come, and without what joins that to the words before. */
+export function finished(query: string): string {
+  const all = terms(query);
+  if (!query.endsWith(":") || !/^[-(]*[^\s":()-][^\s":()]*:$/.test(all.at(-1) ?? "")) return query;
+  all.pop();
+  while (/^(?:AND|OR|NOT|[-(]+)$/.test(all.at(-1) ?? "")) all.pop();
+  return all.join(" ");
+}
+
 /** How many characters a text has, counted as the server counts them: by code points. */
 export function characters(text: string): number {
   return [...text].length;

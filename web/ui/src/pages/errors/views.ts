@@ -1,4 +1,4 @@
 /** How errors are listed. */
-export const VIEWS = ["list", "patterns", "tail"] as const;
+export const VIEWS = ["list", "patterns", "tail", "versions"] as const;
 
 export type View = (typeof VIEWS)[number];
