@@ -25,6 +25,8 @@ pub enum IdKind {
     Key,
     /// A point in time of the error index.
     Point,
+    /// A search that is kept under a name.
+    Search,
 }
 
 impl IdKind {
@@ -40,6 +42,7 @@ impl IdKind {
             Self::Verdict => "ver",
             Self::Key => "key",
             Self::Point => "pit",
+            Self::Search => "sea",
         }
     }
 }

@@ -76,13 +76,7 @@ async fn stock_clients_of_elasticsearch_read_errors() {
     assert_eq!(header("x-elastic-product"), "Elasticsearch");
     assert_eq!(header("content-type"), "application/vnd.elasticsearch+json; compatible-with=8");
     assert!(header("warning").contains("unheard_of"));
-    let refused = product
-        .client
-        .put(address("/errors/_doc/1"))
-        .body("{}")
-        .send()
-        .await
-        .unwrap();
+    let refused = product.client.put(address("/errors/_doc/1")).body("{}").send().await.unwrap();
     assert_eq!(refused.headers()["x-elastic-product"], "Elasticsearch");
     assert_eq!(refused.status(), 400);
     let refused: serde_json::Value = refused.json().await.unwrap();

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span, Status, status::StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::eventually;
-use crate::support::otlp::{inference, logs_request, now_ns, post_logs, post_traces, text, traces_request};
+use crate::support::otlp::{inference, logs_request, now_ns, number, post_logs, post_traces, text, traces_request};
 use crate::support::product::{Product, engine_is_there};
 
 /// A failed inference of the model `spam`.
@@ -98,6 +98,13 @@ async fn a_release_that_brings_new_errors_is_told_of_and_a_restart_changes_no_pa
     })
     .await;
 
+    compare_the_versions(&product).await;
+    let search = json!({"name": "unknown tokens", "address": "q=token&range=24h"});
+    let (status, kept) = product.post("/searches", &search).await;
+    assert_eq!((status, &kept["name"]), (201, &search["name"]));
+    assert_eq!(product.post("/searches", &search).await.0, 409);
+    assert_eq!(product.post("/searches", &json!({"name": " ", "address": ""})).await.0, 422);
+
     let id = found["patterns"][0]["id"].as_str().unwrap().to_owned();
     product.kill();
     product.start_again().await;
@@ -108,6 +115,12 @@ async fn a_release_that_brings_new_errors_is_told_of_and_a_restart_changes_no_pa
     })
     .await;
     assert_eq!(hits["hits"][0]["pattern_id"], id.as_str());
+    assert_eq!(product.get("/searches").await.unwrap()["searches"], json!([kept]));
+    let forget = async || {
+        let address = product.url(&format!("/searches/{}", kept["id"].as_str().unwrap()));
+        product.client.delete(address).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((forget().await, forget().await), (200, 404));
     let facet = hits["facets"]
         .as_array()
         .unwrap()
@@ -119,6 +132,78 @@ async fn a_release_that_brings_new_errors_is_told_of_and_a_restart_changes_no_pa
         json!([{"value": id, "count": 6, "meaning": "token <*> of request <*> is unknown"}])
     );
     product.stop().await;
+}
+
+/// 1.1 brought one pattern that 1.0 never had.
+async fn compare_the_versions(product: &Product) {
+    let compared = async |q: &str| {
+        let path = format!("/search/versions?model=spam&before=1.0&after=1.1&q={q}");
+        product.get(&path).await
+    };
+    let found = eventually("the inferences of both versions are counted", async || {
+        compared("")
+            .await
+            .filter(|found| found["inferences_before"] == 44 && found["inferences_after"] == 64)
+    })
+    .await;
+    let row = |pattern: &Value| {
+        let text = pattern["template"].as_str().unwrap_or_default().to_owned();
+        (text, pattern["before"].clone(), pattern["after"].clone(), pattern["ever_before"].clone())
+    };
+    let mut rows: Vec<_> = found["patterns"].as_array().unwrap().iter().map(row).collect();
+    rows.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(
+        rows,
+        [
+            ("no embedding for <*> found".to_owned(), json!(0), json!(3), json!(false)),
+            ("token <*> of request <*> is unknown".to_owned(), json!(4), json!(1), json!(true)),
+        ]
+    );
+    assert_eq!((&found["total_before"], &found["total_after"]), (&json!(4), &json!(4)));
+    let narrowed = compared("embedding").await.unwrap();
+    assert_eq!(narrowed["patterns"].as_array().map(Vec::len), Some(1));
+    let same = product.client.get(product.url("/search/versions?model=spam&before=1.0&after=1.0"));
+    assert_eq!(same.send().await.unwrap().status(), 400);
+}
+
+#[tokio::test]
+async fn an_inference_of_production_becomes_a_control_example() {
+    if !engine_is_there() {
+        return;
+    }
+    let product = Product::start("").await;
+    let scored = |id: &str, age: f64| {
+        let attributes = vec![
+            text("error.type", "ValueError"),
+            number("ml.feature.age", age),
+            text("ml.feature.country", "NZ"),
+            text("ml.prediction.label", "ham"),
+        ];
+        inference("spam", "1.0", id, now_ns(), attributes)
+    };
+    send(&product, vec![scored("one", 41.0), scored("two", 17.5), inference("spam", "1.0", "bare", now_ns(), vec![])]).await;
+    let added = async |id: &str, label: &str| {
+        product
+            .post("/models/spam/control/examples", &json!({"request_id": id, "label": label}))
+            .await
+    };
+    let first = eventually("the inference is stored", async || {
+        let (status, body) = added("one", "spam").await;
+        (status == 200).then_some(body)
+    })
+    .await;
+    assert_eq!(first["examples"], 1);
+    assert!(first["warnings"][0].as_str().unwrap().contains("fewer than"));
+    assert_eq!(added("two", "ham").await.1["examples"], 2);
+    // A second thought replaces the first.
+    assert_eq!(added("one", "ham").await.1["examples"], 2);
+    let set = product.get("/models/spam/control").await.unwrap();
+    let one = set["items"].as_array().unwrap().iter().find(|item| item["example_id"] == "one").unwrap();
+    assert_eq!(one["input"], json!({"features": {"age": 41.0, "country": "NZ"}}));
+    assert_eq!((&one["expected"], &one["tags"]), (&json!({"label": "ham"}), &json!(["production"])));
+    assert_eq!(added("three", "ham").await.0, 404);
+    assert_eq!(added("bare", "ham").await.0, 422);
+    assert_eq!(added("one", " ").await.0, 422);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use driftlead_store::state::verdicts::Verdict;
 use driftlead_store::state::{State, StateError};
 use serde::{Deserialize, Serialize};
 
-use super::set::{ExampleSet, SetError, SetFormat};
+use super::set::{Example, ExampleSet, SetError, SetFormat};
 
 /// Largest announcement that is kept, in bytes.
 const MAX_ANNOUNCEMENT_BYTES: usize = 64 << 10;
@@ -124,6 +124,31 @@ pub async fn upload_set(
 ) -> Result<Uploaded, ControlError> {
     check_name("model", &settings.name)?;
     let set = ExampleSet::read(format, body, settings.positive_class.as_deref())?;
+    put_set(state, settings, set, now).await
+}
+
+/// Additions to sets take turns: each is made from the set before it.
+static ADDING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Adds an example to the model's control set, or begins one with it; an example with the same id is replaced.
+///
+/// # Errors
+/// The set would be too large or mixed, or the state cannot be written.
+pub async fn add_example(state: &State, settings: &ModelSettings, example: Example, now: UnixNanos) -> Result<Uploaded, ControlError> {
+    check_name("model", &settings.name)?;
+    let _turn = ADDING.lock().await;
+    let stored = match state.current_control_set(&settings.name).await? {
+        Some(set) => state.control_examples(&settings.name, &set.id).await?,
+        None => Vec::new(),
+    };
+    let examples: Result<Vec<Example>, _> = stored.into_iter().map(Example::from_stored).collect();
+    let mut examples = examples.map_err(StateError::from)?;
+    examples.retain(|known| known.id != example.id);
+    examples.push(example);
+    put_set(state, settings, ExampleSet::of(examples, settings.positive_class.as_deref())?, now).await
+}
+
+async fn put_set(state: &State, settings: &ModelSettings, set: ExampleSet, now: UnixNanos) -> Result<Uploaded, ControlError> {
     let stored = set.stored().map_err(StateError::from)?;
     let head = ControlSet {
         id: set.id.clone(),

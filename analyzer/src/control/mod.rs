@@ -24,6 +24,6 @@ mod sightings;
 mod worker;
 
 pub use commands::{
-    ControlError, ReplayReport, Uploaded, announce_deployment, current_set, replay_report, request_replay, upload_set, verdict,
+    ControlError, ReplayReport, Uploaded, add_example, announce_deployment, current_set, replay_report, request_replay, upload_set, verdict,
 };
 pub use worker::{ControlConfig, run};

@@ -145,6 +145,34 @@ impl ExampleSet {
         })
     }
 
+    /// The set of these examples.
+    ///
+    /// # Errors
+    /// They are too many, two have the same id, or they expect different kinds of answers.
+    pub fn of(examples: Vec<Example>, positive_class: Option<&str>) -> Result<Self, SetError> {
+        if examples.len() > MAX_EXAMPLES {
+            return Err(SetError::TooLarge(examples.len()));
+        }
+        let mut ids = BTreeSet::new();
+        let twice = examples.iter().find(|example| !ids.insert(example.id.as_str()));
+        let mut problems: Vec<String> = twice
+            .map(|example| format!("the id {:?} is there twice", example.id))
+            .into_iter()
+            .collect();
+        problems.extend(mixed(&examples));
+        if !problems.is_empty() {
+            return Err(SetError::Examples {
+                count: problems.len(),
+                problems,
+            });
+        }
+        Ok(Self {
+            id: content_hash(&examples),
+            warnings: warnings(&examples, positive_class),
+            examples,
+        })
+    }
+
     /// The examples as the state keeps them.
     pub fn stored(&self) -> Result<Vec<StoredExample>, serde_json::Error> {
         let stored = |(position, example): (usize, &Example)| {
@@ -200,19 +228,21 @@ fn check(read: Vec<read::ReadExample>) -> Result<Vec<Example>, SetError> {
             Err(problem) => problems.push(format!("example {}: {problem}", index + 1)),
         }
     }
-    if let Some((index, _)) = examples
-        .iter()
-        .enumerate()
-        .find(|(_, example)| std::mem::discriminant(&example.expected) != std::mem::discriminant(&examples[0].expected))
-    {
-        problems.push(format!("example {}: labels and values cannot be mixed in one set", index + 1));
-    }
+    problems.extend(mixed(&examples));
     if problems.is_empty() {
         return Ok(examples);
     }
     let count = problems.len();
     problems.truncate(MAX_PROBLEMS);
     Err(SetError::Examples { count, problems })
+}
+
+/// What is wrong where examples do not expect the same kind of answer.
+fn mixed(examples: &[Example]) -> Option<String> {
+    let kind = |example: &Example| std::mem::discriminant(&example.expected);
+    let first = kind(examples.first()?);
+    let odd = examples.iter().position(|example| kind(example) != first)?;
+    Some(format!("example {}: labels and values cannot be mixed in one set", odd + 1))
 }
 
 fn content_hash(examples: &[Example]) -> String {

@@ -83,11 +83,6 @@ pub struct PatternHours {
 
 impl PatternHours {
     fn expression(&self) -> Expression {
-        let is = |field: Keyword, value: &String| Expression::Keyword {
-            field,
-            value: field.normal(value),
-            prefix: false,
-        };
         let mut parts = vec![is(Keyword::Model, &self.model), is(Keyword::Environment, &self.environment)];
         parts.extend(self.version.as_ref().map(|version| is(Keyword::Version, version)));
         Expression::And(parts)
@@ -101,6 +96,14 @@ impl PatternHours {
             step_seconds: HOUR_SECONDS,
             count: usize::try_from(hours).unwrap_or(0).min(MAX_HOURS),
         }
+    }
+}
+
+fn is(field: Keyword, value: &str) -> Expression {
+    Expression::Keyword {
+        field,
+        value: field.normal(value),
+        prefix: false,
     }
 }
 
@@ -124,6 +127,20 @@ impl ErrorIndex {
     /// # Errors
     /// The request is wrong, or the search took too long.
     pub async fn patterns(&self, request: &SearchRequest) -> Result<FoundPatterns, SearchError> {
+        self.patterns_within(request, None).await
+    }
+
+    /// Likewise, only errors of these versions of a model.
+    ///
+    /// # Errors
+    /// As [`Self::patterns`].
+    pub async fn patterns_of(&self, request: &SearchRequest, model: &str, versions: &[String; 2]) -> Result<FoundPatterns, SearchError> {
+        let versions = versions.iter().map(|version| is(Keyword::Version, version)).collect();
+        let within = Expression::And(vec![is(Keyword::Model, model), Expression::Or(versions)]);
+        self.patterns_within(request, Some(within)).await
+    }
+
+    async fn patterns_within(&self, request: &SearchRequest, within: Option<Expression>) -> Result<FoundPatterns, SearchError> {
         let limit = request.limit.min(MAX_PATTERNS);
         let search = Search::new(
             &SearchRequest {
@@ -133,6 +150,7 @@ impl ErrorIndex {
             },
             self.clock.now(),
         )?;
+        let search = within.map_or_else(|| search.clone(), |within| search.and(within));
         self.off_thread(move |shelf, given_up| count(&search, limit, shelf, given_up)).await
     }
 }

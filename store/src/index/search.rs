@@ -204,6 +204,7 @@ impl Drop for GiveUp {
 }
 
 /// A checked request.
+#[derive(Clone)]
 pub(super) struct Search {
     expression: Expression,
     from: Option<UnixNanos>,

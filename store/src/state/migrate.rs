@@ -36,6 +36,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "patterns",
         sql: include_str!("../../migrations/state/0003_patterns.sql"),
     },
+    Migration {
+        number: 4,
+        name: "searches",
+        sql: include_str!("../../migrations/state/0004_searches.sql"),
+    },
 ];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

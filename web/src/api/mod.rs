@@ -6,10 +6,12 @@ pub mod alerts;
 pub mod answers;
 pub mod charts;
 pub mod collection;
+mod comparison;
 pub mod control;
 pub mod deployments;
 pub mod drift;
 pub mod endpoint;
+mod examples;
 mod export;
 pub mod inferences;
 pub mod live;
@@ -20,6 +22,7 @@ pub mod outcomes;
 pub mod parameters;
 pub mod references;
 pub mod search;
+mod searches;
 pub mod session;
 pub mod signals;
 pub mod silences;
@@ -46,6 +49,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         drift::endpoints(),
         inferences::endpoints(),
         control::endpoints(),
+        examples::endpoints(),
         outcomes::endpoints(),
         alerts::endpoints(),
         silences::endpoints(),
@@ -53,6 +57,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         search::endpoints(),
         tail::endpoints(),
         export::endpoints(),
+        comparison::endpoints(),
+        searches::endpoints(),
         traces::endpoints(),
         metrics::endpoints(),
         openapi::endpoints(),

@@ -212,7 +212,7 @@ struct VersionCount {
 }
 
 #[derive(Debug, Serialize)]
-struct FirstSeen {
+pub(super) struct FirstSeen {
     time: UnixNanos,
     service: String,
     model: String,
@@ -269,7 +269,7 @@ async fn suggest(
     }))
 }
 
-fn milliseconds_since(began: Instant) -> u64 {
+pub(super) fn milliseconds_since(began: Instant) -> u64 {
     u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -336,7 +336,7 @@ fn answer_patterns(
     }
 }
 
-fn first_seen(seen: &PatternSighting, versions: &[SeenVersion]) -> FirstSeen {
+pub(super) fn first_seen(seen: &PatternSighting, versions: &[SeenVersion]) -> FirstSeen {
     let own = |version: &&SeenVersion| version.model == seen.model && version.environment == seen.environment;
     let known = versions.iter().filter(own).find(|version| version.version == seen.version);
     // Versions are noted some seconds after their first inference.
