@@ -41,7 +41,8 @@ use crate::config::Config;
 use crate::shutdown::{self, Shutdown};
 use crate::telemetry;
 use keys::Keys;
-use parts::{Database, Sources};
+pub(crate) use parts::Database;
+use parts::Sources;
 
 /// Batches of signals on their way to alerting: a few windows of many models.
 const SIGNAL_BATCHES: usize = 64;
@@ -289,7 +290,7 @@ impl Tables {
 }
 
 /// Tries until the database is there. Only what waiting cannot mend is an error.
-async fn migrate_when_up(clickhouse: &ClickHouse, retention: Retention) -> anyhow::Result<()> {
+pub(crate) async fn migrate_when_up(clickhouse: &ClickHouse, retention: Retention) -> anyhow::Result<()> {
     let mut told = false;
     loop {
         let outcome = migrate::migrate(clickhouse).await;
@@ -330,7 +331,7 @@ async fn first_end(parts: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()
     }
 }
 
-async fn open_logs(config: &Config, folder: &Folder, clock: &Clock) -> anyhow::Result<(Log, ErrorIndex)> {
+pub(crate) async fn open_logs(config: &Config, folder: &Folder, clock: &Clock) -> anyhow::Result<(Log, ErrorIndex)> {
     let defaults = LogConfig::new(folder.file("log"));
     let log_config = LogConfig {
         max_bytes: config.log.max_bytes,
@@ -407,7 +408,7 @@ fn write_ready_file(path: &Path, addresses: &driftlead_web::parts::Addresses) ->
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(path).with_context(|| format!("cannot make the data folder {}", path.display()))?;
         // Said once and clearly, and not by whichever part writes first.
         let probe = path.join(".writable");
@@ -417,7 +418,7 @@ impl Folder {
         Ok(Self(path.canonicalize()?))
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 }

@@ -28,6 +28,8 @@ pub enum Command {
         #[arg(long, default_value = "driftlead.toml")]
         config: PathBuf,
     },
+    /// Make the error index again from the database, while the server is stopped.
+    Reindex(ReindexArguments),
     /// Manage API keys.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -48,6 +50,20 @@ pub struct ServeArguments {
     /// Write the addresses here, as JSON, once requests are accepted.
     #[arg(long)]
     pub ready_file: Option<PathBuf>,
+}
+
+/// Arguments of `reindex`.
+#[derive(Debug, Args)]
+pub struct ReindexArguments {
+    /// The configuration file; without one everything has its default.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// The folder for everything that is kept.
+    #[arg(long, default_value = "data")]
+    pub data: PathBuf,
+    /// Only this day of event time, such as 2026-10-05; may be given several times.
+    #[arg(long = "day")]
+    pub days: Vec<driftlead_store::index::Day>,
 }
 
 /// Arguments of `demo`.

@@ -48,6 +48,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use admit::{KeyChecker, KeyGrant, KeyRefusal, NoKeys};
+pub use decode::errors::FAILURES;
+pub use decode::stored::{log_frame, span_frame};
 pub use decode::{Decoder, DecoderConfig};
 use gate::Gate;
 pub use gate::OWN_TELEMETRY;

@@ -3,3 +3,4 @@
 pub mod check_config;
 pub mod gate;
 pub mod key;
+pub mod reindex;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::trace::v1::span::Event;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status, status::StatusCode};
 use serde_json::{Value, json};
 
@@ -134,6 +135,110 @@ async fn a_release_that_brings_new_errors_is_told_of_and_a_restart_changes_no_pa
     product.stop().await;
 }
 
+/// Errors as they are found, without ids, which are made anew.
+async fn found_by(product: &Product, query: &str) -> Option<Vec<Value>> {
+    let found = product.get(&format!("/search?limit=100&q={query}")).await?;
+    let without_id = |hit: &Value| {
+        let mut hit = hit.clone();
+        hit.as_object_mut().unwrap().remove("id");
+        hit
+    };
+    let mut hits: Vec<Value> = found["hits"].as_array()?.iter().map(without_id).collect();
+    hits.sort_by_key(Value::to_string);
+    Some(hits)
+}
+
+/// Whether it was done, and what was said.
+fn reindex(product: &Product) -> (bool, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_driftlead"))
+        .args(["reindex", "--data"])
+        .arg(product.data())
+        .output()
+        .unwrap();
+    match output.status.success() {
+        true => (true, String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => (false, String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
+
+#[tokio::test]
+async fn the_index_is_made_again_from_the_database_as_it_was() {
+    if !engine_is_there() {
+        return;
+    }
+    let mut product = Product::start("").await;
+    let now = now_ns();
+    let mut records: Vec<LogRecord> = (0..30).map(|n| failed("1.0", n, &format!("token {n} is unknown"))).collect();
+    for (n, record) in records.iter_mut().enumerate() {
+        record.attributes.extend([number("size", n as f64 + 0.5), text("zip", "007")]);
+        // Over two days, so that both are made again.
+        record.time_unix_nano = now - (n as u64 % 2) * 86_400_000_000_000;
+    }
+    records.push(inference("spam", "1.0", "good", now, vec![]));
+    send(&product, records).await;
+    let exception = Event {
+        time_unix_nano: now + 3_000_000,
+        name: "exception".to_owned(),
+        attributes: vec![text("exception.type", "KeyError"), text("exception.message", "no such user")],
+        ..Event::default()
+    };
+    let span = Span {
+        trace_id: vec![7; 16],
+        span_id: vec![8; 8],
+        name: "GET /user".to_owned(),
+        start_time_unix_nano: now,
+        end_time_unix_nano: now + 5_000_000,
+        status: Some(Status {
+            code: StatusCode::Error as i32,
+            ..Status::default()
+        }),
+        events: vec![exception],
+        ..Span::default()
+    };
+    assert_eq!(
+        post_traces(&product.client, &product.otlp_http, &traces_request(vec![span])).await,
+        Some(200)
+    );
+    eventually("all is stored", async || {
+        let is_drained = product.get("/status").await?["drain"]["backlog_bytes"] == 0;
+        let is_found = product.get("/search").await?["total"] == 31;
+        (is_drained && is_found).then_some(())
+    })
+    .await;
+    let before = found_by(&product, "").await.unwrap();
+    let (is_done, told) = reindex(&product);
+    assert!(!is_done && told.contains("stop it first"), "{told}");
+    product.stop().await;
+
+    // Lost, and made again.
+    std::fs::remove_dir_all(product.data().join("index")).unwrap();
+    let (is_done, told) = reindex(&product);
+    assert!(is_done && told.lines().count() == 2, "{told}");
+    assert!(
+        told.contains("15 errors, 0 before") && told.contains("16 errors, 0 before"),
+        "{told}"
+    );
+    let (_, again) = reindex(&product);
+    assert!(
+        again.contains("15 errors, 15 before") && again.contains("16 errors, 16 before"),
+        "{again}"
+    );
+    product.start_again().await;
+    let after = eventually("all errors are found again", async || {
+        found_by(&product, "").await.filter(|hits| hits.len() == 31)
+    })
+    .await;
+    assert_eq!(after, before);
+    assert_eq!(found_by(&product, "size:>=28.5").await.unwrap().len(), 2);
+    send(&product, vec![failed("1.0", 99, "token 99 is unknown")]).await;
+    let total = eventually("what comes later is added once", async || {
+        product.get("/search").await.filter(|found| found["total"].as_u64() > Some(31))
+    })
+    .await;
+    assert_eq!(total["total"], 32);
+    product.stop().await;
+}
+
 /// 1.1 brought one pattern that 1.0 never had.
 async fn compare_the_versions(product: &Product) {
     let compared = async |q: &str| {
@@ -148,7 +253,12 @@ async fn compare_the_versions(product: &Product) {
     .await;
     let row = |pattern: &Value| {
         let text = pattern["template"].as_str().unwrap_or_default().to_owned();
-        (text, pattern["before"].clone(), pattern["after"].clone(), pattern["ever_before"].clone())
+        (
+            text,
+            pattern["before"].clone(),
+            pattern["after"].clone(),
+            pattern["ever_before"].clone(),
+        )
     };
     let mut rows: Vec<_> = found["patterns"].as_array().unwrap().iter().map(row).collect();
     rows.sort_by(|a, b| a.0.cmp(&b.0));
@@ -181,7 +291,15 @@ async fn an_inference_of_production_becomes_a_control_example() {
         ];
         inference("spam", "1.0", id, now_ns(), attributes)
     };
-    send(&product, vec![scored("one", 41.0), scored("two", 17.5), inference("spam", "1.0", "bare", now_ns(), vec![])]).await;
+    send(
+        &product,
+        vec![
+            scored("one", 41.0),
+            scored("two", 17.5),
+            inference("spam", "1.0", "bare", now_ns(), vec![]),
+        ],
+    )
+    .await;
     let added = async |id: &str, label: &str| {
         product
             .post("/models/spam/control/examples", &json!({"request_id": id, "label": label}))
@@ -198,7 +316,12 @@ async fn an_inference_of_production_becomes_a_control_example() {
     // A second thought replaces the first.
     assert_eq!(added("one", "ham").await.1["examples"], 2);
     let set = product.get("/models/spam/control").await.unwrap();
-    let one = set["items"].as_array().unwrap().iter().find(|item| item["example_id"] == "one").unwrap();
+    let one = set["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|item| item["example_id"] == "one")
+        .unwrap();
     assert_eq!(one["input"], json!({"features": {"age": 41.0, "country": "NZ"}}));
     assert_eq!((&one["expected"], &one["tags"]), (&json!({"label": "ham"}), &json!(["production"])));
     assert_eq!(added("three", "ham").await.0, 404);

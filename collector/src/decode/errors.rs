@@ -33,7 +33,7 @@ const EXCEPTION_STACK: &str = "exception.stacktrace";
 const LATENCY: &str = "latency_ms";
 
 /// Attributes that say that an inference failed, where severity and status do not.
-pub(crate) const FAILURES: [&str; 3] = ["error.type", "http.response.status_code", "http.status_code"];
+pub const FAILURES: [&str; 3] = ["error.type", "http.response.status_code", "http.status_code"];
 
 /// Arrays beyond this many values are vectors, which nobody searches for.
 const MAX_ARRAY_VALUES: usize = 64;

@@ -15,6 +15,7 @@ mod origin;
 mod outcomes;
 mod predictions;
 pub(crate) mod severity;
+pub(crate) mod stored;
 mod traces;
 
 use driftlead_store::clock::UnixNanos;

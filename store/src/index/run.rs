@@ -82,13 +82,8 @@ async fn attempt(
     token: &CancellationToken,
 ) -> Result<(), IndexError> {
     let (shelf, head, followers) = (index.shelf.clone(), log.head(), index.followers.clone());
-    let limits = MinerLimits::default();
-    let known = state.known_patterns(limits.max_patterns).await?;
-    let store = KeepInState {
-        state: state.clone(),
-        runtime: tokio::runtime::Handle::current(),
-    };
-    let writers = blocking(move || Writers::open(shelf, head, Learner::new(known, limits, Box::new(store)), followers)).await?;
+    let learner = learner(state).await?;
+    let writers = blocking(move || Writers::open(shelf, head, learner, followers)).await?;
     let reader = log.reader(writers.position());
     let (sender, receiver) = mpsc::channel(QUEUE_FRAMES);
     let writing = Writing {
@@ -105,7 +100,18 @@ async fn attempt(
     written.and(read)
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, IndexError> + Send + 'static) -> Result<T, IndexError> {
+/// What is known of patterns, to be used off the async threads.
+pub(super) async fn learner(state: &State) -> Result<Learner, IndexError> {
+    let limits = MinerLimits::default();
+    let known = state.known_patterns(limits.max_patterns).await?;
+    let store = KeepInState {
+        state: state.clone(),
+        runtime: tokio::runtime::Handle::current(),
+    };
+    Ok(Learner::new(known, limits, Box::new(store)))
+}
+
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, IndexError> + Send + 'static) -> Result<T, IndexError> {
     tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
 }
 

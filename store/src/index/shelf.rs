@@ -18,6 +18,11 @@ const DELETED_SUFFIX: &str = ".deleted";
 /// A day's folder that could not be read: kept for whoever wants to look, never opened again.
 const BROKEN_SUFFIX: &str = ".broken";
 
+/// A day's folder that is being made again; deleted at the next start if it was not finished.
+pub(super) const REBUILDING_SUFFIX: &str = ".rebuilding";
+/// A day's folder that was made again and is about to take its place.
+const REBUILT_SUFFIX: &str = ".rebuilt";
+
 /// Blocks of stored documents that a reader keeps decompressed; one is 16 KiB.
 const STORE_CACHE_BLOCKS: usize = 16;
 
@@ -72,12 +77,20 @@ impl Shelf {
             fields: schema().1,
             days: RwLock::default(),
         };
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if name.ends_with(DELETED_SUFFIX) {
-                std::fs::remove_dir_all(&path)?;
-            } else if let Ok(day) = name.parse::<Day>() {
+        let names = || -> Result<Vec<String>, IndexError> {
+            let entries = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+            entries.collect()
+        };
+        // First what a crash left half done, so that days are opened as they are to be.
+        for name in names()? {
+            if name.ends_with(DELETED_SUFFIX) || name.ends_with(REBUILDING_SUFFIX) {
+                std::fs::remove_dir_all(folder.join(&name))?;
+            } else if let Some(day) = name.strip_suffix(REBUILT_SUFFIX).and_then(|day| day.parse().ok()) {
+                shelf.take_rebuilt(day)?;
+            }
+        }
+        for name in names()? {
+            if let Ok(day) = name.parse::<Day>() {
                 shelf.open_existing(day)?;
             }
         }
@@ -162,6 +175,27 @@ impl Shelf {
         Ok(())
     }
 
+    /// Puts a folder that holds a day's index in the place of the one that is there.
+    pub fn replace(&self, day: Day, folder: &Path) -> Result<(), IndexError> {
+        std::fs::rename(folder, self.folder.join(format!("{day}{REBUILT_SUFFIX}")))?;
+        self.forget(day);
+        self.take_rebuilt(day)?;
+        self.open_existing(day)?;
+        Ok(())
+    }
+
+    /// From here on a crash is made good at the next start.
+    fn take_rebuilt(&self, day: Day) -> Result<(), IndexError> {
+        let place = self.folder.join(day.to_string());
+        if place.exists() {
+            let doomed = self.folder.join(format!("{day}{DELETED_SUFFIX}"));
+            std::fs::rename(&place, &doomed)?;
+            std::fs::remove_dir_all(&doomed)?;
+        }
+        std::fs::rename(self.folder.join(format!("{day}{REBUILT_SUFFIX}")), place)?;
+        Ok(())
+    }
+
     /// What each day holds, newest first.
     pub fn statuses(&self) -> Result<Vec<DayStatus>, IndexError> {
         let days = self.newest_first().into_iter();
@@ -184,7 +218,7 @@ impl Shelf {
     }
 }
 
-fn open_folder(folder: &Path) -> Result<DayIndex, TantivyError> {
+pub(super) fn open_folder(folder: &Path) -> Result<DayIndex, TantivyError> {
     std::fs::create_dir_all(folder)?;
     let directory = MmapDirectory::open(folder)?;
     // `open_or_create` refuses an index whose schema is another.

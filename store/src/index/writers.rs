@@ -219,15 +219,19 @@ impl Writers {
     }
 }
 
+/// One thread that writes and one that merges: errors are few beside everything else.
+pub(super) fn writer_options() -> IndexWriterOptions {
+    IndexWriterOptions::builder()
+        .memory_budget_per_thread(WRITER_MEMORY_BYTES)
+        .num_worker_threads(1)
+        .num_merge_threads(1)
+        .build()
+}
+
 impl DayWriter {
     fn open(shelf: &Shelf, day: Day, now: UnixNanos) -> Result<Self, IndexError> {
         let index = shelf.get_or_create(day)?;
-        let options = IndexWriterOptions::builder()
-            .memory_budget_per_thread(WRITER_MEMORY_BYTES)
-            .num_worker_threads(1)
-            .num_merge_threads(1)
-            .build();
-        let writer = index.index.writer_with_options(options)?;
+        let writer = index.index.writer_with_options(writer_options())?;
         let covers = match index.index.load_metas()?.payload {
             Some(payload) => serde_json::from_str(&payload)?,
             None => Position::default(),

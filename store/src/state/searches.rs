@@ -139,7 +139,7 @@ mod tests {
             panic!("it is kept")
         };
         assert_eq!(keep("timeouts").await, Kept::NameTaken);
-        assert_eq!(state.searches().await.unwrap(), [first.clone()]);
+        assert_eq!(state.searches().await.unwrap(), std::slice::from_ref(&first));
         for n in 1..MAX_SEARCHES {
             assert!(matches!(keep(&format!("number {n}")).await, Kept::Yes(_)));
         }

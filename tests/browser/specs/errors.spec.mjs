@@ -34,13 +34,13 @@ test("columns are chosen by keyboard, sent in the address, and stand under the m
   await menu.focus();
   await page.keyboard.press("Enter");
   await page.keyboard.press("Tab");
-  await expect(page.getByRole("checkbox", { name: "Service" })).toBeFocused();
+  await expect(page.getByRole("checkbox", { name: "Service", exact: true })).toBeFocused();
   await page.keyboard.press("Space");
   await expect(page).toHaveURL(/columns=service(&|$)/);
-  await page.getByRole("checkbox", { name: "Version" }).check();
+  await page.getByRole("checkbox", { name: "Version", exact: true }).check();
   await expect(page).toHaveURL(/columns=service%2Cversion(&|$)/);
   // Attributes of the errors that are shown are offered too.
-  await page.getByRole("checkbox", { name: "ml.request.id" }).check();
+  await page.getByRole("checkbox", { name: "ml.request.id", exact: true }).check();
   await expect(page).toHaveURL(/columns=service%2Cversion%2Cattributes\.ml\.request\.id/);
   await page.keyboard.press("Escape");
   await expect(menu).toBeFocused();
@@ -64,7 +64,7 @@ test("at most twelve columns, each named once", async ({ page }) => {
   await expect(page.locator(".names > span")).toHaveCount(14);
   await page.getByRole("button", { name: "Columns", exact: true }).click();
   await expect(page.getByText("At most 12 columns.")).toBeVisible();
-  await expect(page.getByRole("checkbox", { name: "Environment" })).toBeDisabled();
+  await expect(page.getByRole("checkbox", { name: "Environment", exact: true })).toBeDisabled();
   expect(await overflow(page)).toBeLessThanOrEqual(0);
   await page.getByRole("button", { name: "No columns" }).click();
   await expect(page).not.toHaveURL(/columns=/);

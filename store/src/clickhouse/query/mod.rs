@@ -8,6 +8,7 @@ pub mod live;
 mod minutes;
 pub mod profiles;
 pub mod quality;
+pub mod raw;
 pub mod references;
 pub mod series;
 pub mod serving;

@@ -1,0 +1,78 @@
+//! Makes a day's index again, beside the one that is there, and puts it in its place when it is whole.
+
+use std::path::Path;
+
+use tokio::sync::mpsc;
+
+use super::day::Day;
+use super::run::{blocking, learner};
+use super::schema::{sequence_of, to_document};
+use super::shelf::{REBUILDING_SUFFIX, open_folder};
+use super::writers::writer_options;
+use super::{ErrorIndex, IndexError};
+use crate::records::ErrorDocument;
+use crate::state::State;
+use crate::wal::Position;
+
+/// The segment that errors count as lying in when they come from elsewhere: no log has so many.
+const NO_SEGMENT: u64 = u64::MAX;
+
+/// A part of a day's errors.
+#[derive(Debug)]
+pub enum Batch {
+    /// Some of them.
+    Errors(Vec<ErrorDocument>),
+    /// Those before were all. Where this does not come the day stays as it is.
+    End,
+}
+
+impl ErrorIndex {
+    /// Makes the index of a day from all of its errors, in an order that is always the same, and says how many there are.
+    /// What lies before `covers` in the log counts as taken. Nothing else may write the index meanwhile.
+    ///
+    /// # Errors
+    /// The index that was there is still there.
+    pub async fn rebuild(&self, day: Day, covers: Position, state: &State, mut errors: mpsc::Receiver<Batch>) -> Result<u64, IndexError> {
+        let mut learner = learner(state).await?;
+        let shelf = self.shelf.clone();
+        blocking(move || {
+            let folder = shelf.folder().join(format!("{day}{REBUILDING_SUFFIX}"));
+            remove(&folder)?;
+            let index = open_folder(&folder)?;
+            let mut writer = index.index.writer_with_options(writer_options())?;
+            let mut count = 0;
+            loop {
+                let batch = match errors.blocking_recv() {
+                    Some(Batch::Errors(batch)) => batch,
+                    Some(Batch::End) => break,
+                    None => return Err(std::io::Error::other("the errors of the day did not all come").into()),
+                };
+                for mut error in batch {
+                    learner.take(&mut error);
+                    let place = Position {
+                        segment: NO_SEGMENT,
+                        offset: count,
+                    };
+                    writer.add_document(to_document(&shelf.fields, sequence_of(place, 0), error)?)?;
+                    count += 1;
+                }
+            }
+            learner.keep()?;
+            let mut commit = writer.prepare_commit()?;
+            commit.set_payload(&serde_json::to_string(&covers)?);
+            commit.commit()?;
+            writer.wait_merging_threads()?;
+            drop(index);
+            shelf.replace(day, &folder)?;
+            Ok(count)
+        })
+        .await
+    }
+}
+
+fn remove(folder: &Path) -> Result<(), IndexError> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
