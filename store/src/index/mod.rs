@@ -107,6 +107,8 @@ pub enum IndexError {
 pub struct IndexStatus {
     /// Errors that can be found.
     pub documents: u64,
+    /// Bytes of all days on disk, as of the last commit.
+    pub bytes: u64,
     /// Receive time of the oldest frame that was read but is not committed; `None`: nothing waits.
     pub oldest_waiting: Option<UnixNanos>,
     /// Commits that made new errors visible, since the start.
@@ -151,6 +153,7 @@ impl ErrorIndex {
         }
         let status = IndexStatus {
             documents: shelf.documents(),
+            bytes: shelf.bytes()?,
             ..IndexStatus::default()
         };
         Ok(Self {

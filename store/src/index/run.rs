@@ -253,9 +253,10 @@ impl Writing {
     fn commit(&mut self) -> Result<Position, IndexError> {
         let is_dirty = self.writers.is_dirty();
         let position = self.writers.commit(self.clock.now())?;
-        let documents = self.index.shelf.documents();
+        let (documents, bytes) = (self.index.shelf.documents(), self.index.shelf.bytes()?);
         self.index.status.send_modify(|status| {
             status.documents = documents;
+            status.bytes = bytes;
             status.oldest_waiting = None;
             status.failing = None;
             status.commits += u64::from(is_dirty);

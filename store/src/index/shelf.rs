@@ -209,6 +209,11 @@ impl Shelf {
         .collect()
     }
 
+    /// Bytes of all days on disk.
+    pub fn bytes(&self) -> Result<u64, IndexError> {
+        self.newest_first().iter().map(|(_, index)| index.bytes()).sum()
+    }
+
     /// Errors that can be found.
     pub fn documents(&self) -> u64 {
         self.newest_first()

@@ -152,6 +152,7 @@ fn own(app: &WebState, families: &mut Families) {
         parts.engine.restarts as f64,
     );
     families.gauge("driftlead_index_documents", "Errors that can be found.", index.documents as f64);
+    families.gauge("driftlead_index_bytes", "Bytes of the error index on disk.", index.bytes as f64);
     let index_lag = index.oldest_waiting.map_or(0.0, |oldest| now.seconds_since(oldest).max(0.0));
     families.gauge(
         "driftlead_index_lag_seconds",

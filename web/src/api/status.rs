@@ -97,6 +97,7 @@ struct LogPart {
 struct IndexPart {
     lag_s: f64,
     documents: u64,
+    bytes: u64,
 }
 
 async fn show(State(app): State<Arc<WebState>>) -> axum::Json<Status> {
@@ -135,6 +136,7 @@ pub fn status(app: &WebState) -> Status {
         index: IndexPart {
             lag_s: index_lag_s,
             documents: index.documents,
+            bytes: index.bytes,
         },
         collector: parts.collector,
         listen: parts.listen,

@@ -404,7 +404,7 @@ export function status(now: number): Status {
     log: { bytes: 48_300_000, max_bytes: 20 * 2 ** 30, full: false, poisoned: false, bad_frames: 0 },
     drain: { lag_s: 0.4, backlog_bytes: 18_200, set_aside: 0 },
     engine: { kind: "embedded", state: "up", since: iso(now - 86_400 * 3), restarts: 0, message: null },
-    index: { lag_s: 0.2, documents: 4_211 },
+    index: { lag_s: 0.2, documents: 4_211, bytes: 3_481_600 },
     collector: { requests: 91_202, records: 1_204_331, refused: [], refused_records: [], cut: [{ reason: "attribute_too_long", count: 12 }], encryption: "none" },
     listen: { web: "127.0.0.1:8080", otlp_grpc: "127.0.0.1:4317", otlp_http: "127.0.0.1:4318" },
   };

@@ -69,7 +69,7 @@ export interface Status {
     /** The last error in words, while it is down. */
     message: string | null;
   };
-  index: { lag_s: number; documents: number };
+  index: { lag_s: number; documents: number; bytes: number };
   /** Since the start, by reason, [] when there was nothing: requests refused, records refused, values cut from records that were kept. */
   collector: { requests: number; records: number; refused: Counted[]; refused_records: Counted[]; cut: Counted[]; encryption: Encryption };
   /** Where senders send to, for the first steps shown on an empty page; e.g. "127.0.0.1:4317". */
