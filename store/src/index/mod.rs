@@ -2,7 +2,7 @@
 //!
 //! The flow: [`run`] reads the log as a consumer of its own, decodes each frame and feeds its errors to the
 //! days that they belong to (`writers`); what is dirty is committed within [`COMMIT_INTERVAL`], so that an error
-//! is found within two seconds of its acknowledgement. [`ErrorIndex::search`] parses what a person typed
+//! is found within a second of its acknowledgement. [`ErrorIndex::search`] parses what a person typed
 //! ([`query`]), plans it for tantivy, and collects hits, facets and a histogram in one pass over the days
 //! (`collect`), newest first.
 //!
@@ -165,6 +165,11 @@ impl ErrorIndex {
             followers: Followers::default(),
             status: watch::Sender::new(status),
         })
+    }
+
+    /// The days that there are, newest first.
+    pub fn existing_days(&self) -> Vec<Day> {
+        self.shelf.newest_first().into_iter().map(|(day, _)| day).collect()
     }
 
     /// What each day holds, newest first.

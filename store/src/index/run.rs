@@ -20,8 +20,10 @@ use crate::wal::{Consumer, Frame, Log, LogReader, Position};
 /// The consumer's name in the log.
 pub const CONSUMER: &str = "error_index";
 
-/// An error waits at most this long for a commit, so that it is found well within two seconds.
+/// Commits come no closer than this, so that an error waits at most so long for one and is found within a second.
 pub const COMMIT_INTERVAL: Duration = Duration::from_millis(500);
+/// What is told at the same time as a first error is waited for this long, to be committed with it.
+const GATHER_INTERVAL: Duration = Duration::from_millis(50);
 /// How often the place in the log is kept: what lies between is read again after a crash, and skipped.
 const POSITION_INTERVAL: Duration = Duration::from_secs(5);
 /// How often days past the retention are looked for.
@@ -180,12 +182,19 @@ struct Writing {
 
 /// When the writer has to do something by itself.
 struct Deadlines {
+    committed: Option<Instant>,
     commit: Option<Instant>,
     position: Option<Instant>,
     expiry: Instant,
 }
 
 impl Deadlines {
+    /// When what is written now is committed: soon after a while without commits, else in its turn.
+    fn next_commit(&self) -> Instant {
+        let soon = Instant::now() + GATHER_INTERVAL;
+        self.committed.map_or(soon, |last| soon.max(last + COMMIT_INTERVAL))
+    }
+
     fn next(&self) -> Instant {
         [self.commit, self.position].into_iter().flatten().fold(self.expiry, Instant::min)
     }
@@ -198,6 +207,7 @@ fn is_due(deadline: Option<Instant>) -> bool {
 impl Writing {
     fn run(mut self) -> Result<(), IndexError> {
         let mut deadlines = Deadlines {
+            committed: None,
             commit: None,
             position: None,
             expiry: Instant::now() + EXPIRY_INTERVAL,
@@ -205,6 +215,7 @@ impl Writing {
         loop {
             if is_due(deadlines.commit) {
                 self.commit()?;
+                deadlines.committed = Some(Instant::now());
                 deadlines.commit = None;
             }
             if is_due(deadlines.position) {
@@ -242,7 +253,7 @@ impl Writing {
         }
         deadlines.position.get_or_insert_with(|| Instant::now() + POSITION_INTERVAL);
         if self.writers.is_dirty() && deadlines.commit.is_none() {
-            deadlines.commit = Some(Instant::now() + COMMIT_INTERVAL);
+            deadlines.commit = Some(deadlines.next_commit());
             self.index
                 .status
                 .send_modify(|status| status.oldest_waiting = Some(decoded.received_time));

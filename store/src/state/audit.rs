@@ -21,6 +21,19 @@ pub struct AuditEntry {
     pub details: Value,
 }
 
+impl AuditEntry {
+    /// Who did what to what, with no details.
+    pub fn plain(action: &str, subject: &str, actor: &str, at: UnixNanos) -> Self {
+        Self {
+            at,
+            actor: actor.to_owned(),
+            action: action.to_owned(),
+            subject: subject.to_owned(),
+            details: Value::Object(serde_json::Map::new()),
+        }
+    }
+}
+
 const INSERT: &str = "INSERT INTO audit (at, actor, action, subject, details) VALUES ($1, $2, $3, $4, $5)";
 
 impl State {

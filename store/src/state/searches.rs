@@ -70,7 +70,7 @@ impl State {
             .bind(now.0)
             .execute(&mut *transaction)
             .await?;
-        record_audit_in(&mut transaction, &audit("search.keep", &search.id, actor, now)).await?;
+        record_audit_in(&mut transaction, &AuditEntry::plain("search.keep", &search.id, actor, now)).await?;
         transaction.commit().await?;
         Ok(Kept::Yes(search))
     }
@@ -99,19 +99,9 @@ impl State {
         if forgotten.rows_affected() == 0 {
             return Ok(false);
         }
-        record_audit_in(&mut transaction, &audit("search.forget", id, actor, now)).await?;
+        record_audit_in(&mut transaction, &AuditEntry::plain("search.forget", id, actor, now)).await?;
         transaction.commit().await?;
         Ok(true)
-    }
-}
-
-fn audit(action: &str, id: &str, actor: &str, now: UnixNanos) -> AuditEntry {
-    AuditEntry {
-        at: now,
-        actor: actor.to_owned(),
-        action: action.to_owned(),
-        subject: id.to_owned(),
-        details: serde_json::json!({}),
     }
 }
 

@@ -141,7 +141,11 @@ impl State {
         .bind(silence.created_at.0)
         .execute(&mut *transaction)
         .await?;
-        record_audit_in(&mut transaction, &audit("silence.create", &silence.id, &silence.author, now)).await?;
+        record_audit_in(
+            &mut transaction,
+            &AuditEntry::plain("silence.create", &silence.id, &silence.author, now),
+        )
+        .await?;
         transaction.commit().await?;
         Ok(silence)
     }
@@ -207,19 +211,9 @@ impl State {
         if ended.rows_affected() == 0 {
             return Ok(false);
         }
-        record_audit_in(&mut transaction, &audit("silence.end", id, ended_by, now)).await?;
+        record_audit_in(&mut transaction, &AuditEntry::plain("silence.end", id, ended_by, now)).await?;
         transaction.commit().await?;
         Ok(true)
-    }
-}
-
-fn audit(action: &str, id: &str, actor: &str, now: UnixNanos) -> AuditEntry {
-    AuditEntry {
-        at: now,
-        actor: actor.to_owned(),
-        action: action.to_owned(),
-        subject: id.to_owned(),
-        details: serde_json::json!({}),
     }
 }
 

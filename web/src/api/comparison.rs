@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::endpoint::Endpoint;
 use super::parameters;
-use super::search::{FirstSeen, SearchHit, environments, first_seen, milliseconds_since, problem, search_hit};
+use super::search::{FirstSeen, SearchHit, environments, first_seen, milliseconds_since, problem, search_hit, sightings};
 use crate::auth::Asked;
 use crate::error::Problem;
 use crate::extract::Query;
@@ -116,10 +116,7 @@ async fn compare(
     let took_ms = milliseconds_since(began);
     let ids: Vec<PatternId> = found.patterns.iter().map(|pattern| pattern.id).collect();
     let templates = app.state.pattern_templates(&ids).await?;
-    let mut sightings = app.state.pattern_sightings(&ids).await?;
-    if !request.environments.is_empty() {
-        sightings.retain(|seen| request.environments.contains(&seen.environment));
-    }
+    let sightings = sightings(&app, &ids, &request.environments).await?;
     let seen_versions = app.state.seen_versions(None).await?;
     let served = inferences(&app, &versions, &request.environments, &seen_versions, from, to).await?;
     let patterns: Vec<Compared> = found

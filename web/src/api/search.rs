@@ -290,12 +290,16 @@ async fn patterns(
     let took_ms = milliseconds_since(began);
     let ids: Vec<PatternId> = found.patterns.iter().map(|pattern| pattern.id).collect();
     let templates = app.state.pattern_templates(&ids).await?;
-    let mut sightings = app.state.pattern_sightings(&ids).await?;
-    if !request.environments.is_empty() {
-        sightings.retain(|seen| request.environments.contains(&seen.environment));
-    }
+    let sightings = sightings(&app, &ids, &request.environments).await?;
     let versions = app.state.seen_versions(None).await?;
     Ok(axum::Json(answer_patterns(found, &templates, &sightings, &versions, took_ms)))
+}
+
+/// Where patterns were met, in these environments; empty: in all.
+pub(super) async fn sightings(app: &WebState, ids: &[PatternId], environments: &[String]) -> Result<Vec<PatternSighting>, Problem> {
+    let mut sightings = app.state.pattern_sightings(ids).await?;
+    sightings.retain(|seen| environments.is_empty() || environments.contains(&seen.environment));
+    Ok(sightings)
 }
 
 fn answer_patterns(

@@ -59,7 +59,7 @@ async fn statuses(app: &WebState, request: &EsRequest) -> Result<Vec<DayStatus>,
         index: request.index().to_owned(),
         ignore_unavailable: request.flag("ignore_unavailable"),
     };
-    let wanted = days_at(app, &at).await?;
+    let wanted = days_at(app, &at)?;
     let mut statuses = app.index.days().await.map_err(EsError::failed)?;
     statuses.retain(|status| wanted.as_ref().is_none_or(|wanted| wanted.contains(&status.day)));
     Ok(statuses)

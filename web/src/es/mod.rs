@@ -24,6 +24,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post};
+use driftlead_store::index::{Day, place_of};
 use driftlead_store::state::keys::Scope;
 use serde_json::{Value, json};
 
@@ -160,7 +161,7 @@ async fn find(State(app): App, request: EsRequest) -> Result<Response, EsError> 
         return Err(EsError::unsupported("[typed_keys]"));
     }
     let (at, body) = (request.place(), request.body()?);
-    let search = Search::read(&app, &request.caller, &at, &body, &request).await?;
+    let search = Search::read(&app, &request.caller, &at, &body, &request)?;
     let warning = warning(&search.ignored);
     let answer = match request.parameter("scroll") {
         Some(keep_alive) => pages::begin(&app, &at, pages::whole(body, &request), search, keep_alive).await?,
@@ -217,7 +218,7 @@ fn took(responses: &[Value]) -> u64 {
     responses.iter().filter_map(|response| response["took"].as_u64()).sum()
 }
 
-async fn one_of_many(app: &Arc<WebState>, request: &EsRequest, header: &[u8], body: &[u8]) -> Result<Value, EsError> {
+async fn one_of_many(app: &WebState, request: &EsRequest, header: &[u8], body: &[u8]) -> Result<Value, EsError> {
     let header = object(header)?;
     let index = match header.get("index").or_else(|| header.get("indices")) {
         None | Some(Value::Null) => request.index().to_owned(),
@@ -229,7 +230,7 @@ async fn one_of_many(app: &Arc<WebState>, request: &EsRequest, header: &[u8], bo
         index,
         ignore_unavailable: header.get("ignore_unavailable") == Some(&Value::Bool(true)) || request.flag("ignore_unavailable"),
     };
-    let search = Search::read(app, &request.caller, &at, &object(body)?, &NoParameters).await?;
+    let search = Search::read(app, &request.caller, &at, &object(body)?, &NoParameters)?;
     Ok(search.run(app).await?.0)
 }
 
@@ -273,7 +274,7 @@ fn freed(count: usize) -> Response {
 
 async fn show(State(app): App, request: EsRequest) -> Result<Response, EsError> {
     let id = request.in_path("id");
-    let found = match driftlead_store::index::place_of(id) {
+    let found = match place_of(id) {
         Ok(_) => app.index.error(id, request.caller.environments()).await?,
         Err(_) => None,
     };
@@ -281,7 +282,7 @@ async fn show(State(app): App, request: EsRequest) -> Result<Response, EsError> 
         let body = json!({"_index": request.index(), "_id": id, "found": false});
         return Ok((StatusCode::NOT_FOUND, axum::Json(body)).into_response());
     };
-    let index = names::index_name(driftlead_store::index::Day::of(hit.error.time));
+    let index = names::index_name(Day::of(hit.error.time));
     let body = json!({"_index": index, "_id": hit.id, "_version": 1, "found": true, "_source": document::source(&hit)});
     Ok(axum::Json(body).into_response())
 }

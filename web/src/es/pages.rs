@@ -10,8 +10,9 @@ use driftlead_store::index::{HitKey, MAX_POINTS, PointId, place_of};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::aggregations::fixed_ms;
 use super::error::EsError;
-use super::search::{NoParameters, Parameters, Search, Where, days_at};
+use super::search::{NoParameters, Parameters, Search, Where, days_at, shards};
 use crate::auth::Caller;
 use crate::state::WebState;
 
@@ -36,12 +37,12 @@ struct Scroll {
 pub(super) async fn open_point(app: &WebState, at: &Where, keep_alive: Option<&str>) -> Result<Value, EsError> {
     let keep_alive = keep_alive.ok_or_else(|| EsError::illegal("[keep_alive] has to be set, as in keep_alive=1m"))?;
     let PointId(id) = open(app, at, keep_alive).await?;
-    Ok(json!({"id": id, "_shards": super::search::shards()}))
+    Ok(json!({"id": id, "_shards": shards()}))
 }
 
 async fn open(app: &WebState, at: &Where, keep_alive: &str) -> Result<PointId, EsError> {
-    let days = days_at(app, at).await?;
-    let idle = Duration::from_millis(super::aggregations::fixed_ms(keep_alive)?.unsigned_abs());
+    let days = days_at(app, at)?;
+    let idle = Duration::from_millis(fixed_ms(keep_alive)?.unsigned_abs());
     let opened = app.index.open_point(days.as_ref(), idle);
     opened.ok_or_else(|| EsError::too_many_contexts(MAX_POINTS))
 }
@@ -108,7 +109,7 @@ pub(super) async fn next(app: &WebState, caller: &Caller, id: &str) -> Result<Va
         index: String::new(),
         ignore_unavailable: true,
     };
-    let search = Search::read(app, caller, &everywhere, &scroll.body, &NoParameters).await?;
+    let search = Search::read(app, caller, &everywhere, &scroll.body, &NoParameters)?;
     let after = scroll.after.as_deref().map(place_of).transpose().map_err(|_| no_scroll())?;
     page(
         app,

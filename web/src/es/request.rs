@@ -79,7 +79,7 @@ pub(super) fn object(bytes: &[u8]) -> Result<Value, EsError> {
 impl<S: Send + Sync> FromRequest<S> for EsRequest {
     type Rejection = EsError;
 
-    async fn from_request(mut request: Request, state: &S) -> Result<Self, EsError> {
+    async fn from_request(mut request: Request, _state: &S) -> Result<Self, EsError> {
         let path = request.extract_parts::<RawPathParams>().await;
         let path = path.map_err(|rejection| EsError::illegal(rejection.body_text()))?;
         let path = path.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -90,7 +90,6 @@ impl<S: Send + Sync> FromRequest<S> for EsRequest {
         let caller = caller.ok_or_else(|| EsError::from(&Problem::unauthorized("A key is needed.")))?;
         let is_compressed = is_compressed(&parts)?;
         let bytes = Request::from_parts(parts, body).extract::<Bytes, _>().await;
-        let _ = state;
         let bytes = bytes.map_err(|rejection| EsError::from(&Problem::with_status(rejection.status(), rejection.body_text())))?;
         Ok(Self {
             caller,

@@ -1,8 +1,9 @@
 //! `_search` and `_count`: one body, one page of hits.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::time::Instant;
 
+use driftlead_store::index::query::Field;
 use driftlead_store::index::{Day, Hit, HitKey, LookupRequest, LookupResponse, Order, PointId, place_of};
 use serde_json::{Map, Value, json};
 
@@ -107,7 +108,7 @@ impl Search {
     ///
     /// # Errors
     /// What cannot be read or is not supported.
-    pub async fn read(app: &WebState, caller: &Caller, at: &Where, body: &Value, parameters: &dyn Parameters) -> Result<Self, EsError> {
+    pub fn read(app: &WebState, caller: &Caller, at: &Where, body: &Value, parameters: &dyn Parameters) -> Result<Self, EsError> {
         let parts = body
             .as_object()
             .ok_or_else(|| EsError::parsing("the body has to be a JSON object"))?;
@@ -147,7 +148,7 @@ impl Search {
             lookup: LookupRequest {
                 expression,
                 environments: caller.environments().to_vec(),
-                days: days_at(app, at).await?,
+                days: days_at(app, at)?,
                 order,
                 after,
                 skip,
@@ -244,7 +245,7 @@ impl Search {
 /// # Errors
 /// As a search.
 pub(super) async fn count(
-    app: &Arc<WebState>,
+    app: &WebState,
     caller: &Caller,
     at: &Where,
     body: &Value,
@@ -253,7 +254,7 @@ pub(super) async fn count(
     if let Some(key) = body.as_object().and_then(|parts| parts.keys().find(|key| *key != "query")) {
         return Err(EsError::parsing(format!("request does not support [{key}]")));
     }
-    let mut search = Search::read(app, caller, at, body, parameters).await?;
+    let mut search = Search::read(app, caller, at, body, parameters)?;
     search.lookup.limit = 0;
     search.lookup.skip = 0;
     let found = app.index.lookup(search.lookup).await?;
@@ -264,16 +265,8 @@ pub(super) async fn count(
 ///
 /// # Errors
 /// There is no such index.
-pub(super) async fn days_at(app: &WebState, at: &Where) -> Result<Option<std::collections::BTreeSet<Day>>, EsError> {
-    let existing: Vec<Day> = app
-        .index
-        .days()
-        .await
-        .map_err(EsError::failed)?
-        .iter()
-        .map(|status| status.day)
-        .collect();
-    names::days(&at.index, &existing, at.ignore_unavailable)
+pub(super) fn days_at(app: &WebState, at: &Where) -> Result<Option<BTreeSet<Day>>, EsError> {
+    names::days(&at.index, &app.index.existing_days(), at.ignore_unavailable)
 }
 
 /// There are none; clients look at what failed.
@@ -321,9 +314,9 @@ fn order_of(sort: Option<&Value>) -> Result<Order, EsError> {
         if matches!(name, "_doc" | "_shard_doc" | "_score" | "_id") {
             continue;
         }
-        if names::field(name) != driftlead_store::index::query::Field::Time {
+        if names::field(name) != Field::Time {
             // What no document has orders nothing, and clients say so.
-            if rest.get("unmapped_type").is_some() && matches!(names::field(name), driftlead_store::index::query::Field::Attribute(_)) {
+            if rest.get("unmapped_type").is_some() && matches!(names::field(name), Field::Attribute(_)) {
                 continue;
             }
             return Err(EsError::unsupported(format!(

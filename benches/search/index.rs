@@ -1,0 +1,176 @@
+//! Writing errors and finding them again.
+
+use std::path::Path;
+use std::process::id;
+use std::time::Instant;
+
+use driftlead_store::clock::{Clock, UnixNanos};
+use driftlead_store::index::{Batch, Day, ErrorIndex, IndexConfig, SearchRequest};
+use driftlead_store::state::State;
+use driftlead_store::wal::Position;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::mpsc;
+
+use crate::errors::{Errors, bytes_of};
+use crate::measuring::figure::{Figure, Scene};
+use crate::measuring::process::cpu_seconds;
+use crate::measuring::quantile::{median, quantile};
+use crate::measuring::settings::Settings;
+use crate::plain::{Plain, Reader, Wanted};
+
+const DAYS: i64 = 5;
+const DAY_NS: i64 = 86_400 * 1_000_000_000;
+const BATCH: usize = 2_000;
+const QUERIES: usize = 200;
+const WARM_UP: usize = 20;
+/// Ranks of the words that are searched for: neither in every message nor in none.
+const RANKS: std::ops::Range<usize> = 5..3_000;
+
+/// Measures.
+pub async fn measure(settings: Settings) -> Scene {
+    let mut scene = Scene::new("index");
+    let folder = tempfile::tempdir().unwrap();
+    let records = settings.records - settings.records % DAYS as usize;
+    let clock = Clock::System;
+    let first = Day::of(clock.now()).minus(DAYS as u32);
+    let step_ns = DAY_NS / (records as i64 / DAYS) - 1;
+    let errors = || Errors::new(first.start(), step_ns.max(1));
+
+    // What making the errors costs is no part of what writing them costs.
+    let (made, bytes) = cpu(|| {
+        let mut errors = errors();
+        let batches = (0..records.div_ceil(BATCH)).map(|at| errors.take(BATCH.min(records - at * BATCH)));
+        batches.flatten().map(|error| bytes_of(&error)).sum::<u64>()
+    });
+    let megabytes = bytes as f64 / 1e6;
+
+    let config = IndexConfig::at(folder.path().join("index"));
+    let index = ErrorIndex::open(&config, &clock).unwrap();
+    let state = State::open(&folder.path().join("state.db")).await.unwrap();
+    let before = cpu_seconds(id());
+    let began = Instant::now();
+    write(&index, &state, errors(), records).await;
+    let (ours_wall, ours_cpu) = (began.elapsed().as_secs_f64(), cpu_seconds(id()) - before - made);
+
+    let began = Instant::now();
+    let (plain_cpu, ()) = cpu(|| {
+        let mut errors = errors();
+        for day in 0..DAYS {
+            let mut plain = Plain::create(&folder.path().join(format!("plain-{day}")));
+            let mut left = records / DAYS as usize;
+            while left > 0 {
+                let batch = errors.take(BATCH.min(left));
+                left -= batch.len();
+                batch.iter().for_each(|error| plain.add(error));
+            }
+            plain.finish();
+        }
+    });
+    let plain_wall = began.elapsed().as_secs_f64();
+    let per_core = megabytes / ours_cpu;
+    scene.add(
+        Figure::new("written per second of CPU, patterns learnt too", per_core, "MB/s")
+            .beside("plain tantivy, without patterns", megabytes / (plain_cpu - made))
+            .beside("held to", 20.0),
+    );
+    scene.add(Figure::new("written, by the clock", megabytes / ours_wall, "MB/s").beside("plain tantivy", megabytes / plain_wall));
+    let stored: u64 = index.days().await.unwrap().iter().map(|day| day.bytes).sum();
+    let plain_stored: u64 = (0..DAYS).map(|day| size(&folder.path().join(format!("plain-{day}")))).sum();
+    scene.add(
+        Figure::new("bytes on disk for each byte of errors", stored as f64 / bytes as f64, "")
+            .beside("plain tantivy", plain_stored as f64 / bytes as f64),
+    );
+
+    let reader = Reader::open(&config.directory);
+    let names = errors();
+    for (name, words, is_ranged, limit_ms) in [("one word", 1, false, 50.0), ("two words and half of the time", 2, true, 150.0)] {
+        let mut random = ChaCha8Rng::seed_from_u64(11);
+        let (mut ours, mut plain, mut found) = (Vec::new(), Vec::new(), 0);
+        for number in 0..WARM_UP + QUERIES {
+            let words: Vec<&str> = (0..words).map(|_| names.word(rank(&mut random))).collect();
+            let range = is_ranged.then(|| {
+                let from = first.start().0 + random.random_range(0..DAYS * DAY_NS / 2);
+                (from, from + DAYS * DAY_NS / 2)
+            });
+            let request = SearchRequest {
+                query: words.join(" "),
+                from: range.map(|(from, _)| UnixNanos(from)),
+                to: range.map(|(_, to)| UnixNanos(to)),
+                limit: 20,
+                ..SearchRequest::default()
+            };
+            let began = Instant::now();
+            let answer = index.search(&request).await.unwrap();
+            let our_ms = began.elapsed().as_secs_f64() * 1e3;
+            let began = Instant::now();
+            let total = reader.search(&Wanted { words, range }, answer.histogram.step_seconds);
+            let plain_ms = began.elapsed().as_secs_f64() * 1e3;
+            assert_eq!(answer.total, total as u64, "both find the same: {request:?}");
+            if number >= WARM_UP {
+                ours.push(our_ms);
+                plain.push(plain_ms);
+                found += usize::from(total > 0);
+            }
+        }
+        scene.add(Figure::new(format!("{name}, p50"), median(&ours), "ms").beside("plain tantivy", median(&plain)));
+        scene.add(
+            Figure::new(format!("{name}, p95"), quantile(&ours, 0.95), "ms")
+                .beside("plain tantivy", quantile(&plain, 0.95))
+                .beside("held to", limit_ms),
+        );
+        scene.note(format!("{name}: {found} of {QUERIES} searches found something."));
+    }
+    scene.note(format!(
+        "{records} errors of {:.0} bytes in the mean over {DAYS} days, an index each; top 20 with their documents, seven facets and a histogram. \
+         The peer reads the same files with tantivy's own collectors and aggregations.",
+        bytes as f64 / records as f64
+    ));
+    scene
+}
+
+/// A rank by Zipf's law, as whoever searches for what they read.
+fn rank(random: &mut ChaCha8Rng) -> usize {
+    let (low, high) = (RANKS.start as f64, RANKS.end as f64);
+    (low * (high / low).powf(random.random::<f64>())) as usize
+}
+
+async fn write(index: &ErrorIndex, state: &State, mut errors: Errors, records: usize) {
+    let first = errors.take(1);
+    let first_day = Day::of(first[0].time);
+    let mut begun = first;
+    for day in 0..DAYS {
+        let (sender, receiver) = mpsc::channel(2);
+        let day = Day::of(UnixNanos(first_day.start().0 + day * DAY_NS));
+        let mut left = records / DAYS as usize - begun.len();
+        let mut batch = std::mem::take(&mut begun);
+        let feeding = async {
+            loop {
+                if !batch.is_empty() {
+                    sender.send(Batch::Errors(std::mem::take(&mut batch))).await.unwrap();
+                }
+                if left == 0 {
+                    break;
+                }
+                batch = errors.take(BATCH.min(left));
+                left -= batch.len();
+            }
+            sender.send(Batch::End).await.unwrap();
+        };
+        let ((), written) = tokio::join!(feeding, index.rebuild(day, Position::default(), state, receiver));
+        assert_eq!(written.unwrap(), records as u64 / DAYS as u64);
+    }
+}
+
+fn cpu<T>(work: impl FnOnce() -> T) -> (f64, T) {
+    let before = cpu_seconds(id());
+    let done = work();
+    (cpu_seconds(id()) - before, done)
+}
+
+fn size(folder: &Path) -> u64 {
+    std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum()
+}
