@@ -10,6 +10,7 @@ mod aggregations;
 mod document;
 mod error;
 mod indexes;
+mod intervals;
 mod names;
 mod pages;
 mod query;

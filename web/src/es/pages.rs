@@ -10,8 +10,8 @@ use driftlead_store::index::{HitKey, MAX_POINTS, PointId, place_of};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::aggregations::fixed_ms;
 use super::error::EsError;
+use super::intervals::fixed_ms;
 use super::search::{NoParameters, Parameters, Search, Where, days_at, shards};
 use crate::auth::Caller;
 use crate::state::WebState;
