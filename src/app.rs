@@ -16,12 +16,13 @@ use anyhow::{Context, bail};
 use driftlead_alerting::RuleSet;
 use driftlead_alerting::commands::Commands;
 use driftlead_alerting::config::AlertingConfig;
-use driftlead_analyzer::References;
 use driftlead_analyzer::control::ControlConfig;
+use driftlead_analyzer::{References, WatchedSearches};
 use driftlead_collector::{CollectorStatus, Decoder, DecoderConfig, Listeners};
 use driftlead_store::clickhouse::engine::{EngineConfig, Supervisor};
-use driftlead_store::clickhouse::migrate::{self, MigrateError, Retention};
-use driftlead_store::clickhouse::{ClickHouse, ClickHouseConfig};
+use driftlead_store::clickhouse::migrate::{self, MigrateError};
+use driftlead_store::clickhouse::query::records::RecordSearch;
+use driftlead_store::clickhouse::{ClickHouse, ClickHouseConfig, TelemetryError, text_index};
 use driftlead_store::clock::Clock;
 use driftlead_store::drain::{self, Decode, DrainConfig};
 use driftlead_store::index::{self, ErrorIndex, IndexConfig};
@@ -86,6 +87,8 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         clock.clone(),
     )?;
 
+    commands.use_search_rules().await?;
+
     let collector = CollectorStatus::default();
     let drain = DrainConfig::new(folder.file("drain"));
     let sources = Sources {
@@ -112,6 +115,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         log: log.clone(),
         clickhouse: clickhouse.clone(),
         index: index.clone(),
+        records: RecordSearch::new(clickhouse.clone(), clock.clone()),
         references: References::new(clickhouse.clone(), state.clone(), config.models.clone()),
         state: state.clone(),
         keys: keys.clone(),
@@ -233,7 +237,7 @@ impl Tables {
         let token = self.shutdown.workers.clone();
         tokio::select! {
             () = token.cancelled() => return Ok(()),
-            migrated = migrate_when_up(&self.clickhouse, self.config.retention()) => migrated?,
+            migrated = migrate_when_up(&self.clickhouse, &self.config) => migrated?,
         }
         let (sender, signals) = mpsc::channel(SIGNAL_BATCHES);
         let models = self.config.models.clone();
@@ -252,6 +256,8 @@ impl Tables {
             let (mut config, models, sender) = (self.config.analyzer()?, models.clone(), sender.clone());
             config.drain = drained;
             config.errors = Some(self.index);
+            let rules = self.rules.clone();
+            config.searches = WatchedSearches::new(move || rules.watched_searches());
             parts.spawn(async move {
                 driftlead_analyzer::run(config, clickhouse, state, models, clock, sender, token)
                     .await
@@ -290,12 +296,12 @@ impl Tables {
 }
 
 /// Tries until the database is there. Only what waiting cannot mend is an error.
-pub(crate) async fn migrate_when_up(clickhouse: &ClickHouse, retention: Retention) -> anyhow::Result<()> {
+pub(crate) async fn migrate_when_up(clickhouse: &ClickHouse, config: &Config) -> anyhow::Result<()> {
     let mut told = false;
     loop {
         let outcome = migrate::migrate(clickhouse).await;
         let waiting_for = match outcome {
-            Ok(()) => match migrate::apply_retention(clickhouse, retention).await {
+            Ok(()) => match apply_settings(clickhouse, config).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error.to_string(),
             },
@@ -308,6 +314,12 @@ pub(crate) async fn migrate_when_up(clickhouse: &ClickHouse, retention: Retentio
         }
         tokio::time::sleep(MIGRATE_INTERVAL).await;
     }
+}
+
+/// What of the tables the configuration decides.
+async fn apply_settings(clickhouse: &ClickHouse, config: &Config) -> Result<(), TelemetryError> {
+    migrate::apply_retention(clickhouse, config.retention()).await?;
+    text_index::apply(clickhouse, config.search.text_index).await
 }
 
 /// SIGHUP reads the rule files again.

@@ -38,6 +38,8 @@ pub struct Config {
     pub privacy: PrivacyConfig,
     /// How long what is kept.
     pub retention: RetentionConfig,
+    /// How records are found.
+    pub search: SearchConfig,
     /// When and how drift is looked at.
     pub drift: DriftConfig,
     /// Labels and quality.
@@ -184,6 +186,20 @@ fn default_user() -> String {
 
 fn default_database() -> String {
     "driftlead".into()
+}
+
+/// `[search]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SearchConfig {
+    /// Whether the words of log records are indexed in ClickHouse, where it can.
+    pub text_index: bool,
+}
+
+impl Default for SearchConfig {
+    fn default() -> Self {
+        Self { text_index: true }
+    }
 }
 
 /// `[privacy]`.

@@ -126,6 +126,7 @@ impl Change {
         alert.severity = rule.severity;
         alert.why.clone_from(&rule.why);
         alert.memory.window_seconds = rule.window_length();
+        alert.memory.query = rule.search.as_ref().map(|search| search.query.clone());
         alert.memory.side = Some(rule.side);
         self.moved(judgement, now);
     }

@@ -29,6 +29,8 @@ pub enum Windows {
     Service,
     /// One hour or one day; a rule says which.
     HourOrDay,
+    /// Up to now, as long as the rule says, every few seconds: of a search that the rule names.
+    Search,
     /// An instant: a verdict, a backlog.
     None,
 }
@@ -153,6 +155,10 @@ pub static SIGNALS: &[SignalKind] = &[
     signal(names::CONTROL_DROP, Unit::Ratio, Windows::None),
     signal(names::NEW_ERROR_PATTERNS, Unit::Count, Windows::None),
     signal(names::ANOMALIES_IN_WATCH, Unit::Count, Windows::None),
+    SignalKind {
+        about_a_model: false,
+        ..signal(names::MATCHING_ERRORS, Unit::Count, Windows::Search)
+    },
     of_hardware(names::GPU_TEMPERATURE_C, Unit::Celsius),
     of_hardware(names::GPU_UTILISATION, Unit::Ratio),
     of_hardware(names::GPU_MEMORY_USED_RATIO, Unit::Ratio),

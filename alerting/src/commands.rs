@@ -33,7 +33,7 @@ const MAX_REASON_CHARACTERS: usize = 1_000;
 /// What people do and see. Clones share everything.
 #[derive(Clone)]
 pub struct Commands {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// A person's request to roll a model back.

@@ -26,6 +26,7 @@ pub mod problem;
 pub mod route;
 pub mod rule;
 mod run;
+pub mod search_rules;
 mod shared;
 #[cfg(test)]
 mod testing;

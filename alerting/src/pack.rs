@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use driftlead_store::model_settings::ModelSettings;
+use driftlead_store::records::{WatchedSearch, names};
 use driftlead_store::state::alerts::{Severity, Side};
 use tokio::sync::watch;
 
@@ -31,8 +32,10 @@ pub struct Rules {
 }
 
 impl Rules {
-    fn new(rules: Vec<Rule>) -> Self {
-        let all: Vec<Arc<Rule>> = rules.into_iter().map(Arc::new).collect();
+    /// Those of the files, and those that people made: of two of one name the file's is in use.
+    fn new(of_files: &[Arc<Rule>], of_people: &[Arc<Rule>]) -> Self {
+        let is_free = |rule: &&Arc<Rule>| of_files.iter().all(|other| other.name != rule.name);
+        let all: Vec<Arc<Rule>> = of_files.iter().chain(of_people.iter().filter(is_free)).cloned().collect();
         let mut by_signal: HashMap<_, Vec<_>> = HashMap::new();
         for rule in &all {
             by_signal.entry(rule.signal.name).or_default().push(rule.clone());
@@ -60,6 +63,8 @@ impl Rules {
 #[derive(Debug, Clone)]
 struct Published {
     rules: Arc<Rules>,
+    of_files: Arc<[Arc<Rule>]>,
+    of_people: Arc<[Arc<Rule>]>,
     /// Why the files on disk are not in use; `None`: they are.
     rejected: Option<Arc<str>>,
 }
@@ -88,8 +93,13 @@ impl RuleSet {
             paths: paths.to_vec(),
             receivers: config.receivers.keys().cloned().collect(),
         };
-        let rules = Arc::new(source.read()?);
-        let published = watch::Sender::new(Published { rules, rejected: None });
+        let of_files = source.read()?;
+        let published = watch::Sender::new(Published {
+            rules: Arc::new(Rules::new(&of_files, &[])),
+            of_files,
+            of_people: Arc::new([]),
+            rejected: None,
+        });
         Ok(Self {
             published,
             source: Arc::new(source),
@@ -114,11 +124,13 @@ impl RuleSet {
     /// Everything that is wrong, by file and rule.
     pub fn reload(&self) -> Result<usize, Problems> {
         match self.source.read() {
-            Ok(rules) => {
-                let count = rules.all.len();
-                self.published.send_replace(Published {
-                    rules: Arc::new(rules),
-                    rejected: None,
+            Ok(of_files) => {
+                let mut count = 0;
+                self.published.send_modify(|published| {
+                    published.rules = Arc::new(Rules::new(&of_files, &published.of_people));
+                    published.of_files = of_files;
+                    published.rejected = None;
+                    count = published.rules.all.len();
                 });
                 Ok(count)
             }
@@ -128,6 +140,22 @@ impl RuleSet {
                 Err(problems)
             }
         }
+    }
+
+    /// Puts the rules that people made in use, beside those of the files.
+    pub(crate) fn set_of_people(&self, rules: Vec<Rule>) {
+        let of_people: Arc<[Arc<Rule>]> = rules.into_iter().map(Arc::new).collect();
+        self.published.send_modify(|published| {
+            published.rules = Arc::new(Rules::new(&published.of_files, &of_people));
+            published.of_people = of_people;
+        });
+    }
+
+    /// The searches whose errors are to be counted now.
+    pub fn watched_searches(&self) -> Vec<WatchedSearch> {
+        let rules = self.current();
+        let searches = rules.on_signal(names::MATCHING_ERRORS).iter();
+        searches.filter_map(|rule| rule.watched_search()).collect()
     }
 
     /// Follows reloads.
@@ -167,7 +195,7 @@ pub fn check(settings: &AlertingSettings, models: &[ModelSettings]) -> Result<us
         receivers: settings.receivers.iter().map(|receiver| receiver.name.clone()).collect(),
     };
     match source.read() {
-        Ok(rules) if problems.is_empty() => return Ok(rules.all.len()),
+        Ok(rules) if problems.is_empty() => return Ok(rules.len()),
         Ok(_) => {}
         Err(Problems(found)) => problems.extend(found),
     }
@@ -175,7 +203,7 @@ pub fn check(settings: &AlertingSettings, models: &[ModelSettings]) -> Result<us
 }
 
 impl Source {
-    fn read(&self) -> Result<Rules, Problems> {
+    fn read(&self) -> Result<Arc<[Arc<Rule>]>, Problems> {
         let mut problems = Vec::new();
         let mut collected = Collected::default();
         if self.paths.is_empty() {
@@ -198,7 +226,7 @@ impl Source {
         rules.retain(|rule| !collected.own.iter().any(|own| own.name == rule.name));
         rules.extend(collected.own);
         rules.push(rules_invalid());
-        Ok(Rules::new(rules))
+        Ok(rules.into_iter().map(Arc::new).collect())
     }
 
     fn files(&self, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
@@ -278,6 +306,7 @@ fn rules_invalid() -> Rule {
         name: RULES_INVALID_RULE.into(),
         signal: catalogue::find(RULES_INVALID).expect("the catalogue has alerting's own signals"),
         window_seconds: None,
+        search: None,
         side: Side::Above,
         threshold: Threshold::Number(0.0),
         hold: std::time::Duration::ZERO,

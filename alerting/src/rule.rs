@@ -4,12 +4,13 @@
 //! everything that is wrong in it by file and rule, with what to do.
 
 pub mod parse;
+pub mod search;
 mod threshold;
 
 use std::time::Duration;
 
 use driftlead_store::model_settings::ModelSettings;
-use driftlead_store::records::Signal;
+use driftlead_store::records::{Signal, WatchedSearch};
 use driftlead_store::state::actions::ActionKind;
 use driftlead_store::state::alerts::{Severity, Side};
 
@@ -24,6 +25,8 @@ pub struct Rule {
     pub signal: &'static SignalKind,
     /// The window in seconds, where the signal has several.
     pub window_seconds: Option<u32>,
+    /// What it searches for, where it counts the errors that match.
+    pub search: Option<RuleSearch>,
     /// Over or under the threshold.
     pub side: Side,
     /// The threshold.
@@ -48,6 +51,15 @@ pub struct Rule {
     pub no_data: NoData,
     /// The rule's own words: what it means and what to do.
     pub why: String,
+}
+
+/// What a rule searches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleSearch {
+    /// As people type it.
+    pub query: String,
+    /// Only errors of these environments; empty: of all.
+    pub environments: Vec<String>,
 }
 
 /// What a signal is compared with.
@@ -114,8 +126,23 @@ impl Rule {
 
     /// Whether the rule judges this signal: its name is known to be the rule's.
     pub fn covers(&self, signal: &Signal) -> bool {
-        self.window_seconds.is_none_or(|seconds| seconds == signal.window_seconds)
-            && self.is_about(&signal.environment, &signal.model, &signal.version, &signal.segment)
+        let is_about = match self.search {
+            // The signal was counted for this rule, and for no other.
+            Some(_) => signal.subject == self.name,
+            None => self.is_about(&signal.environment, &signal.model, &signal.version, &signal.segment),
+        };
+        is_about && self.window_seconds.is_none_or(|seconds| seconds == signal.window_seconds)
+    }
+
+    /// The search whose errors are to be counted for it.
+    pub fn watched_search(&self) -> Option<WatchedSearch> {
+        let search = self.search.as_ref()?;
+        Some(WatchedSearch {
+            name: self.name.clone(),
+            query: search.query.clone(),
+            environments: search.environments.clone(),
+            window_seconds: self.window_seconds?,
+        })
     }
 
     /// What the rule compares with for a model.
@@ -132,7 +159,7 @@ impl Rule {
         const SERVICE_WINDOW_SECONDS: u32 = 60;
         match self.signal.windows {
             Windows::Service => Some(SERVICE_WINDOW_SECONDS),
-            Windows::HourOrDay => self.window_seconds,
+            Windows::HourOrDay | Windows::Search => self.window_seconds,
             Windows::None => None,
         }
     }

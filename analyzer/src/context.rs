@@ -1,5 +1,6 @@
 //! What the analyzer's tasks share.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use driftlead_store::clickhouse::signals::insert_signals;
 use driftlead_store::clock::{Clock, UnixNanos};
 use driftlead_store::drain::StatusHandle;
 use driftlead_store::index::ErrorIndex;
-use driftlead_store::records::Signal;
+use driftlead_store::records::{Signal, WatchedSearch};
 use driftlead_store::state::State;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,27 @@ use crate::window::Days;
 /// How often quality is computed again for one window while labels keep coming.
 const DEFAULT_QUALITY_INTERVAL: Duration = Duration::from_secs(300);
 
+/// The searches that rules look at, as they are at present.
+#[derive(Clone)]
+pub struct WatchedSearches(Arc<dyn Fn() -> Vec<WatchedSearch> + Send + Sync>);
+
+impl WatchedSearches {
+    /// Asked for every few seconds.
+    pub fn new(source: impl Fn() -> Vec<WatchedSearch> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(source))
+    }
+
+    pub(crate) fn now(&self) -> Vec<WatchedSearch> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for WatchedSearches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WatchedSearches").field(&self.now()).finish()
+    }
+}
+
 /// How the analyzer runs.
 #[derive(Debug, Clone)]
 pub struct AnalyzerConfig {
@@ -32,6 +54,8 @@ pub struct AnalyzerConfig {
     pub drain: StatusHandle,
     /// The error index, for the signals about releases; `None`: there are none of these.
     pub errors: Option<ErrorIndex>,
+    /// The searches that rules look at.
+    pub searches: WatchedSearches,
 }
 
 impl Default for AnalyzerConfig {
@@ -41,6 +65,7 @@ impl Default for AnalyzerConfig {
             quality_interval: DEFAULT_QUALITY_INTERVAL,
             drain: StatusHandle::default(),
             errors: None,
+            searches: WatchedSearches::new(Vec::new),
         }
     }
 }
@@ -56,6 +81,7 @@ pub(crate) struct Context {
     pub quality_interval: Duration,
     pub drain: StatusHandle,
     pub errors: Option<ErrorIndex>,
+    pub searches: WatchedSearches,
     pub clock: Clock,
     pub signals: mpsc::Sender<Vec<Signal>>,
     pub stop: CancellationToken,

@@ -23,7 +23,7 @@ pub mod stats;
 mod upkeep;
 pub mod window;
 
-pub use context::AnalyzerConfig;
+pub use context::{AnalyzerConfig, WatchedSearches};
 pub use error::AnalyzerError;
 pub use reference::References;
 pub use report::{DriftReport, DriftRequest, FeatureReport, drift_between};

@@ -57,6 +57,7 @@ pub async fn run(
         quality_interval: config.quality_interval,
         drain: config.drain,
         errors: config.errors,
+        searches: config.searches,
         clickhouse,
         state,
         clock,
@@ -72,7 +73,8 @@ pub async fn run(
             watch_drift(&context, &generations),
             watch_quality(&context),
             watch_hardware(&context),
-            watch_releases(&context)
+            watch_releases(&context),
+            watch_searches(&context)
         );
     };
     // A step that is under way may wait a minute for the database. It is not waited for: any step is taken again after the
@@ -168,6 +170,18 @@ async fn watch_releases(context: &Context) {
     let mut back_off = BackOff::new("errors of releases");
     while !context.stop.is_cancelled() {
         let result = releases.step(context).await.map(|()| RELEASES_INTERVAL);
+        back_off.wait_after(result, &context.stop).await;
+    }
+}
+
+/// What rules search for.
+async fn watch_searches(context: &Context) {
+    let Some(mut searches) = detect::Searches::new(context) else {
+        return;
+    };
+    let mut back_off = BackOff::new("searches of rules");
+    while !context.stop.is_cancelled() {
+        let result = searches.step(context).await.map(|()| SERVICE_INTERVAL);
         back_off.wait_after(result, &context.stop).await;
     }
 }

@@ -19,11 +19,14 @@ use crate::measuring::quantile::{median, quantile};
 use crate::measuring::settings::Settings;
 use crate::plain::{Plain, Reader, Wanted};
 
-const DAYS: i64 = 5;
-const DAY_NS: i64 = 86_400 * 1_000_000_000;
+/// Days that errors are spread over.
+pub const DAYS: i64 = 5;
+/// Length of a day.
+pub const DAY_NS: i64 = 86_400 * 1_000_000_000;
 const BATCH: usize = 2_000;
-const QUERIES: usize = 200;
-const WARM_UP: usize = 20;
+/// Searches that are timed, and those before them that are not.
+pub const QUERIES: usize = 200;
+pub const WARM_UP: usize = 20;
 /// Ranks of the words that are searched for: neither in every message nor in none.
 const RANKS: std::ops::Range<usize> = 5..3_000;
 
@@ -85,14 +88,8 @@ pub async fn measure(settings: Settings) -> Scene {
     let reader = Reader::open(&config.directory);
     let names = errors();
     for (name, words, is_ranged, limit_ms) in [("one word", 1, false, 50.0), ("two words and half of the time", 2, true, 150.0)] {
-        let mut random = ChaCha8Rng::seed_from_u64(11);
         let (mut ours, mut plain, mut found) = (Vec::new(), Vec::new(), 0);
-        for number in 0..WARM_UP + QUERIES {
-            let words: Vec<&str> = (0..words).map(|_| names.word(rank(&mut random))).collect();
-            let range = is_ranged.then(|| {
-                let from = first.start().0 + random.random_range(0..DAYS * DAY_NS / 2);
-                (from, from + DAYS * DAY_NS / 2)
-            });
+        for (number, (words, range)) in searches(&names, first, words, is_ranged).enumerate().take(WARM_UP + QUERIES) {
             let request = SearchRequest {
                 query: words.join(" "),
                 from: range.map(|(from, _)| UnixNanos(from)),
@@ -127,6 +124,19 @@ pub async fn measure(settings: Settings) -> Scene {
         bytes as f64 / records as f64
     ));
     scene
+}
+
+/// Searches without end, the same on every run: words, and half of the time where it is limited.
+pub fn searches(names: &Errors, first: Day, words: usize, is_ranged: bool) -> impl Iterator<Item = (Vec<&str>, Option<(i64, i64)>)> {
+    let mut random = ChaCha8Rng::seed_from_u64(11);
+    std::iter::repeat_with(move || {
+        let words = (0..words).map(|_| names.word(rank(&mut random))).collect();
+        let range = is_ranged.then(|| {
+            let from = first.start().0 + random.random_range(0..DAYS * DAY_NS / 2);
+            (from, from + DAYS * DAY_NS / 2)
+        });
+        (words, range)
+    })
 }
 
 /// A rank by Zipf's law, as whoever searches for what they read.

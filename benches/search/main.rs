@@ -7,6 +7,7 @@
 //! ```
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod clickhouse;
 mod errors;
 mod index;
 mod load;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 async fn main() -> ExitCode {
     let steps: &[measuring::Step] = &[
         ("index", |settings| Box::pin(index::measure(settings))),
+        ("clickhouse", |settings| Box::pin(clickhouse::measure(settings))),
         ("patterns", |settings| Box::pin(patterns::measure(settings))),
         ("load", |settings| Box::pin(load::measure(settings))),
     ];

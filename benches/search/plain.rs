@@ -85,7 +85,7 @@ impl Plain {
         let index = Index::create_in_dir(folder, schema.clone()).unwrap();
         open(&index);
         Self {
-            writer: index.writer_with_num_threads(1, 15_000_000).unwrap(),
+            writer: index.writer_with_num_threads(1, 50_000_000).unwrap(),
             schema,
             made: 0,
         }

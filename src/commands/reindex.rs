@@ -57,7 +57,7 @@ pub async fn run(arguments: ReindexArguments) -> anyhow::Result<()> {
         clickhouse,
     };
     let outcome = async {
-        migrate_when_up(&rebuilding.clickhouse, config.retention()).await?;
+        migrate_when_up(&rebuilding.clickhouse, &config).await?;
         let today = Day::of(clock.now());
         let days: BTreeSet<Day> = match arguments.days.is_empty() {
             true => (0..=config.retention.errors_days).map(|ago| today.minus(ago)).collect(),

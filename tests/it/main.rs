@@ -17,6 +17,8 @@ mod inserts;
 mod oracle;
 mod own_telemetry;
 mod pipeline;
+mod records;
+mod search_rules;
 mod shift_census;
 mod shift_simulation;
 mod stock_exporters;

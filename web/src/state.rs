@@ -5,6 +5,7 @@ use std::sync::Arc;
 use driftlead_alerting::commands::Commands;
 use driftlead_analyzer::References;
 use driftlead_store::clickhouse::ClickHouse;
+use driftlead_store::clickhouse::query::records::RecordSearch;
 use driftlead_store::clock::Clock;
 use driftlead_store::index::ErrorIndex;
 use driftlead_store::model_settings::ModelSettings;
@@ -26,6 +27,8 @@ pub struct WebState {
     pub clickhouse: ClickHouse,
     /// Errors.
     pub index: ErrorIndex,
+    /// Log records and spans.
+    pub records: RecordSearch,
     /// What windows are compared with.
     pub references: References,
     /// What was decided.
@@ -57,10 +60,15 @@ impl WebState {
 
     /// The database did not answer: 503 to the client, why to the log.
     pub fn telemetry_problem(&self, error: &clickhouse::error::Error) -> Problem {
-        tracing::warn!(%error, "the telemetry cannot be read");
-        Problem::unavailable(
-            "The telemetry cannot be read at the moment; what was sent is safe in the log.",
-            RETRY_TELEMETRY_SECONDS,
-        )
+        telemetry_problem(error)
     }
+}
+
+/// The database did not answer: 503 to the client, why to the log.
+pub(crate) fn telemetry_problem(error: &clickhouse::error::Error) -> Problem {
+    tracing::warn!(%error, "the telemetry cannot be read");
+    Problem::unavailable(
+        "The telemetry cannot be read at the moment; what was sent is safe in the log.",
+        RETRY_TELEMETRY_SECONDS,
+    )
 }

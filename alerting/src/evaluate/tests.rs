@@ -14,6 +14,7 @@ fn rule(signal: &str, side: Side, hold_seconds: u64, no_data: NoData) -> Rule {
     Rule {
         name: "r".into(),
         signal,
+        search: None,
         window_seconds: (signal.windows == Windows::HourOrDay).then_some(HOUR as u32),
         side,
         threshold: Threshold::Number(0.5),

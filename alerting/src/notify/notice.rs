@@ -161,7 +161,10 @@ fn alert_data(said: &AlertSaid<'_>, public_url: &str) -> AlertData {
         resolved_at: alert.resolved_at.filter(|_| alert.state == AlertState::Resolved),
         why: alert.why.clone(),
         actions: said.actions.clone(),
-        page: page(public_url, &alert.series.model, &alert.series.environment),
+        page: match &alert.memory.query {
+            Some(query) => searched(public_url, query, &alert.series.environment),
+            None => page(public_url, &alert.series.model, &alert.series.environment),
+        },
     }
 }
 
@@ -278,6 +281,15 @@ pub fn page(public_url: &str, model: &str, environment: &str) -> String {
         (model, "") => format!("{public_url}/models/{}", escaped(model)),
         (model, environment) => format!("{public_url}/models/{}?env={}", escaped(model), escaped(environment)),
     }
+}
+
+/// Address of the errors that a rule searches for.
+pub fn searched(public_url: &str, query: &str, environment: &str) -> String {
+    let environment = match environment {
+        "" => String::new(),
+        environment => format!("&env={}", escaped(environment)),
+    };
+    format!("{public_url}/errors?q={}{environment}", escaped(query))
 }
 
 fn examples(public_url: &str, action: &Action) -> String {

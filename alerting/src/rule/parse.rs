@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::threshold::{self, Written};
-use super::{NoData, Notify, Patterns, Rule, Threshold};
+use super::{NoData, Notify, Patterns, Rule, Threshold, search};
 use crate::catalogue::{self, SignalKind, Windows};
 use crate::config::is_name;
 use crate::problem::Problem;
@@ -42,6 +42,7 @@ struct WrittenRule {
     name: String,
     signal: String,
     window: Option<String>,
+    search: Option<String>,
     above: Option<Written>,
     below: Option<Written>,
     #[serde(default, rename = "for")]
@@ -121,8 +122,10 @@ fn resolve(written: WrittenRule, receivers: &BTreeSet<String>) -> Result<Rule, S
             return Err(format!("{name} = [] matches no {one}: leave {name} out, or name some"));
         }
     }
+    let window_seconds = window(written.window.as_deref(), signal)?;
     Ok(Rule {
-        window_seconds: window(written.window.as_deref(), signal)?,
+        window_seconds,
+        search: search::of_file(written.search, written.environments.as_deref(), signal)?,
         hold: written
             .hold
             .as_deref()
@@ -176,6 +179,8 @@ fn window(written: Option<&str>, signal: &SignalKind) -> Result<Option<u32>, Str
             "{} is computed over an hour or a day: write window = \"1h\" or window = \"1d\"",
             signal.name
         )),
+        (Windows::Search, Some(seconds)) => search::window(seconds).map(Some),
+        (Windows::Search, None) => Err(format!("{} needs a window, such as window = \"5m\"", signal.name)),
         (Windows::Service, None | Some(60)) | (Windows::None, None) => Ok(None),
         (Windows::Service, Some(_)) => Err(format!(
             "{} is computed over the last 60 s: leave window out, and use for to wait longer",

@@ -9,6 +9,7 @@ mod late_labels;
 mod quality;
 mod releases;
 mod schedule;
+mod searches;
 mod service;
 mod windows;
 
@@ -21,6 +22,7 @@ use crate::error::AnalyzerError;
 pub(crate) use hardware::emit_hardware_signals;
 pub(crate) use late_labels::LateLabels;
 pub(crate) use releases::Releases;
+pub(crate) use searches::Searches;
 pub(crate) use windows::DriftWindows;
 
 /// How far the service window stays behind the clock: exporters batch logs for up to this long.

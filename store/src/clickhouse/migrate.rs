@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{ClickHouse, TelemetryError};
 
 /// The files in their order. Statements end with a semicolon at the end of a line.
-const MIGRATIONS: [(&str, &str); 6] = [
+const MIGRATIONS: [(&str, &str); 7] = [
     ("0001_raw", include_str!("../../migrations/clickhouse/0001_raw.sql")),
     ("0002_own", include_str!("../../migrations/clickhouse/0002_own.sql")),
     (
@@ -17,6 +17,7 @@ const MIGRATIONS: [(&str, &str); 6] = [
     ("0004_superseded", include_str!("../../migrations/clickhouse/0004_superseded.sql")),
     ("0005_merges", include_str!("../../migrations/clickhouse/0005_merges.sql")),
     ("0006_sessions", include_str!("../../migrations/clickhouse/0006_sessions.sql")),
+    ("0007_search", include_str!("../../migrations/clickhouse/0007_search.sql")),
 ];
 
 const APPLIED_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations \

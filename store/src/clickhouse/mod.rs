@@ -12,6 +12,7 @@ pub mod migrate;
 pub mod query;
 pub mod signals;
 mod table_rows;
+pub mod text_index;
 
 use std::time::Duration;
 

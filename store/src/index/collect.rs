@@ -32,7 +32,7 @@ pub(super) const GIVEN_UP: &str = "the search was given up";
 
 /// Steps of a histogram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Steps {
+pub(crate) struct Steps {
     /// Start of the first step, in Unix seconds.
     pub from_seconds: i64,
     /// Length of a step in seconds.

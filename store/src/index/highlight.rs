@@ -20,7 +20,7 @@ pub struct Part {
 
 /// What a query looks for.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Needle<'a> {
+pub(crate) struct Needle<'a> {
     field: Option<Text>,
     looks: Looks<'a>,
 }
@@ -34,7 +34,7 @@ enum Looks<'a> {
 }
 
 /// What a query looks for in texts; what it excludes is not part of it.
-pub(super) fn needles(expression: &Expression) -> Vec<Needle<'_>> {
+pub(crate) fn needles(expression: &Expression) -> Vec<Needle<'_>> {
     match expression {
         Expression::And(parts) | Expression::Or(parts) | Expression::AtLeast(_, parts) => parts.iter().flat_map(needles).collect(),
         Expression::Text { field, words, prefix } => vec![Needle {
@@ -56,7 +56,7 @@ pub(super) fn needles(expression: &Expression) -> Vec<Needle<'_>> {
 }
 
 /// The pieces of the part of `text` around its first match, in order; `None` where nothing matches.
-pub(super) fn highlight(field: Text, text: &str, needles: &[Needle<'_>]) -> Option<Vec<Part>> {
+pub(crate) fn highlight(field: Text, text: &str, needles: &[Needle<'_>]) -> Option<Vec<Part>> {
     let words = placed_words(text);
     let mut spans: Vec<(usize, usize)> = needles
         .iter()

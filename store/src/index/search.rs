@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tantivy::collector::Count;
 use tantivy::query::{BooleanQuery, Query};
 use tantivy::schema::Value as _;
 use tantivy::{DocAddress, Searcher, TantivyDocument, TantivyError};
@@ -17,6 +18,7 @@ use super::query::{Expression, Plan, QueryError, Text, parse};
 use super::schema::from_source;
 use super::shelf::Shelf;
 use super::{ErrorIndex, IndexError};
+use crate::clickhouse::TelemetryError;
 use crate::clock::UnixNanos;
 use crate::records::ErrorDocument;
 
@@ -25,13 +27,13 @@ pub const MAX_LIMIT: usize = 500;
 /// Most steps of a histogram: one per few pixels of a page.
 pub const MAX_STEPS: i64 = 120;
 /// Most bytes of hits in one answer, however many were asked for: stacks may be long.
-const MAX_HITS_BYTES: usize = 8 * 1024 * 1024;
+pub(crate) const MAX_HITS_BYTES: usize = 8 * 1024 * 1024;
 /// Most values of a facet in an answer.
-const MAX_SHOWN_VALUES: usize = 20;
+pub(crate) const MAX_SHOWN_VALUES: usize = 20;
 /// Searches that run at once: each may keep a core busy.
-pub(super) const SEARCHES_AT_ONCE: usize = 2;
+pub(crate) const SEARCHES_AT_ONCE: usize = 2;
 /// How long a search may wait for its turn and run, together.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Lengths of steps that people read easily, in seconds.
 const STEP_SECONDS: [i64; 20] = [
@@ -53,6 +55,19 @@ pub struct SearchRequest {
     pub limit: usize,
     /// `next` of the page before.
     pub cursor: Option<String>,
+}
+
+impl SearchRequest {
+    /// Whether one answer can be given to it.
+    pub(crate) fn check(&self) -> Result<(), SearchError> {
+        if self.limit > MAX_LIMIT {
+            return Err(SearchError::Limit(self.limit));
+        }
+        match (self.from, self.to) {
+            (Some(from), Some(to)) if from >= to => Err(SearchError::Range),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What was found.
@@ -127,6 +142,9 @@ pub enum SearchError {
     /// The index failed.
     #[error(transparent)]
     Index(IndexError),
+    /// The database failed.
+    #[error(transparent)]
+    Telemetry(TelemetryError),
 }
 
 impl From<IndexError> for SearchError {
@@ -157,6 +175,23 @@ impl ErrorIndex {
         let environments = environments.to_vec();
         self.off_thread(move |shelf, given_up| one(shelf, key, &environments, given_up))
             .await
+    }
+
+    /// How many errors from this event time on match, in these environments; none: in all.
+    ///
+    /// # Errors
+    /// The search took too long, or a part of it stands for too much.
+    pub async fn count(&self, expression: Expression, from: UnixNanos, environments: &[String]) -> Result<u64, SearchError> {
+        let search = Search::within(expression, Some(from), None, environments.to_vec());
+        self.off_thread(move |shelf, given_up| {
+            let query = search.query(shelf, given_up);
+            let mut total = 0;
+            for (_, searcher) in search.days(shelf) {
+                total += searcher.search(&query, &Count)? as u64;
+            }
+            Ok(total)
+        })
+        .await
     }
 
     pub(super) async fn off_thread<T: Send + 'static>(
@@ -218,14 +253,7 @@ pub(super) type Days = Vec<(Day, Searcher)>;
 
 impl Search {
     pub fn new(request: &SearchRequest, now: UnixNanos) -> Result<Self, SearchError> {
-        if request.limit > MAX_LIMIT {
-            return Err(SearchError::Limit(request.limit));
-        }
-        if let (Some(from), Some(to)) = (request.from, request.to)
-            && from >= to
-        {
-            return Err(SearchError::Range);
-        }
+        request.check()?;
         Ok(Self {
             expression: parse(&request.query, now)?,
             from: request.from,
@@ -379,7 +407,8 @@ impl Search {
     }
 }
 
-fn steps_over(from: UnixNanos, last: UnixNanos, max: i64) -> Steps {
+/// Even steps, at most `max` of them, that hold both instants.
+pub(crate) fn steps_over(from: UnixNanos, last: UnixNanos, max: i64) -> Steps {
     let (first_second, last_second) = (from.seconds(), last.seconds());
     let count = |step: i64| last_second.div_euclid(step) - first_second.div_euclid(step) + 1;
     let largest = STEP_SECONDS[STEP_SECONDS.len() - 1];

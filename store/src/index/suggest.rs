@@ -57,7 +57,7 @@ pub struct Suggestion {
 
 /// What stands before the caret.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Typed {
+pub(crate) enum Typed {
     /// The beginning of a field's name.
     Name { from: usize, begins: String },
     /// A field, and the beginning of its value.
@@ -67,7 +67,7 @@ enum Typed {
 }
 
 /// The last token before the caret.
-fn typed(query: &str, caret: usize) -> (Typed, String) {
+pub(crate) fn typed(query: &str, caret: usize) -> (Typed, String) {
     let before: Vec<char> = query.chars().take(caret).collect();
     let after: String = query.chars().skip(caret).collect();
     let (mut start, mut quoted, mut at) = (0, false, 0);
@@ -136,9 +136,11 @@ impl ErrorIndex {
     }
 }
 
-fn own_names() -> impl Iterator<Item = &'static str> {
+/// The fields' own names that begin so.
+pub(crate) fn field_names_beginning(begins: &str) -> impl Iterator<Item = &'static str> {
     let texts = [Text::Message, Text::Stack].map(Text::name);
-    Keyword::ALL.map(Keyword::name).into_iter().chain(texts).chain(["time"])
+    let names = Keyword::ALL.map(Keyword::name).into_iter().chain(texts).chain(["time"]);
+    names.filter(move |name| name.starts_with(begins))
 }
 
 fn field_names(
@@ -153,7 +155,7 @@ fn field_names(
         text: format!("{name}:"),
         count: None,
     };
-    let mut items: Vec<Suggestion> = own_names().filter(|own| own.starts_with(begins)).map(name).collect();
+    let mut items: Vec<Suggestion> = field_names_beginning(begins).map(name).collect();
     let begins = begins.strip_prefix("attributes.").unwrap_or(begins);
     if begins.is_empty() {
         return Ok(items);
@@ -198,7 +200,7 @@ fn values(search: &Search, column: String, begins: &str, shelf: &Shelf, given_up
 }
 
 /// A value as a query has it: bare where that is safe, else in quotes.
-fn quoted(value: &str) -> String {
+pub(crate) fn quoted(value: &str) -> String {
     let is_safe = !value.is_empty()
         && value.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-'))
         && value.starts_with(char::is_alphanumeric);

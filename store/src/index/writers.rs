@@ -23,8 +23,9 @@ use crate::wal::Position;
 
 /// Days that are written at once; errors of more days take turns. Errors are mostly of today.
 const MAX_OPEN_WRITERS: usize = 4;
-/// Memory of one writer before it goes to disk: tantivy's smallest, errors being few.
-const WRITER_MEMORY_BYTES: usize = 15_000_000;
+/// Most memory of one writer before it goes to disk. It is taken as errors come, so between two commits few have much of it;
+/// a backlog that is read makes segments that are merged seldom.
+const WRITER_MEMORY_BYTES: usize = 50_000_000;
 /// A writer without work for this long is closed, and with it its memory and threads.
 const WRITER_IDLE_SECONDS: f64 = 60.0;
 

@@ -9,6 +9,7 @@ mod profile;
 mod request_id;
 mod signal;
 mod telemetry;
+mod watched_search;
 
 /// Longest name in bytes: of models, versions, environments, services, features, attributes, ids and labels.
 pub const MAX_NAME_BYTES: usize = 256;
@@ -24,3 +25,4 @@ pub use telemetry::{
     Attributes, Exemplar, ExponentialHistogram, Gauge, Histogram, LogRecord, MetricPoint, MetricPoints, Resource, Scope, SpanEvent,
     SpanLink, SpanRecord, Sum, Summary,
 };
+pub use watched_search::WatchedSearch;

@@ -106,6 +106,8 @@ pub mod names {
     pub const NEW_ERROR_PATTERNS: &str = "new_error_patterns";
     /// Error patterns that are surely more frequent since a release than in the 14 days before it.
     pub const ANOMALIES_IN_WATCH: &str = "anomalies_in_watch";
+    /// Errors that match what a rule searches for.
+    pub const MATCHING_ERRORS: &str = "matching_errors";
     /// Temperature of a GPU in degrees Celsius.
     pub const GPU_TEMPERATURE_C: &str = "gpu_temperature_c";
     /// Share of the time in which a GPU computed.

@@ -115,6 +115,8 @@ pub enum Told {
 pub struct AlertMemory {
     /// The rule's window in seconds; `None` for signals without windows.
     pub window_seconds: Option<u32>,
+    /// What the rule searches for, where it counts errors.
+    pub query: Option<String>,
     /// The side on which the rule fires.
     pub side: Option<Side>,
     /// The bound that was compared with the threshold.

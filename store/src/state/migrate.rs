@@ -41,6 +41,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "searches",
         sql: include_str!("../../migrations/state/0004_searches.sql"),
     },
+    Migration {
+        number: 5,
+        name: "search_rules",
+        sql: include_str!("../../migrations/state/0005_search_rules.sql"),
+    },
 ];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

@@ -15,6 +15,7 @@ pub mod keys;
 mod migrate;
 pub mod outbox;
 pub mod patterns;
+pub mod search_rules;
 pub mod searches;
 pub mod settings;
 pub mod silences;

@@ -1,5 +1,5 @@
 // Errors: columns, saved searches, two versions side by side, and examples for the control set.
-import { expect, overflow, rulesOf, settled, test, THEMES, violations } from "../support/page.mjs";
+import { expect, overflow, settled, sound, test, violations } from "../support/page.mjs";
 
 const rows = (page) => page.locator(".hits ol > li a");
 
@@ -11,20 +11,6 @@ async function comparable(request) {
     if (model.live && new Set(versions.map((row) => row.version).filter(Boolean)).size > 1) return model;
   }
   return null;
-}
-
-/** Nothing is wider than the window and axe finds nothing, on a desk and on a phone, in both themes. */
-async function sound(page, within) {
-  for (const width of [1440, 390]) {
-    await page.setViewportSize({ width, height: width === 390 ? 844 : 900 });
-    for (const theme of THEMES) {
-      await page.emulateMedia({ colorScheme: theme });
-      await settled(page);
-      expect(await overflow(page), `${width} px: wider than the window`).toBeLessThanOrEqual(0);
-      expect(await violations(page, rulesOf(theme), within), `${width} px, ${theme}`).toEqual([]);
-    }
-  }
-  await page.setViewportSize({ width: 1440, height: 900 });
 }
 
 test("columns are chosen by keyboard, sent in the address, and stand under the message on a phone", async ({ page }) => {

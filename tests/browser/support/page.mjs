@@ -67,6 +67,20 @@ export async function settled(page) {
   await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 }
 
+/** Nothing is wider than the window and axe finds nothing, on a desk and on a phone, in both themes. */
+export async function sound(page, within) {
+  for (const width of [1440, 390]) {
+    await page.setViewportSize({ width, height: width === 390 ? 844 : 900 });
+    for (const theme of THEMES) {
+      await page.emulateMedia({ colorScheme: theme });
+      await settled(page);
+      expect(await overflow(page), `${width} px: wider than the window`).toBeLessThanOrEqual(0);
+      expect(await violations(page, rulesOf(theme), within), `${width} px, ${theme}`).toEqual([]);
+    }
+  }
+  await page.setViewportSize({ width: 1440, height: 900 });
+}
+
 /** The page as it is now, opened anew: with the live switch off nothing comes or goes while a test walks over it. */
 export async function stopLive(page) {
   await page.getByRole("switch", { name: "Live" }).click();

@@ -40,6 +40,21 @@ export async function sendInferences(request, name, text, count) {
   return answer.ok();
 }
 
+/** A log record and the span around it, of a service that serves no model. True when both were taken. */
+export async function sendRecord(request, { service, event, text, span }) {
+  const end = BigInt(Date.now()) * 1_000_000n;
+  const traceId = end.toString(16).padStart(32, "0");
+  const spanId = end.toString(16).padStart(16, "0").slice(-16);
+  const resource = { attributes: attributes({ "service.name": service, "deployment.environment.name": "hostile" }) };
+  const headers = { "content-type": "application/json" };
+  const log = { timeUnixNano: String(end), severityNumber: 13, severityText: "WARN", eventName: event, body: { stringValue: text }, traceId, spanId };
+  const logs = await request.post(`${await otlp(request)}/v1/logs`, { headers, data: { resourceLogs: [{ resource, scopeLogs: [{ logRecords: [log] }] }] } });
+  const times = { startTimeUnixNano: String(end - 203_000_000n), endTimeUnixNano: String(end) };
+  const told = { traceId, spanId, name: span, kind: 2, ...times, status: { code: 2, message: text } };
+  const spans = await request.post(`${await otlp(request)}/v1/traces`, { headers, data: { resourceSpans: [{ resource, scopeSpans: [{ spans: [told] }] }] } });
+  return logs.ok() && spans.ok();
+}
+
 function attributes(values) {
   return Object.entries(values).map(([key, value]) => ({ key, value: typeof value === "number" ? { doubleValue: value } : { stringValue: value } }));
 }

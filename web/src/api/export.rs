@@ -14,12 +14,13 @@ use serde::Deserialize;
 use super::endpoint::Endpoint;
 use super::parameters;
 use super::search::{environments, problem, search_hit};
+use super::sources::{PARAMETER as SOURCE, Source};
 use crate::auth::Asked;
 use crate::error::Problem;
 use crate::extract::Query;
 use crate::state::WebState;
 
-/// Most errors of one file: what a spreadsheet still opens.
+/// Most records of one file: what a spreadsheet still opens.
 const MAX_EXPORTED: usize = 100_000;
 
 const PARAMETERS: &[(&str, &str)] = &[
@@ -28,6 +29,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("to", "end of the event times, exclusive, RFC 3339"),
     ("environment", "only errors of this environment"),
     ("format", "`ndjson` (the default) or `csv`"),
+    SOURCE,
 ];
 
 /// Columns of the CSV; attributes are one of them, as JSON.
@@ -48,7 +50,7 @@ const COLUMNS: [&str; 13] = [
 ];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    let summary = "All that a search finds, newest first, at most 100,000 errors, as NDJSON or CSV.";
+    let summary = "All that a search finds, newest first, at most 100,000, as NDJSON or CSV.";
     vec![
         Endpoint::get("/api/v1/search/export", summary, export)
             .query(PARAMETERS)
@@ -72,18 +74,20 @@ struct Parameters {
     to: Option<String>,
     environment: Option<String>,
     format: Format,
+    source: Source,
 }
 
 /// Where the file is.
 struct Exporting {
     app: Arc<WebState>,
+    source: Source,
     request: SearchRequest,
     format: Format,
     written: usize,
 }
 
 async fn export(State(app): State<Arc<WebState>>, Asked(caller): Asked, Query(asked): Query<Parameters>) -> Result<Response, Problem> {
-    let format = asked.format;
+    let (format, source) = (asked.format, asked.source);
     let mut exporting = Exporting {
         request: SearchRequest {
             query: asked.q,
@@ -94,6 +98,7 @@ async fn export(State(app): State<Arc<WebState>>, Asked(caller): Asked, Query(as
             limit: MAX_LIMIT,
             cursor: None,
         },
+        source,
         app,
         format,
         written: 0,
@@ -108,11 +113,11 @@ async fn export(State(app): State<Arc<WebState>>, Asked(caller): Asked, Query(as
             Err(problem) => Some((Err(io::Error::other(format!("{problem:?}"))), None)),
         }
     });
-    let (content_type, name) = match format {
-        Format::Ndjson => ("application/x-ndjson", "errors.ndjson"),
-        Format::Csv => ("text/csv; charset=utf-8", "errors.csv"),
+    let (content_type, ending) = match format {
+        Format::Ndjson => ("application/x-ndjson", "ndjson"),
+        Format::Csv => ("text/csv; charset=utf-8", "csv"),
     };
-    let disposition = format!("attachment; filename=\"{name}\"");
+    let disposition = format!("attachment; filename=\"{}.{ending}\"", source.file_name());
     let body = Body::from_stream(stream::iter([Ok(first)]).chain(rest));
     Ok(([(CONTENT_TYPE, content_type.to_owned()), (CONTENT_DISPOSITION, disposition)], body).into_response())
 }
@@ -120,11 +125,11 @@ async fn export(State(app): State<Arc<WebState>>, Asked(caller): Asked, Query(as
 impl Exporting {
     /// The next page, and whether there are more.
     async fn page(&mut self) -> Result<(Vec<u8>, bool), Problem> {
-        let found = self.app.index.search(&self.request).await.map_err(problem)?;
+        let (found, next) = self.source.page(&self.app, &self.request).await.map_err(problem)?;
         let is_first = self.written == 0;
-        let hits: Vec<Hit> = found.hits.into_iter().take(MAX_EXPORTED - self.written).collect();
+        let hits: Vec<Hit> = found.into_iter().take(MAX_EXPORTED - self.written).collect();
         self.written += hits.len();
-        self.request.cursor = found.next;
+        self.request.cursor = next;
         let more = self.request.cursor.is_some() && self.written < MAX_EXPORTED;
         let page = match self.format {
             Format::Ndjson => ndjson(hits),

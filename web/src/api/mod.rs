@@ -22,10 +22,12 @@ pub mod outcomes;
 pub mod parameters;
 pub mod references;
 pub mod search;
+mod search_rules;
 mod searches;
 pub mod session;
 pub mod signals;
 pub mod silences;
+mod sources;
 pub mod status;
 mod tail;
 pub mod timeline;
@@ -58,6 +60,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         tail::endpoints(),
         export::endpoints(),
         comparison::endpoints(),
+        search_rules::endpoints(),
         searches::endpoints(),
         traces::endpoints(),
         metrics::endpoints(),

@@ -1,4 +1,4 @@
-//! `GET /api/v1/search`, `/api/v1/search/patterns` and `/api/v1/search/hits/{id}`: errors and their patterns.
+//! `GET /api/v1/search`, `/api/v1/search/patterns` and `/api/v1/search/hits/{id}`: errors and their patterns, log records and spans.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use super::endpoint::Endpoint;
 use super::parameters;
+use super::sources::{PARAMETER as SOURCE, Source, StatedSource};
 use crate::auth::{Asked, Caller};
 use crate::error::Problem;
 use crate::extract::{Path, Query};
-use crate::state::WebState;
+use crate::state::{WebState, telemetry_problem};
 
 const DEFAULT_LIMIT: usize = 50;
 const DEFAULT_PATTERNS: usize = 100;
@@ -36,6 +37,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("environment", "only errors of this environment"),
     ("limit", "most hits, at most 500, 50 by default"),
     ("cursor", "`next` of the page before"),
+    SOURCE,
 ];
 
 const PATTERN_PARAMETERS: &[(&str, &str)] = &[
@@ -52,11 +54,17 @@ const SUGGEST_PARAMETERS: &[(&str, &str)] = &[
     PARAMETERS[1],
     PARAMETERS[2],
     PARAMETERS[3],
+    SOURCE,
 ];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::get("/api/v1/search", "Errors, newest first, with facets and a histogram.", search).query(PARAMETERS),
+        Endpoint::get(
+            "/api/v1/search",
+            "Errors, log records or spans, newest first, with facets and a histogram.",
+            search,
+        )
+        .query(PARAMETERS),
         Endpoint::get(
             "/api/v1/search/patterns",
             "What a search finds, counted by the pattern of its messages, with where each pattern was met first.",
@@ -69,7 +77,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             suggest,
         )
         .query(SUGGEST_PARAMETERS),
-        Endpoint::get("/api/v1/search/hits/{id}", "One error.", show),
+        Endpoint::get("/api/v1/search/hits/{id}", "One error, log record or span.", show).query(&[SOURCE]),
     ]
 }
 
@@ -82,6 +90,7 @@ struct Parameters {
     environment: Option<String>,
     limit: Option<usize>,
     cursor: Option<String>,
+    source: Source,
 }
 
 impl Parameters {
@@ -105,6 +114,13 @@ struct SuggestParameters {
     from: Option<String>,
     to: Option<String>,
     environment: Option<String>,
+    source: Source,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ShowParameters {
+    source: Source,
 }
 
 #[derive(Debug, Serialize)]
@@ -124,6 +140,7 @@ struct SuggestedItem {
 /// What was found, as pages read it.
 #[derive(Debug, Serialize)]
 struct Found {
+    source: StatedSource,
     total: u64,
     took_ms: u64,
     hits: Vec<SearchHit>,
@@ -234,13 +251,15 @@ async fn search(
     Asked(caller): Asked,
     Query(asked): Query<Parameters>,
 ) -> Result<axum::Json<Found>, Problem> {
+    let source = asked.source;
     let request = asked.request(&caller, DEFAULT_LIMIT)?;
     let began = Instant::now();
-    let found = app.index.search(&request).await.map_err(problem)?;
+    let found = source.search(&app, &request).await.map_err(problem)?;
     let took_ms = milliseconds_since(began);
+    let stated = source.stated(&app).await.map_err(problem)?;
     let ids: Vec<PatternId> = pattern_values(&found).collect();
     let templates = app.state.pattern_templates(&ids).await?;
-    Ok(axum::Json(answer(found, &templates, took_ms)))
+    Ok(axum::Json(answer(stated, found, &templates, took_ms)))
 }
 
 async fn suggest(
@@ -251,6 +270,7 @@ async fn suggest(
     if asked.q.len() > MAX_QUERY_BYTES {
         return Err(Problem::bad_request(format!("the query is longer than {MAX_QUERY_BYTES} bytes")));
     }
+    let source = asked.source;
     let request = SuggestRequest {
         caret: asked.caret.unwrap_or(usize::MAX),
         query: asked.q,
@@ -258,7 +278,7 @@ async fn suggest(
         to: parameters::instant("to", asked.to.as_deref())?,
         environments: environments(&caller, asked.environment)?,
     };
-    let found = app.index.suggest(&request).await.map_err(problem)?;
+    let found = source.suggest(&app, &request).await.map_err(problem)?;
     let item = |item: Suggestion| SuggestedItem {
         text: item.text,
         count: item.count,
@@ -356,9 +376,14 @@ pub(super) fn first_seen(seen: &PatternSighting, versions: &[SeenVersion]) -> Fi
     }
 }
 
-async fn show(State(app): State<Arc<WebState>>, Asked(caller): Asked, Path(id): Path<String>) -> Result<axum::Json<SearchHit>, Problem> {
-    let found = app.index.error(&id, caller.environments()).await.map_err(problem)?;
-    let hit = found.ok_or_else(|| Problem::not_found("This error is not kept any more."))?;
+async fn show(
+    State(app): State<Arc<WebState>>,
+    Asked(caller): Asked,
+    Path(id): Path<String>,
+    Query(asked): Query<ShowParameters>,
+) -> Result<axum::Json<SearchHit>, Problem> {
+    let found = asked.source.hit(&app, &id, caller.environments()).await.map_err(problem)?;
+    let hit = found.ok_or_else(|| Problem::not_found("This is not kept any more."))?;
     Ok(axum::Json(search_hit(hit)))
 }
 
@@ -377,10 +402,11 @@ pub(super) fn problem(error: SearchError) -> Problem {
         }
         SearchError::TooSlow => Problem::unavailable(error.to_string(), RETRY_SECONDS),
         SearchError::Index(error) => Problem::internal(&error),
+        SearchError::Telemetry(error) => telemetry_problem(&error),
     }
 }
 
-fn answer(found: SearchResponse, templates: &HashMap<PatternId, Template>, took_ms: u64) -> Found {
+fn answer(source: StatedSource, found: SearchResponse, templates: &HashMap<PatternId, Template>, took_ms: u64) -> Found {
     let facets = found.facets.into_iter().map(|facet| Facet {
         field: facet.field,
         values: facet
@@ -395,6 +421,7 @@ fn answer(found: SearchResponse, templates: &HashMap<PatternId, Template>, took_
         other: facet.other,
     });
     Found {
+        source,
         total: found.total,
         took_ms,
         hits: found.hits.into_iter().map(search_hit).collect(),

@@ -3,7 +3,7 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use driftlead_store::index::query::QueryError;
-use driftlead_store::index::{IndexError, LookupError, SearchError};
+use driftlead_store::index::{LookupError, SearchError};
 use serde_json::{Value, json};
 
 use crate::error::Problem;
@@ -75,7 +75,7 @@ impl EsError {
     }
 
     /// The index failed. Why goes to the log.
-    pub fn failed(error: IndexError) -> Self {
+    pub fn failed(error: impl std::error::Error) -> Self {
         Self::from(&Problem::internal(&error))
     }
 
@@ -127,6 +127,7 @@ impl From<SearchError> for EsError {
             }
             SearchError::TooSlow => Self::from(&Problem::unavailable(error.to_string(), RETRY_SECONDS)),
             SearchError::Index(error) => Self::failed(error),
+            SearchError::Telemetry(error) => Self::failed(error),
         }
     }
 }

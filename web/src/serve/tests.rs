@@ -6,6 +6,7 @@ use driftlead_alerting::RuleSet;
 use driftlead_alerting::commands::Commands;
 use driftlead_alerting::config::AlertingConfig;
 use driftlead_analyzer::References;
+use driftlead_store::clickhouse::query::records::RecordSearch;
 use driftlead_store::clickhouse::{ClickHouse, ClickHouseConfig};
 use driftlead_store::clock::{Clock, UnixNanos};
 use driftlead_store::index::{ErrorIndex, IndexConfig};
@@ -62,6 +63,7 @@ impl Site {
         let app = WebState {
             log: Log::open(LogConfig::new(folder.path().join("log")), clock.clone()).unwrap(),
             index: ErrorIndex::open(&IndexConfig::at(folder.path().join("index")), &clock).unwrap(),
+            records: RecordSearch::new(clickhouse.clone(), clock.clone()),
             references: References::new(clickhouse.clone(), state.clone(), Vec::new()),
             clickhouse,
             keys: KeyRing::new(state.clone(), clock.clone()),

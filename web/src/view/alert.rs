@@ -40,6 +40,8 @@ pub struct Alert {
     pub side: Option<Side>,
     /// What it was compared with.
     pub threshold: Option<f64>,
+    /// What the rule searches for, where it counts errors.
+    pub query: Option<String>,
     /// Length of the window in seconds.
     pub window_s: Option<u32>,
     /// Start of the present state.
@@ -85,6 +87,7 @@ impl From<AlertView> for Alert {
             upper: stored.upper,
             side: stored.memory.side,
             threshold: stored.threshold,
+            query: stored.memory.query,
             window_s: stored.memory.window_seconds,
             since: stored.since,
             firing_since: stored.firing_since,

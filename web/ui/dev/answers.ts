@@ -12,11 +12,13 @@ import type {
   PatternsResponse,
   SearchHit,
   SearchResponse,
+  SearchSource,
   SignalColumns,
   SuggestResponse,
   TimelineResponse,
   TraceResponse,
 } from "../src/api/types.ts";
+import { logAt, RECORDS, spanAt } from "./records.ts";
 import { actions, alerts, HOSTILE, RELEASED_11_S, signalAt, THRESHOLDS, type ModelStory } from "./scenario.ts";
 import { iso, noise, rate } from "./series.ts";
 
@@ -225,9 +227,23 @@ export function unreadable(q: string): string | null {
   return /\[[^\]]*$/.test(q) ? "The query cannot be read: a bracket is not closed." : null;
 }
 
-export function hit(id: string, now: number): SearchHit | null {
-  const i = Number(/^e(\d+)$/.exec(id)?.[1] ?? NaN);
-  return Number.isInteger(i) && i < 640 ? hitAt(i, now) : null;
+/** What each source has, and the fields that its hits are counted by. */
+const SOURCES: Record<SearchSource, { prefix: string; count: number; at: (i: number, now: number) => SearchHit; facets: string[] }> = {
+  errors: { prefix: "e", count: 640, at: hitAt, facets: ["model", "version", "service", "environment", "severity", "error_type", "pattern_id"] },
+  logs: { prefix: "l", count: RECORDS, at: logAt, facets: ["model", "version", "service", "environment", "severity", "event.name"] },
+  traces: { prefix: "s", count: RECORDS, at: spanAt, facets: ["model", "version", "service", "environment", "severity", "span.name", "span.kind"] },
+};
+
+export function hit(source: SearchSource, id: string, now: number): SearchHit | null {
+  const { prefix, count, at } = SOURCES[source];
+  const i = id.startsWith(prefix) ? Number(/^\d+$/.exec(id.slice(1))?.[0] ?? NaN) : NaN;
+  return Number.isInteger(i) && i < count ? at(i, now) : null;
+}
+
+/** A field, or an attribute by its name; "" where there is none. */
+function fieldOf(hit: SearchHit, field: string): string {
+  const value = field in hit ? hit[field as keyof SearchHit] : hit.attributes[field];
+  return value == null ? "" : String(value);
 }
 
 export function trace(id: string, at: number): TraceResponse {
@@ -249,22 +265,22 @@ export function trace(id: string, at: number): TraceResponse {
 }
 
 /** As the server offers them, from the last word alone. */
-export function suggest(q: string, caret: number, from: number, to: number, now: number, environment: string | null): SuggestResponse {
+export function suggest(source: SearchSource, q: string, caret: number, from: number, to: number, now: number, environment: string | null): SuggestResponse {
   const word = /[^\s()]*$/.exec([...q].slice(0, caret).join(""))?.[0] ?? "";
   const start = caret - [...word].length;
   const [name = "", begins] = word.replace(/^-/, "").split(":");
   const minus = word.startsWith("-") ? 1 : 0;
   if (begins === undefined) {
-    const names = ["severity", "service", "model", "version", "environment", "error_type", "pattern_id", "message", "stack", "time"];
+    const names = [...SOURCES[source].facets, "message", "stack", "time"];
     return { from: start + minus, items: names.filter((one) => one.startsWith(name)).map((one) => ({ text: `${one}:`, count: null })) };
   }
-  const facet = search("", from, to, null, 1, now, environment).facets.find((one) => one.field === name);
+  const facet = search(source, "", from, to, null, 1, now, environment).facets.find((one) => one.field === name);
   const fitting = (facet?.values ?? []).filter((one) => one.value.startsWith(begins.replaceAll('"', "")));
   return { from: start + minus + name.length + 1, items: fitting.map((one) => ({ text: /^[\w.-]+$/.test(one.value) ? one.value : `"${one.value}"`, count: one.count })) };
 }
 
 export function patterns(q: string, from: number, to: number, now: number, environment: string | null): PatternsResponse {
-  const found = search(q, from, to, null, 640, now, environment);
+  const found = search("errors", q, from, to, null, 640, now, environment);
   const step_s = Math.max(10, Math.ceil((to - from) / 48 / 10) * 10);
   const start = Math.floor(from / step_s) * step_s;
   const listed = Object.entries(TEMPLATES).map(([type, template]) => {
@@ -305,17 +321,27 @@ export function controlExample(): ControlExampleResponse {
   return { set: "2016", examples, warnings: examples % 2 ? [] : ["The set has 3 examples of the label 0: its share of the answers cannot be judged."] };
 }
 
-export function search(q: string, from: number, to: number, cursor: string | null, limit: number, now: number, environment: string | null): SearchResponse {
-  const all = Array.from({ length: 640 }, (_, i) => hitAt(i, now)).filter((one) => environment === null || one.environment === environment);
+export function search(
+  source: SearchSource,
+  q: string,
+  from: number,
+  to: number,
+  cursor: string | null,
+  limit: number,
+  now: number,
+  environment: string | null,
+): SearchResponse {
+  const { count, at, facets } = SOURCES[source];
+  const all = Array.from({ length: count }, (_, i) => at(i, now)).filter((one) => environment === null || one.environment === environment);
   const wanted = q.match(/-?[\w.]+:(?:"[^"]*"|\S+)|"[^"]*"|\S+/g) ?? [];
   const words = wanted.filter((one) => !/^-?[\w.]+:/.test(one)).map((word) => word.replaceAll('"', "").toLowerCase());
   const fields = wanted.filter((one) => /^-?[\w.]+:/.test(one)).map((one) => {
     const [, minus, field, value] = /^(-?)([\w.]+):"?(.*?)"?$/.exec(one) ?? [];
-    return { without: minus === "-", field: field as keyof SearchHit, value };
+    return { without: minus === "-", field: field ?? "", value };
   });
   const found = all.filter((one) => {
     const at = Date.parse(one.time) / 1000;
-    return at >= from && at < to && words.every((word) => one.message.toLowerCase().includes(word)) && fields.every((f) => (String(one[f.field]) === f.value) !== f.without);
+    return at >= from && at < to && words.every((word) => one.message.toLowerCase().includes(word)) && fields.every((f) => (fieldOf(one, f.field) === f.value) !== f.without);
   });
   const step_s = Math.max(10, Math.ceil((to - from) / 120 / 10) * 10);
   const start = Math.floor(from / step_s) * step_s;
@@ -324,11 +350,12 @@ export function search(q: string, from: number, to: number, cursor: string | nul
   const skip = Number(cursor ?? 0);
   return {
     total: found.length,
-    took_ms: 3.4,
+    took_ms: source === "errors" ? 3.4 : 43.2,
+    source: { name: source, engine: source === "errors" ? "index" : "clickhouse", text_index: source !== "traces" },
     hits: found.slice(skip, skip + limit).map((one) => ({ ...one, highlights: words.length ? [{ field: "message", parts: parts(one.message, words) }] : [] })),
-    facets: (["model", "version", "service", "environment", "severity", "error_type", "pattern_id"] as const).map((field) => {
+    facets: facets.map((field) => {
       const values = new Map<string, number>();
-      for (const one of found) values.set(one[field] ?? "", (values.get(one[field] ?? "") ?? 0) + 1);
+      for (const one of found) values.set(fieldOf(one, field), (values.get(fieldOf(one, field)) ?? 0) + 1);
       const meaning = (value: string) => (field === "pattern_id" ? { meaning: TEMPLATES[Object.keys(TEMPLATES).find((type) => patternOf(type) === value) ?? ""] } : {});
       return { field, values: [...values].map(([value, count]) => ({ value, count, ...meaning(value) })).sort((a, b) => b.count - a.count), other: 0 };
     }),

@@ -5,8 +5,10 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Connect, Plugin } from "vite";
-import type { Action, Topic } from "../src/api/types.ts";
+import type { Action, NewSearchRule, Topic } from "../src/api/types.ts";
+import { readSource } from "../src/pages/errors/sources.ts";
 import * as answers from "./answers.ts";
+import * as rules from "./rules.ts";
 import * as scenario from "./scenario.ts";
 import * as searches from "./searches.ts";
 import { iso } from "./series.ts";
@@ -49,7 +51,7 @@ const answer: Connect.NextHandleFunction = (request, response, next) => {
 };
 
 function created(path: string): number {
-  return path.endsWith("/rollback") ? 202 : path.endsWith("/searches") ? 201 : 200;
+  return path.endsWith("/rollback") ? 202 : path.endsWith("/searches") || path.endsWith("/search/rules") ? 201 : 200;
 }
 
 /** A problem, as the server answers it. */
@@ -116,17 +118,25 @@ function route(method: string, url: URL, sent: Record<string, string>): object |
   }
   if (first === "deployments") return { deployments: answers.deployments(now).filter(here) };
   if (first === "traces") return answers.trace(second ?? "", Date.parse(query.get("at") ?? "") / 1000 || now);
-  if (first === "search" && second === "suggest") {
-    return answers.suggest(query.get("q") ?? "", Number(query.get("caret") ?? 0), from, to, now, environment);
+  if (first === "search" && second === "rules" && method === "DELETE") return rules.forget(third ?? "") ? {} : null;
+  if (first === "search" && second === "rules" && method === "POST") {
+    const made = rules.make(sent as Partial<NewSearchRule>, now);
+    if (typeof made === "string") return new Refused(422, "Unprocessable Content", made);
+    return made ?? new Refused(409, "Conflict", `There is a rule called ${sent["name"]} already.`);
   }
-  if (first === "search" && second === "hits") return answers.hit(third ?? "", now);
+  if (first === "search" && second === "rules") return { rules: rules.rules(), receivers: rules.RECEIVERS };
+  const source = readSource(query.get("source"));
+  if (first === "search" && second === "suggest") {
+    return answers.suggest(source, query.get("q") ?? "", Number(query.get("caret") ?? 0), from, to, now, environment);
+  }
+  if (first === "search" && second === "hits") return answers.hit(source, third ?? "", now);
   const unreadable = first === "search" ? answers.unreadable(query.get("q") ?? "") : null;
   if (unreadable) return new Refused(400, "Bad Request", unreadable);
   if (first === "search" && second === "patterns") return answers.patterns(query.get("q") ?? "", from, to, now, environment);
   if (first === "search" && second === "versions") {
     return answers.comparison(query.get("q") ?? "", from, to, now, environment, query.get("before") ?? "", query.get("after") ?? "");
   }
-  if (first === "search") return answers.search(query.get("q") ?? "", from, to, query.get("cursor"), limit, now, environment);
+  if (first === "search" && second === undefined) return answers.search(source, query.get("q") ?? "", from, to, query.get("cursor"), limit, now, environment);
   return null;
 }
 

@@ -326,6 +326,7 @@ export function alerts(now: number): Alert[] {
     firing_since: iso(now - FIRED_S),
     resolved_at: null,
     why: "The new version is surely worse than the one before it on the control examples.",
+    query: null,
     silenced_until: null,
     transitions: [{ at: iso(now - FIRED_S), from: "inactive", to: "firing", value: 1, reason: "the bound is above the threshold" }],
     deliveries: [
@@ -360,6 +361,11 @@ export function alerts(now: number): Alert[] {
   return [
     make("gate_failed", { window_s: null }),
     make("f1", { value: 0.597, lower: 0.581, upper: 0.612, since: iso(now - FIRED_S + 900), firing_since: iso(now - FIRED_S + 900), why: "Quality on labels fell below the model's floor." }),
+    make("matching_errors", {
+      rule: "feature-store-timeouts", model: "", version: "", subject: "feature-store-timeouts", query: "error_type:TimeoutError", value: 14, threshold: 10, window_s: 300,
+      since: iso(now - 1_500), firing_since: iso(now - 1_500), why: "More than 10 errors within 5 minutes match error_type:TimeoutError.",
+      transitions: [{ at: iso(now - 1_500), from: "inactive", to: "firing", value: 14, reason: "" }],
+    }),
     make("latency_p95_ms", { model: "fraud-score", version: "2026.11.2", severity: "warning", value: 538, window_s: 60, since: iso(now - 700), firing_since: iso(now - 700), why: "Answers are slower than the budget." }),
     make("feature_shift", {
       severity: "warning",

@@ -9,6 +9,7 @@ mod minutes;
 pub mod profiles;
 pub mod quality;
 pub mod raw;
+pub mod records;
 pub mod references;
 pub mod series;
 pub mod serving;

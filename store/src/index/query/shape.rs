@@ -51,6 +51,11 @@ impl Shape {
         })
     }
 
+    /// Its pieces in their order.
+    pub fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
     /// Whether the whole text is of this shape.
     pub fn fits(&self, text: &str) -> bool {
         let state = text

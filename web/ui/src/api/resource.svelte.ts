@@ -20,7 +20,7 @@ export interface Options {
   /** False: ticks are ignored, such as in a range that stands still. */
   live?: () => boolean;
   /** Ticks read again at most this often: what is dear to compute and changes slowly says more. */
-  every_s?: number;
+  every_s?: number | (() => number);
   /** What the answer is about; another subject never shows the old one's answer. Default: `subjectOf` the address. */
   subject?: () => string;
 }
@@ -57,7 +57,8 @@ export class Resource<T> {
       this.#again = true;
       return;
     }
-    const wait_ms = this.#last_ms + (this.#options.every_s ?? DEFAULT_EVERY_S) * 1000 - Date.now();
+    const every_s = this.#options.every_s ?? DEFAULT_EVERY_S;
+    const wait_ms = this.#last_ms + (typeof every_s === "number" ? every_s : every_s()) * 1000 - Date.now();
     clearTimeout(this.#later);
     if (wait_ms <= 0) void this.#fetch(false);
     else this.#later = setTimeout(this.refresh, wait_ms);
@@ -126,13 +127,13 @@ export function resource<T>(address: (now_s: number) => string | null, options: 
 
 /**
  * What an address asks about: its path, and whose it is. A range, a query or a window are ways to look at the same
- * thing; another environment or version is another thing.
+ * thing; another environment, version or source is another thing.
  */
 function subjectOf(address: string | null): string {
   if (address === null) return "";
   const [path = "", search = ""] = address.split("?");
   const params = new URLSearchParams(search);
-  return JSON.stringify([path, params.get("environment"), params.get("version")]);
+  return JSON.stringify([path, params.get("environment"), params.get("version"), params.get("source")]);
 }
 
 /** What broke a page is not painted again when it is tried again. */

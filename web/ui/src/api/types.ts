@@ -571,6 +571,8 @@ export interface Alert {
   resolved_at: Instant | null;
   /** The rule's own words. */
   why: string;
+  /** The search that a rule on errors counts; `null` for other signals. */
+  query: string | null;
   silenced_until: Instant | null;
   transitions: { at: Instant; from: string; to: string; value: number | null; reason: string }[];
   deliveries: Delivery[];
@@ -616,14 +618,22 @@ export interface ControlExampleResponse {
   warnings: string[];
 }
 
-// ── Errors: GET /api/v1/search?q=&from=&to=&limit=&cursor=  and one: GET /api/v1/search/hits/{id} → SearchHit
+// ── Search: GET /api/v1/search?source=&q=&from=&to=&limit=&cursor=  and one: GET /api/v1/search/hits/{id}?source= → SearchHit
+
+/** What is searched; `source` left out means errors. */
+export type SearchSource = "errors" | "logs" | "traces";
 
 export interface SearchResponse {
   total: number;
   took_ms: number;
+  /** Where the answer came from. Without a text index every record is read for its words. */
+  source: { name: SearchSource; engine: "index" | "clickhouse"; text_index: boolean };
   /** Newest first. */
   hits: SearchHit[];
-  /** For the fields model, version, service, environment, severity, error_type, pattern_id: at most 20 values each. */
+  /**
+   * For the fields model, version, service, environment, severity (of spans: the status), and error_type, pattern_id of errors,
+   * event.name of logs, span.name, span.kind of traces: at most 20 values each.
+   */
   facets: Facet[];
   histogram: Histogram;
   /** `null` at the end. */
@@ -631,9 +641,10 @@ export interface SearchResponse {
 }
 
 export interface SearchHit {
-  /** Stays the same while the error is kept, so that it can be linked to. */
+  /** Stays the same while it is kept, so that it can be linked to. */
   id: string;
   time: Instant;
+  /** Of a span its status: UNSET, OK or ERROR. */
   severity: string;
   service: string;
   model: string;
@@ -645,7 +656,7 @@ export interface SearchHit {
   message: string;
   stack: string;
   attributes: Record<string, unknown>;
-  /** `null` for errors from before there were patterns. */
+  /** `null` for errors from before there were patterns, and for what is no error. */
   pattern_id: string | null;
   /** The message and the part of the stack that matched, cut into pieces; `match` ones are drawn highlighted. */
   highlights: { field: "message" | "stack"; parts: { text: string; match: boolean }[] }[];
@@ -769,6 +780,44 @@ export interface ComparedPattern {
   ever_before: boolean;
   first_seen: ErrorPattern["first_seen"];
   example: SearchHit;
+}
+
+// ── Alert rules from a search: GET and POST /api/v1/search/rules, DELETE /api/v1/search/rules/{name}
+
+/** POST takes a `NewSearchRule` and answers 201 with a `SearchRule`, 409 where the name is taken, 422 where it cannot be kept. */
+export interface SearchRulesResponse {
+  rules: SearchRule[];
+  /** Who can be told. */
+  receivers: string[];
+}
+
+export interface SearchRule {
+  name: string;
+  query: string;
+  /** `null`: all. */
+  environment: string | null;
+  /** It fires when more errors than this match within the window. */
+  above: number;
+  window_s: number;
+  severity: Alert["severity"];
+  /** Some of the receivers; `null`: everybody. */
+  notify: string[] | null;
+  created_by: string;
+  created_time: Instant;
+  /** `null` until it was looked at. */
+  state: "inactive" | Alert["state"] | null;
+  /** Errors that match in the present window. */
+  matching: number | null;
+}
+
+export interface NewSearchRule {
+  name: string;
+  query: string;
+  environment?: string;
+  above: number;
+  window_s: number;
+  severity: Alert["severity"];
+  notify?: string[];
 }
 
 // ── Saved searches: GET and POST /api/v1/searches, DELETE /api/v1/searches/{id}

@@ -80,6 +80,7 @@ export const say = {
   day: (at: Date) => time.axis(at, "day", words.locale),
   relative: (at: Date) => time.relative(at, clock.now, words.locale),
   utc: time.utc,
+  list: (names: string[]) => new Intl.ListFormat(words.locale).format(names),
 };
 
 function find(messages: object, path: string): string | Plural | undefined {

@@ -34,10 +34,10 @@ describe("messages", () => {
     [5, "ru-RU", "5 ошибок"],
     [21, "ru-RU", "21 ошибка"],
     [0, "ru-RU", "0 ошибок"],
-  ])("%s in %s", (n, locale, expected) => expect(fill(ru.errors.found, { n }, locale)).toBe(expected));
+  ])("%s in %s", (n, locale, expected) => expect(fill(ru.source.found.errors, { n }, locale)).toBe(expected));
 
   it("puts texts in as they are", () => {
     expect(fill("{a} {b} {c}", { a: "<b>{b}</b>", b: null }, "en-GB")).toBe("<b>{b}</b> – {c}");
-    expect(fill(en.errors.found, { n: 20_112 }, "en-GB")).toBe("20,112 errors");
+    expect(fill(en.source.found.errors, { n: 20_112 }, "en-GB")).toBe("20,112 errors");
   });
 });

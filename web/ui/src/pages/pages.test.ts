@@ -1,10 +1,13 @@
 import { describe, expect, it } from "vitest";
-import type { Bin, ComparedPattern, ComparisonResponse, HealthState, ModelRow, SearchHit } from "../api/types";
+import type { Bin, ComparedPattern, ComparisonResponse, HealthState, ModelRow, SearchHit, SearchResponse, SearchSource } from "../api/types";
 import { rank } from "../frame/rank";
 import { steps } from "../parts/action";
 import { columnValue, MOST_COLUMNS, offeredColumns, readColumns, toggledColumn, writeColumns } from "./errors/columns";
 import { compared, groups, perThousand } from "./errors/comparison";
+import { heading, headline, latency, severityTone } from "./errors/headline";
+import { NAME_PATTERN, rulePath, suggestedName } from "./errors/rules";
 import { savedAddress, savedPath } from "./errors/saved";
+import { everySeconds, origin, readSource, sourceParam } from "./errors/sources";
 import { waterfall } from "./errors/waterfall";
 import { finished, has, narrowed, quoted, replaced, term, terms, toggled } from "./errors/query";
 import { movers, shares, thinned } from "./model/bins";
@@ -117,9 +120,14 @@ describe("columns of errors", () => {
   const hit = { service: "scorer", pattern_id: null, attributes: { "http.route": "/predict", status: 500, nested: { a: [1, 2] }, gone: null } } as unknown as SearchHit;
 
   it("are offered from the attributes of what is shown, and as long as they are chosen", () => {
-    const offered = offeredColumns([hit, hit], ["service", "attributes.elsewhere"]);
+    const offered = offeredColumns([hit, hit], ["service", "attributes.elsewhere"], "errors");
     expect(offered.slice(0, 2)).toEqual(["service", "model"]);
     expect(offered.slice(8)).toEqual(["attributes.elsewhere", "attributes.gone", "attributes.http.route", "attributes.nested", "attributes.status"]);
+  });
+
+  it("have no pattern to offer where only errors have one, unless it was chosen before", () => {
+    expect(offeredColumns([], [], "logs")).not.toContain("pattern_id");
+    expect(offeredColumns([], ["pattern_id"], "traces")).toContain("pattern_id");
   });
 
   it.each([
@@ -139,15 +147,116 @@ describe("saved searches", () => {
   it("are the view without what was opened in it", () => {
     expect(savedAddress(new URLSearchParams("hit=e1&range=7d&columns=service%2Cversion&q=a+b&env=-"))).toBe("q=a+b&columns=service%2Cversion&env=-&range=7d");
     expect(savedAddress(new URLSearchParams("hit=e1"))).toBe("");
+    expect(savedAddress(new URLSearchParams("hit=l1&q=a&source=logs"))).toBe("source=logs&q=a");
   });
 
   it.each([
     ["", "/errors"],
     ["q=a&range=24h", "/errors?q=a&range=24h"],
     ["q=a&hit=e1&other=1", "/errors?q=a"],
+    ["q=a&source=traces&hit=s1", "/errors?source=traces&q=a"],
     ["//elsewhere.example/?q=a", "/errors"],
     ["javascript:alert(1)", "/errors"],
   ])("%j opens %s", (address, path) => expect(savedPath(address)).toBe(path));
+});
+
+describe("what is searched", () => {
+  it.each([
+    [null, "errors"],
+    ["errors", "errors"],
+    ["logs", "logs"],
+    ["traces", "traces"],
+    ["metrics", "errors"],
+    ["toString", "errors"],
+  ])("%j is %s", (text, source) => expect(readSource(text)).toBe(source));
+
+  it("is not said of errors, and read back", () => {
+    expect(sourceParam("errors")).toBeNull();
+    for (const source of ["errors", "logs", "traces"] as const) expect(readSource(sourceParam(source))).toBe(source);
+  });
+
+  it("is read again the less often the more it costs", () => {
+    expect(everySeconds("errors")).toBe(1);
+    expect(everySeconds("logs")).toBe(10);
+    expect(everySeconds("traces")).toBe(10);
+  });
+
+  it.each<[SearchResponse["source"], string]>([
+    [{ name: "errors", engine: "index", text_index: true }, "index"],
+    [{ name: "logs", engine: "clickhouse", text_index: true }, "indexed"],
+    [{ name: "logs", engine: "clickhouse", text_index: false }, "unindexed"],
+    [{ name: "traces", engine: "clickhouse", text_index: false }, "clickhouse"],
+    [{ name: "traces", engine: "clickhouse", text_index: true }, "clickhouse"],
+  ])("%j is from: %s", (source, code) => expect(origin(source)).toBe(code));
+});
+
+describe("what stands over a message", () => {
+  it.each([
+    ["ERROR", "critical"],
+    ["error", "critical"],
+    ["FATAL", "critical"],
+    ["ERROR2", "critical"],
+    ["WARN", "warning"],
+    ["Warning", "warning"],
+    ["INFO", null],
+    ["UNSET", null],
+    ["OK", null],
+    ["", null],
+    ["NO ERROR", null],
+  ])("%j is %j", (severity, tone) => expect(severityTone(severity)).toBe(tone));
+
+  const hit = (severity: string, error_type: string, message: string, attributes: Record<string, unknown> = {}) =>
+    ({ severity, error_type, message, attributes }) as unknown as SearchHit;
+
+  it.each<[SearchSource, SearchHit, ReturnType<typeof headline>]>([
+    ["errors", hit("ERROR", "ValueError", "no"), { severity: "", type: "ValueError", latency_ms: null }],
+    ["errors", hit("FATAL", "", "no"), { severity: "FATAL", type: "FATAL", latency_ms: null }],
+    ["logs", hit("INFO", "", "a", { "event.name": "http.access" }), { severity: "INFO", type: "http.access", latency_ms: null }],
+    ["logs", hit("INFO", "", "ml.inference", { "event.name": "ml.inference" }), { severity: "INFO", type: "", latency_ms: null }],
+    ["logs", hit("ERROR", "TimeoutError", "a"), { severity: "ERROR", type: "TimeoutError", latency_ms: null }],
+    ["traces", hit("UNSET", "", "predict", { latency_ms: 3.5 }), { severity: "", type: "", latency_ms: 3.5 }],
+    ["traces", hit("ERROR", "", "predict: no", { latency_ms: "12" }), { severity: "ERROR", type: "", latency_ms: 12 }],
+  ])("of %s: %j", (source, one, expected) => expect(headline(one, source)).toEqual(expected));
+
+  it("an opened one is headed by its type or its name", () => {
+    expect(heading(hit("ERROR", "", "no"), "errors")).toBe("ERROR");
+    expect(heading(hit("INFO", "", "a", { "event.name": "http.access" }), "logs")).toBe("http.access");
+    expect(heading(hit("INFO", "", "a"), "logs")).toBe("");
+    expect(heading(hit("ERROR", "TimeoutError", "a: b", { "span.name": "a" }), "traces")).toBe("a");
+  });
+
+  it.each([[undefined], [""], ["soon"], [null], [{}], [Number.NaN]])("a span that took %j has no length", (latency_ms) =>
+    expect(latency(hit("UNSET", "", "a", { latency_ms }))).toBeNull(),
+  );
+});
+
+describe("alert rules from a search", () => {
+  const long = Array.from({ length: 40 }, (_, i) => `word${i}`).join(" ");
+
+  it.each([
+    ["message:timeout", "message-timeout"],
+    ['model:employment version:"1.1"', "model-employment-version-1.1"],
+    ['message:"timed out" -stack:"line 12"', "message-timed-out-stack-line-12"],
+    ["café timeout", "cafe-timeout"],
+    ["ошибка", "errors"],
+    ["", "errors"],
+    ["*", "errors"],
+    ["../../etc", "etc"],
+    ["-._", "_"],
+    ["a".repeat(200), "a".repeat(60)],
+  ])("%j suggests %s", (query, name) => expect(suggestedName(query, [])).toBe(name));
+
+  it("have a name that is free, can be kept, and ends at a word", () => {
+    expect(suggestedName("timeout", ["timeout", "timeout-2"])).toBe("timeout-3");
+    for (const query of [long, "a".repeat(200), "\u202eمודל <b>x</b>", "a-b_c.d"]) expect(suggestedName(query, ["a"])).toMatch(new RegExp(`^(?:${NAME_PATTERN})$`, "v"));
+    expect(suggestedName(long, [])).toMatch(/-word\d+$/);
+  });
+
+  it("lead to the errors that they count", () => {
+    expect(rulePath({ query: "a b", environment: null })).toBe("/errors?q=a+b");
+    expect(rulePath({ query: "", environment: "" })).toBe("/errors?env=-");
+    expect(rulePath({ query: "a", environment: "production" })).toBe("/errors?q=a&env=production");
+  });
 });
 
 describe("errors of two versions", () => {

@@ -42,6 +42,8 @@ export function signalUnit(signal: string): Unit {
 export function named(signal: string, subject = ""): string {
   // What a prediction is made of is named by the subject: its shift is a shift as any other.
   if (signal === "prediction_shift" && subject) return t("reason.of", { signal: of("signal", "feature_shift"), subject: subjectName(subject) });
+  // A rule that counts what a search finds: its subject is the rule's name.
+  if (signal === "matching_errors" && subject) return t("reason.matching", { subject });
   const name = of("signal", signal);
   return subject ? t("reason.of", { signal: name, subject: subjectName(subject) }) : name;
 }

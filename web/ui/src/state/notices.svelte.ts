@@ -7,15 +7,17 @@ export interface Notice {
   id: number;
   tone: "ok" | "critical";
   text: string;
+  /** Where to see what came of it. */
+  link: { href: string; text: string } | null;
 }
 
 class Notices {
   list = $state<Notice[]>([]);
   #next = 1;
 
-  say(tone: Notice["tone"], text: string): void {
+  say(tone: Notice["tone"], text: string, link: Notice["link"] = null): void {
     const id = this.#next++;
-    this.list = [...this.list.slice(1 - MOST), { id, tone, text }];
+    this.list = [...this.list.slice(1 - MOST), { id, tone, text, link }];
     setTimeout(() => this.close(id), SHOWN_MS);
   }
 

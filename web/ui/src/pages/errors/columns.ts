@@ -1,6 +1,6 @@
-/** Which fields of errors are shown as columns of the list: as the address has them, what can be chosen, and their values. */
+/** Which fields are shown as columns of the list: as the address has them, what can be chosen, and their values. */
 
-import type { SearchHit } from "../../api/types";
+import type { SearchHit, SearchSource } from "../../api/types";
 
 /** More cannot be told apart beside a message. */
 export const MOST_COLUMNS = 12;
@@ -26,10 +26,12 @@ export function toggledColumn(columns: string[], column: string): string[] {
   return columns.includes(column) ? columns.filter((one) => one !== column) : [...columns, column].slice(0, MOST_COLUMNS);
 }
 
-/** What can be chosen: the fields that every error has, the attributes of those shown, and what was chosen before. */
-export function offeredColumns(hits: SearchHit[], chosen: string[]): string[] {
+/** What can be chosen: the fields that every hit has, the attributes of those shown, and what was chosen before. */
+export function offeredColumns(hits: SearchHit[], chosen: string[], source: SearchSource): string[] {
+  // Only errors have patterns.
+  const fields = FIELDS.filter((field) => field !== "pattern_id" || source === "errors" || chosen.includes(field));
   const attributes = hits.flatMap((hit) => Object.keys(hit.attributes)).map((name) => ATTRIBUTE + name);
-  return [...FIELDS, ...[...new Set([...attributes, ...chosen.filter(isAttribute)])].sort((a, b) => a.localeCompare(b))];
+  return [...fields, ...[...new Set([...attributes, ...chosen.filter(isAttribute)])].sort((a, b) => a.localeCompare(b))];
 }
 
 /** How a column is called where it has no name of its own. */
@@ -37,7 +39,7 @@ export function attributeName(column: string): string {
   return isAttribute(column) ? column.slice(ATTRIBUTE.length) : column;
 }
 
-/** What an error has in a column; "" where it has nothing. */
+/** What a hit has in a column; "" where it has nothing. */
 export function columnValue(hit: SearchHit, column: string): string {
   const value = isField(column) ? hit[column] : attributeOf(hit.attributes, attributeName(column));
   if (value == null) return "";

@@ -1,7 +1,7 @@
 /** A search as it is saved: the address of the view without what was opened in it. */
 
 /** What a view is made of, in the order in which addresses have it. */
-const SAVED = ["view", "q", "new", "columns", "model", "before", "after", "env", "range", "from", "to"];
+const SAVED = ["source", "view", "q", "new", "columns", "model", "before", "after", "env", "range", "from", "to"];
 
 /** To be saved from the parameters of the page. */
 export function savedAddress(params: URLSearchParams): string {
