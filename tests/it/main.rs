@@ -18,6 +18,7 @@ mod oracle;
 mod own_telemetry;
 mod pipeline;
 mod records;
+mod search_limits;
 mod search_rules;
 mod shift_census;
 mod shift_simulation;

@@ -173,7 +173,7 @@ mod tests {
             "signal = \"matching_errors\"\nsearch = \"a\"\nwindow = \"7d\"",
             "from \"1m\" to \"1d\"",
         );
-        check("signal = \"matching_errors\"\nsearch = \"a:\"\nwindow = \"5m\"", "cannot be read");
+        check("signal = \"matching_errors\"\nsearch = \"a (\"\nwindow = \"5m\"", "cannot be read");
         check("signal = \"request_rate\"\nsearch = \"a\"", "leave it out");
         check(
             "signal = \"matching_errors\"\nsearch = \"a\"\nwindow = \"5m\"\nenvironments = [\"p*\"]",

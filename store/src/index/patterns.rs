@@ -62,7 +62,7 @@ pub struct PatternCount {
     pub first: UnixNanos,
     /// Event time of the last matching error.
     pub last: UnixNanos,
-    /// The last matching error.
+    /// The last matching error, its long texts cut.
     pub example: Hit,
 }
 
@@ -168,7 +168,7 @@ fn count(search: &Search, limit: usize, shelf: &Shelf, given_up: &Arc<AtomicBool
     for (id, tally) in found {
         let Newest { key, day, address } = tally.newest;
         let example = search.hit(shelf, &days[day].1, (key, address))?;
-        patterns.push(tally.finish(id, example));
+        patterns.push(tally.finish(id, example.abridged()));
     }
     Ok(FoundPatterns {
         total: whole.total,

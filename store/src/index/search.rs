@@ -28,6 +28,8 @@ pub const MAX_LIMIT: usize = 500;
 pub const MAX_STEPS: i64 = 120;
 /// Most bytes of hits in one answer, however many were asked for: stacks may be long.
 pub(crate) const MAX_HITS_BYTES: usize = 8 * 1024 * 1024;
+/// Most bytes of each text of an example, and of its attributes together.
+const MAX_EXAMPLE_BYTES: usize = 4 * 1024;
 /// Most values of a facet in an answer.
 pub(crate) const MAX_SHOWN_VALUES: usize = 20;
 /// Searches that run at once: each may keep a core busy.
@@ -94,6 +96,22 @@ pub struct Hit {
     pub error: ErrorDocument,
     /// The message and the part of the stack that matched.
     pub highlights: Vec<(Text, Vec<Part>)>,
+}
+
+impl Hit {
+    /// As an example among many: of long texts the beginning, of many attributes the first.
+    pub(super) fn abridged(mut self) -> Self {
+        for text in [&mut self.error.message, &mut self.error.stack] {
+            text.truncate(text.floor_char_boundary(MAX_EXAMPLE_BYTES));
+        }
+        let mut bytes = 0;
+        self.error.attributes.retain(|name, value| {
+            bytes += name.len() + value.to_string().len();
+            bytes <= MAX_EXAMPLE_BYTES
+        });
+        self.highlights.clear();
+        self
+    }
 }
 
 /// Errors by value of one field.

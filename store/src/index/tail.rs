@@ -17,6 +17,8 @@ use crate::records::ErrorDocument;
 
 /// Most errors of one batch; a commit comes every half second.
 const MAX_BATCH: usize = 5_000;
+/// Most bytes of their texts: messages may be long.
+const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
 /// Batches that wait for a slow follower.
 const QUEUE_BATCHES: usize = 8;
 /// Most errors that a follower is shown of one batch: more than anybody reads in half a second.
@@ -26,6 +28,7 @@ const MAX_SHOWN: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     errors: Vec<(HitKey, ErrorDocument)>,
+    bytes: usize,
     left_out: u64,
     /// Errors of all batches before this one.
     before: u64,
@@ -66,7 +69,9 @@ impl Followers {
 impl Batch {
     /// Takes an error that is about to be committed.
     pub fn add(&mut self, key: HitKey, error: &ErrorDocument) {
-        if self.errors.len() < MAX_BATCH {
+        let bytes = error.text_bytes();
+        if self.errors.len() < MAX_BATCH && self.bytes + bytes <= MAX_BATCH_BYTES {
+            self.bytes += bytes;
             self.errors.push((key, error.clone()));
         } else {
             self.left_out += 1;
@@ -230,6 +235,10 @@ mod tests {
         assert_eq!(followed.hits.len(), MAX_SHOWN);
         assert_eq!((followed.matching_left_out, followed.unseen), ((MAX_BATCH - MAX_SHOWN) as u64, 7));
         assert_eq!(followed.hits.last().unwrap().error.message, format!("number {}", MAX_BATCH - 1));
+        let long = "x".repeat(MAX_BATCH_BYTES / 2);
+        index.followers.tell(batch(&[long.clone(), long.clone(), long]));
+        let followed = tail.next().await.unwrap().unwrap();
+        assert_eq!((followed.hits.len(), followed.unseen), (2, 1));
         for _ in 0..QUEUE_BATCHES + 3 {
             index.followers.tell(batch(&["a".into(), "b".into()]));
         }

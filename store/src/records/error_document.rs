@@ -42,10 +42,25 @@ pub struct ErrorDocument {
 }
 
 impl ErrorDocument {
+    /// Bytes of its texts, as far as their length depends on the sender.
+    pub fn text_bytes(&self) -> usize {
+        let attributes = self.attributes.iter().map(|(name, value)| name.len() + value_bytes(value));
+        self.message.len() + self.stack.len() + attributes.sum::<usize>()
+    }
+
     /// Its own attributes and the shared ones.
     pub fn all_attributes(&self) -> BTreeMap<&str, &serde_json::Value> {
         let shared = self.shared.iter().flat_map(|attributes| attributes.iter());
         shared.chain(&self.attributes).map(|(name, value)| (name.as_str(), value)).collect()
+    }
+}
+
+fn value_bytes(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::String(text) => text.len(),
+        serde_json::Value::Array(values) => values.iter().map(value_bytes).sum(),
+        serde_json::Value::Object(values) => values.iter().map(|(name, value)| name.len() + value_bytes(value)).sum(),
+        _ => size_of::<serde_json::Value>(),
     }
 }
 

@@ -254,9 +254,8 @@ async fn search(
     let source = asked.source;
     let request = asked.request(&caller, DEFAULT_LIMIT)?;
     let began = Instant::now();
-    let found = source.search(&app, &request).await.map_err(problem)?;
+    let (found, stated) = tokio::try_join!(source.search(&app, &request), source.stated(&app)).map_err(problem)?;
     let took_ms = milliseconds_since(began);
-    let stated = source.stated(&app).await.map_err(problem)?;
     let ids: Vec<PatternId> = pattern_values(&found).collect();
     let templates = app.state.pattern_templates(&ids).await?;
     Ok(axum::Json(answer(stated, found, &templates, took_ms)))
