@@ -15,6 +15,7 @@ use driftlead_store::state::silences::{AlertLabels, Silence};
 use driftlead_store::state::verdicts::VerdictKind;
 use driftlead_store::state::{State, StateError};
 use serde::Serialize;
+use tokio::sync::Mutex;
 
 use crate::action::advance;
 use crate::action::refusal::Refusal;
@@ -34,6 +35,8 @@ const MAX_REASON_CHARACTERS: usize = 1_000;
 #[derive(Clone)]
 pub struct Commands {
     pub(crate) shared: Arc<Shared>,
+    /// Held while kept rules are read and put in use, so that what was read last is in use last.
+    pub(crate) reading_rules: Arc<Mutex<()>>,
 }
 
 /// A person's request to roll a model back.
@@ -148,12 +151,16 @@ impl Commands {
                 state,
                 clock,
             }),
+            reading_rules: Arc::default(),
         })
     }
 
     #[cfg(test)]
     pub(crate) fn sharing(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self {
+            shared,
+            reading_rules: Arc::default(),
+        }
     }
 
     /// The rules in use.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use driftlead_store::records::names;
 use driftlead_store::state::StateError;
 use driftlead_store::state::alerts::Alert;
 use driftlead_store::state::search_rules::{KeptRule, MAX_SEARCH_RULES, SearchRule};
 
 use crate::commands::Commands;
 use crate::pack::RuleSet;
+use crate::rule::Rule;
 use crate::rule::search::of_person;
 
 /// A rule that was made from a search, and its alert.
@@ -17,6 +19,20 @@ pub struct MadeRule {
     pub rule: SearchRule,
     /// `None`: nothing was ever to be said.
     pub alert: Option<Alert>,
+    /// Not where a rule of the files has its name, or where it cannot be read any more.
+    pub is_in_use: bool,
+}
+
+/// An alert of a rule that had the name before is another one's.
+fn is_of(alert: &Alert, rule: &SearchRule) -> bool {
+    alert.rule == rule.name
+        && alert.signal == names::MATCHING_ERRORS
+        && alert.series.environment == rule.environment.as_deref().unwrap_or_default()
+        && alert.updated_at >= rule.created_time
+}
+
+fn is_used_as(used: &Rule, rule: &SearchRule) -> bool {
+    used.search.as_ref().is_some_and(|search| search.query == rule.query)
 }
 
 /// Why a rule was not made.
@@ -49,8 +65,10 @@ impl Commands {
             return Ok(Vec::new());
         }
         let alerts = self.shared.state.all_alerts().await?;
+        let in_use = self.rules();
         let made = |rule: SearchRule| MadeRule {
-            alert: alerts.iter().find(|alert| alert.rule == rule.name).cloned(),
+            alert: alerts.iter().find(|alert| is_of(alert, &rule)).cloned(),
+            is_in_use: in_use.get(&rule.name).is_some_and(|used| is_used_as(used, &rule)),
             rule,
         };
         Ok(rules.into_iter().map(made).collect())
@@ -77,7 +95,11 @@ impl Commands {
             }
         }
         self.use_search_rules().await?;
-        Ok(MadeRule { rule, alert: None })
+        Ok(MadeRule {
+            rule,
+            alert: None,
+            is_in_use: true,
+        })
     }
 
     /// Takes a rule out of use and forgets it; whether there was one. Its alert ends.
@@ -95,6 +117,7 @@ impl Commands {
     /// # Errors
     /// The state cannot be read.
     pub async fn use_search_rules(&self) -> Result<(), StateError> {
+        let _turn = self.reading_rules.lock().await;
         use_kept(&self.shared.rules, &self.shared.state.search_rules().await?);
         Ok(())
     }

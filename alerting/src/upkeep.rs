@@ -60,6 +60,11 @@ impl Evaluator {
         let Some(rule) = rules.get(&alert.rule) else {
             return end(&standing, Reason::RuleRemoved, now);
         };
+        if let Some(search) = rule.watched_search()
+            && search.environment() != alert.series.environment
+        {
+            return end(&standing, Reason::CountsElsewhere, now);
+        }
         // What comes in windows ends by its windows; a verdict would stand for ever.
         if rule.signal.windows == Windows::None
             && let Some(rollback) = rollbacks.iter().find(|rollback| took_out(rollback, alert))

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use driftlead_store::clickhouse::query::records::{RecordKind, RecordSearch};
+use driftlead_store::clickhouse::{migrate, text_index};
 use driftlead_store::clock::{Clock, UnixNanos};
 use driftlead_store::index::{Day, SearchRequest};
 use driftlead_store::records::ErrorDocument;
@@ -24,6 +25,9 @@ const ERROR: u8 = 17;
 pub async fn measure(settings: Settings) -> Scene {
     let mut scene = Scene::new("clickhouse");
     let engine = Engine::start().await;
+    // The product that made the tables may have ended before it had made all of them.
+    migrate::migrate(&engine.connect()).await.unwrap();
+    text_index::apply(&engine.connect(), true).await.unwrap();
     let records = settings.records - settings.records % DAYS as usize;
     let first = Day::of(Clock::System.now()).minus(DAYS as u32);
     let step_ns = (DAY_NS / (records as i64 / DAYS) - 1).max(1);

@@ -191,6 +191,10 @@ def aggregations(es):
     equal([bucket["doc_count"] for bucket in found["steps"]["buckets"]], [20, 15, 5])
     equal([bucket["doc_count"] for bucket in found["classes"]["buckets"]], [10, 30])
     assert found["last"]["value_as_string"].endswith("Z")
+    typed = search(es, body, index="errors", typed_keys=True)["aggregations"]
+    equal(sorted(typed), ["cardinality#types", "date_histogram#2", "histogram#steps", "max#last", "range#classes"])
+    (name,) = [key for key in typed["date_histogram#2"]["buckets"][0] if "#" in key]
+    equal(name, "sterms#3")
 
 
 def many(es):

@@ -1,6 +1,7 @@
 //! Log records and spans in the search: the same queries find the same records in ClickHouse as in the error index.
 
 use std::fmt::Write as _;
+use std::process::Command;
 
 use opentelemetry_proto::tonic::common::v1::{AnyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -375,5 +376,102 @@ async fn spans_are_found_by_what_they_are_called_and_how_long_they_took() {
         assert_eq!(product.client.get(address).send().await.unwrap().status().as_u16(), 400, "{wrong}");
     }
     assert_eq!(search(&product, "traces", "").await.unwrap()["total"], 3);
+    product.stop().await;
+}
+
+/// A key that only reads this environment.
+fn key(product: &Product, environment: &str) -> String {
+    let made = Command::new(env!("CARGO_BIN_EXE_driftlead"))
+        .args(["key", "new", "--scope", "read", "--environment", environment, "--data"])
+        .arg(product.data())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(made.stdout).unwrap();
+    told.split_whitespace().find(|word| word.starts_with("dl_")).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_key_of_one_environment_finds_no_records_of_another() {
+    if !engine_is_there() {
+        return;
+    }
+    let mut product = Product::start("").await;
+    let record = LogRecord {
+        time_unix_nano: now_ns(),
+        severity_number: 9,
+        body: body("secret plan"),
+        attributes: vec![text("secret.name", "x")],
+        ..LogRecord::default()
+    };
+    let status = post_logs(&product.client, &product.otlp_http, &logs_request(vec![record])).await;
+    assert_eq!(status, Some(200));
+    let found = eventually("it is found", async || {
+        search(&product, "logs", "secret").await.filter(|found| found["total"] == 1)
+    })
+    .await;
+    let id = found["hits"][0]["id"].as_str().unwrap().to_owned();
+    let (staging, production) = (key(&product, "staging"), key(&product, "production"));
+    let get = async |path: &str, key: &str| {
+        let answer = product.client.get(product.url(path)).bearer_auth(key).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap_or_default())
+    };
+    for (key, total, status, names) in [(&staging, 0, 404, 0), (&production, 1, 200, 1)] {
+        eventually("the key is known", async || (get("/models", key).await.0 == 200).then_some(())).await;
+        assert_eq!(get("/search?source=logs&q=secret", key).await.1["total"], total);
+        assert_eq!(get(&format!("/search/hits/{id}?source=logs"), key).await.0, status);
+        let offered = get("/search/suggest?source=logs&q=secret.n", key).await.1;
+        assert_eq!(offered["items"].as_array().unwrap().len(), names);
+        let offered = get("/search/suggest?source=logs&q=secret.name:", key).await.1;
+        assert_eq!(offered["items"].as_array().unwrap().len(), names);
+    }
+    assert_eq!(get("/search?source=logs&environment=production", &staging).await.0, 403);
+    product.stop().await;
+}
+
+#[tokio::test]
+async fn numbers_names_and_phrases_mean_what_they_mean_among_errors() {
+    if !engine_is_there() {
+        return;
+    }
+    let mut product = Product::start("").await;
+    let record = |id: &str, event: &str| LogRecord {
+        time_unix_nano: now_ns(),
+        severity_number: 17,
+        body: body(&"word ".repeat(150)),
+        attributes: vec![text("user.id", id), text("event.name", event)],
+        ..LogRecord::default()
+    };
+    let records = vec![
+        record("1234567890123456789", "a.b"),
+        record("1234567890123456790", "c.d"),
+        record("18446744073709551615", "c.d"),
+    ];
+    let status = post_logs(&product.client, &product.otlp_http, &logs_request(records)).await;
+    assert_eq!(status, Some(200));
+    eventually("all of them are found", async || {
+        search(&product, "logs", "word").await.filter(|found| found["total"] == 3)
+    })
+    .await;
+    for (query, expected) in [
+        ("user.id:1234567890123456789", 1),
+        ("user.id:18446744073709551615", 1),
+        ("user.id:1234567890123456700", 0),
+        ("event.name:\"c.d\"", 2),
+    ] {
+        for source in ["errors", "logs"] {
+            let found = eventually("it is answered", async || search(&product, source, query).await).await;
+            assert_eq!(found["total"], expected, "{source}: {query}");
+        }
+    }
+    let phrase = format!("\"{}\"", "word ".repeat(120));
+    let address = product.url(&format!("/search?source=logs&q={}", encoded(&phrase)));
+    let refused = product.client.get(address).send().await.unwrap();
+    assert_eq!(refused.status().as_u16(), 400);
+    assert!(refused.text().await.unwrap().contains("100 are the most"));
+    assert_eq!(search(&product, "errors", &phrase).await.unwrap()["total"], 3);
+    assert_eq!(
+        search(&product, "logs", &format!("\"{}\"", "word ".repeat(90))).await.unwrap()["total"],
+        3
+    );
     product.stop().await;
 }

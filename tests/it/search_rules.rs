@@ -37,7 +37,7 @@ async fn a_rule_made_from_a_search_fires_outlives_a_crash_and_ends_with_it() {
     }
     let folder = tempfile::tempdir().unwrap();
     let of_file = "[[rules]]\nname = \"any-cuda\"\nsignal = \"matching_errors\"\nsearch = \"message:cuda\"\nwindow = \"1m\"\nabove = 0\n\
-                   environments = [\"production\"]\nseverity = \"info\"\nno_data = \"ok\"\nwhy = \"A GPU failed.\"\n";
+                   environments = [\"production\"]\nseverity = \"info\"\nwhy = \"A GPU failed.\"\n";
     let path = folder.path().join("mine.toml");
     std::fs::write(&path, of_file).unwrap();
     let mut product = Product::start(&format!("[rules]\npaths = [{path:?}]")).await;
@@ -87,7 +87,7 @@ async fn a_rule_made_from_a_search_fires_outlives_a_crash_and_ends_with_it() {
     let listed = product.get("/search/rules").await.unwrap();
     assert_eq!(
         (&listed["rules"][0]["state"], &listed["rules"][0]["matching"]),
-        (&json!("firing"), &json!(3.0))
+        (&json!("firing"), &json!(3))
     );
 
     let forget = async || {
@@ -100,5 +100,10 @@ async fn a_rule_made_from_a_search_fires_outlives_a_crash_and_ends_with_it() {
     })
     .await;
     assert_eq!(product.get("/search/rules").await.unwrap()["rules"], json!([]));
+    let alert = eventually("the alert ends a minute after its last error", async || {
+        alert_of(&product, "any-cuda").await.filter(|alert| alert["state"] == "resolved")
+    })
+    .await;
+    assert_eq!(alert["value"], 0.0, "because none was counted");
     product.stop().await;
 }

@@ -72,6 +72,8 @@ pub enum Reason {
     Forgotten,
     /// The rule was taken out of the files.
     RuleRemoved,
+    /// The rule counts errors of other environments now.
+    CountsElsewhere,
 }
 
 impl Reason {
@@ -124,6 +126,7 @@ impl fmt::Display for Reason {
             Self::NoLongerServes { version } => write!(f, "{version} no longer serves"),
             Self::Forgotten => f.write_str("the model was silent for a week and is no longer missed"),
             Self::RuleRemoved => f.write_str("the rule is no longer in use"),
+            Self::CountsElsewhere => f.write_str("the rule counts errors of other environments now"),
         }
     }
 }

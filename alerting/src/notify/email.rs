@@ -13,7 +13,7 @@ use lettre::transport::smtp::authentication::Credentials;
 use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use serde::{Deserialize, Serialize};
 
-use super::notice::{AlertNews, AlertSaid, MAX_ALERTS_LISTED, page};
+use super::notice::{AlertNews, AlertSaid, MAX_ALERTS_LISTED, page, page_of};
 use super::{ATTEMPT_TIMEOUT, Delivery};
 use crate::config::{Smtp, SmtpTls};
 
@@ -73,8 +73,13 @@ pub fn about_alerts(news: AlertNews, alerts: &[AlertSaid<'_>], public_url: &str)
     if ordered.len() > MAX_ALERTS_LISTED {
         text.push_str(&format!("… and {} more.\n\n", ordered.len() - MAX_ALERTS_LISTED));
     }
-    text.push_str(&format!("{}\n", page(public_url, &first.series.model, &first.series.environment)));
-    Mail::new(&format!("[{tag}] {what}: {}{others}", first.rule), text)
+    text.push_str(&format!("{}\n", page_of(first, public_url)));
+    // What a rule searches for is no trouble of Driftlead's own.
+    let subject = match &first.memory.query {
+        Some(_) => format!("[{tag}] {}{others}", first.rule),
+        None => format!("[{tag}] {what}: {}{others}", first.rule),
+    };
+    Mail::new(&subject, text)
 }
 
 fn paragraph(news: AlertNews, said: &AlertSaid<'_>) -> String {

@@ -161,10 +161,7 @@ fn alert_data(said: &AlertSaid<'_>, public_url: &str) -> AlertData {
         resolved_at: alert.resolved_at.filter(|_| alert.state == AlertState::Resolved),
         why: alert.why.clone(),
         actions: said.actions.clone(),
-        page: match &alert.memory.query {
-            Some(query) => searched(public_url, query, &alert.series.environment),
-            None => page(public_url, &alert.series.model, &alert.series.environment),
-        },
+        page: page_of(alert, public_url),
     }
 }
 
@@ -283,8 +280,16 @@ pub fn page(public_url: &str, model: &str, environment: &str) -> String {
     }
 }
 
+/// Address of the page that shows what an alert is about.
+pub fn page_of(alert: &Alert, public_url: &str) -> String {
+    match &alert.memory.query {
+        Some(query) => searched(public_url, query, &alert.series.environment),
+        None => page(public_url, &alert.series.model, &alert.series.environment),
+    }
+}
+
 /// Address of the errors that a rule searches for.
-pub fn searched(public_url: &str, query: &str, environment: &str) -> String {
+fn searched(public_url: &str, query: &str, environment: &str) -> String {
     let environment = match environment {
         "" => String::new(),
         environment => format!("&env={}", escaped(environment)),

@@ -123,9 +123,15 @@ fn resolve(written: WrittenRule, receivers: &BTreeSet<String>) -> Result<Rule, S
         }
     }
     let window_seconds = window(written.window.as_deref(), signal)?;
+    let narrows = [
+        ("models", written.models != any()),
+        ("versions", written.versions.is_some()),
+        ("segments", written.segments.is_some()),
+    ];
+    let narrowed = narrows.into_iter().find(|(_, is_written)| *is_written).map(|(list, _)| list);
     Ok(Rule {
         window_seconds,
-        search: search::of_file(written.search, written.environments.as_deref(), signal)?,
+        search: search::of_file(written.search, written.environments.as_deref(), narrowed, signal)?,
         hold: written
             .hold
             .as_deref()

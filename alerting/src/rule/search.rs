@@ -24,8 +24,13 @@ pub(super) fn window(seconds: u64) -> Result<u32, String> {
     u32::try_from(seconds).map_err(|error| error.to_string())
 }
 
-/// `search` of a rule in a file.
-pub(super) fn of_file(written: Option<String>, environments: Option<&[String]>, signal: &SignalKind) -> Result<Option<RuleSearch>, String> {
+/// `search` of a rule in a file. `narrowed` names what else of the rule says which models, versions or segments it is about.
+pub(super) fn of_file(
+    written: Option<String>,
+    environments: Option<&[String]>,
+    narrowed: Option<&str>,
+    signal: &SignalKind,
+) -> Result<Option<RuleSearch>, String> {
     let query = match (written, signal.windows) {
         (Some(query), Windows::Search) => query,
         (None, Windows::Search) => {
@@ -37,6 +42,11 @@ pub(super) fn of_file(written: Option<String>, environments: Option<&[String]>, 
         (Some(_), _) => return Err(format!("search is for {} only: leave it out", names::MATCHING_ERRORS)),
         (None, _) => return Ok(None),
     };
+    if let Some(list) = narrowed {
+        return Err(format!(
+            "{list} has no meaning beside search: write it there, as in search = \"model:spam version:1.*\""
+        ));
+    }
     let environments = environments.unwrap_or_default().to_vec();
     if environments.iter().any(|environment| environment.contains('*')) {
         return Err("environments of a search are whole names, without *".into());
@@ -50,7 +60,8 @@ pub(super) fn of_file(written: Option<String>, environments: Option<&[String]>, 
 /// # Errors
 /// What is wrong with it. `receivers` are the names that it may tell; those of a rule that was kept may be gone.
 pub fn of_person(kept: &SearchRule, receivers: Option<&BTreeSet<String>>) -> Result<Rule, String> {
-    if !is_name(&kept.name) {
+    // "." and ".." are no part of an address.
+    if !is_name(&kept.name) || kept.name.bytes().all(|byte| byte == b'.') {
         return Err("a rule's name is 1 to 128 letters, digits, '-', '_' and '.'".into());
     }
     checked(&kept.query)?;
@@ -84,7 +95,8 @@ pub fn of_person(kept: &SearchRule, receivers: Option<&BTreeSet<String>>) -> Res
             Some(names) => Notify::Receivers(names.clone()),
         },
         actions: Vec::new(),
-        no_data: NoData::Ok,
+        // A count is always told, 0 too: where it is not, nobody knows that all is well.
+        no_data: NoData::Keep,
         why: format!("More than {} errors within {within} match: {}", kept.above, kept.query),
     })
 }
@@ -131,7 +143,7 @@ mod tests {
         let receivers = BTreeSet::from(["oncall".to_owned()]);
         let of_person = of_person(&kept(), Some(&receivers)).unwrap();
         let text = "[[rules]]\nname = \"gpu-errors\"\nsignal = \"matching_errors\"\nsearch = \"message:cuda\"\nwindow = \"5m\"\nabove = 10\n\
-                    environments = [\"production\"]\nseverity = \"critical\"\nactions = [\"notify:oncall\"]\nno_data = \"ok\"\nwhy = \"\"";
+                    environments = [\"production\"]\nseverity = \"critical\"\nactions = [\"notify:oncall\"]\nwhy = \"\"";
         let of_file = parse::parse("a.toml", text, &receivers).unwrap().rules.remove(0);
         assert_eq!(of_person.why, "More than 10 errors within 5m match: message:cuda");
         let same = Rule {
@@ -153,6 +165,7 @@ mod tests {
             assert!(message.contains(hint), "{hint}: {message}");
         };
         check(|rule| rule.name = "a b".into(), "a rule's name");
+        check(|rule| rule.name = "..".into(), "a rule's name");
         check(|rule| rule.query = " ".into(), "say what is searched for");
         check(|rule| rule.query = "a (".into(), "cannot be read");
         check(|rule| rule.window_seconds = 59, "from \"1m\" to \"1d\"");
@@ -175,6 +188,10 @@ mod tests {
         );
         check("signal = \"matching_errors\"\nsearch = \"a (\"\nwindow = \"5m\"", "cannot be read");
         check("signal = \"request_rate\"\nsearch = \"a\"", "leave it out");
+        check(
+            "signal = \"matching_errors\"\nsearch = \"a\"\nwindow = \"5m\"\nmodels = [\"spam\"]",
+            "models has no meaning beside search",
+        );
         check(
             "signal = \"matching_errors\"\nsearch = \"a\"\nwindow = \"5m\"\nenvironments = [\"p*\"]",
             "without *",

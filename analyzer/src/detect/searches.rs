@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use driftlead_store::clock::UnixNanos;
+use driftlead_store::index::ErrorIndex;
 use driftlead_store::index::query::parse;
-use driftlead_store::index::{ErrorIndex, SearchError};
 use driftlead_store::records::{Signal, WatchedSearch, names};
 use serde_json::json;
 
@@ -32,60 +32,61 @@ impl Searches {
         })
     }
 
-    /// Counts and emits the signals of all searches that rules look at.
+    /// Counts and emits the signals of all searches that rules look at, one by one: one that fails or takes long says so of
+    /// itself and holds up none that was counted before it.
     ///
     /// # Errors
-    /// The errors cannot be read, or the signals not be written.
+    /// A signal cannot be written.
     #[tracing::instrument(name = "analyzer.search_signals", level = "debug", skip_all)]
     pub async fn step(&mut self, context: &Context) -> Result<(), AnalyzerError> {
         let searches = context.searches.now();
         self.told.retain(|name, _| searches.iter().any(|search| search.name == *name));
-        let mut signals = Vec::new();
         for search in &searches {
             let now = context.now();
-            let signal = self.signal_of(search, now).await?;
+            let signal = self.signal_of(search, now).await;
             if self.is_news(&signal, now) {
-                self.told.insert(search.name.clone(), (signal.clone(), now));
-                signals.push(signal);
+                context.emit(vec![signal.clone()]).await?;
+                self.told.insert(search.name.clone(), (signal, now));
             }
         }
-        context.emit(signals).await
+        Ok(())
     }
 
     fn is_news(&self, signal: &Signal, now: UnixNanos) -> bool {
         self.told.get(&signal.subject).is_none_or(|(told, at)| {
-            let is_same = (told.value, told.window_seconds, &told.details) == (signal.value, signal.window_seconds, &signal.details);
+            let is_same = Signal {
+                window_end: signal.window_end,
+                ..told.clone()
+            } == *signal;
             !is_same || now.seconds_since(*at) >= AGAIN_SECONDS
         })
     }
 
-    async fn signal_of(&self, search: &WatchedSearch, now: UnixNanos) -> Result<Signal, AnalyzerError> {
+    async fn signal_of(&self, search: &WatchedSearch, now: UnixNanos) -> Signal {
         let frame = Frame {
             model: "",
             version: "",
-            environment: match search.environments.as_slice() {
-                [one] => one,
-                _ => "",
-            },
+            environment: search.environment(),
             window: Window {
                 end: now,
                 seconds: search.window_seconds,
             },
             provisional: false,
         };
-        let unknown = |code: &str, error: SearchError| frame.insufficient(names::MATCHING_ERRORS, &search.name, 0, code, error.to_string());
-        let expression = match parse(&search.query, now) {
-            Ok(expression) => expression,
-            Err(error) => return Ok(unknown("query", error.into())),
-        };
         let from = now.plus_seconds(-i64::from(search.window_seconds));
-        match self.errors.count(expression, from, &search.environments).await {
+        let counting = async {
+            let expression = parse(&search.query, now)?;
+            self.errors.count(expression, (from, now), &search.environments).await
+        };
+        match counting.await {
             Ok(count) => {
                 let details = json!({ "query": search.query });
-                Ok(frame.signal(names::MATCHING_ERRORS, &search.name, Estimate::exact(count as f64), count, details))
+                frame.signal(names::MATCHING_ERRORS, &search.name, Estimate::exact(count as f64), count, details)
             }
-            Err(error @ (SearchError::TooSlow | SearchError::TooWide(_))) => Ok(unknown("search", error)),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(rule = search.name, %error, "the errors that a rule searches for cannot be counted");
+                frame.insufficient(names::MATCHING_ERRORS, &search.name, 0, "search", error.to_string())
+            }
         }
     }
 }

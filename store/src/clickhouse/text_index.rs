@@ -35,7 +35,7 @@ pub async fn apply(clickhouse: &ClickHouse, is_wanted: bool) -> Result<(), Telem
             Err(TelemetryError::BadResponse(why)) => {
                 tracing::warn!(
                     why,
-                    "this database has no text index: words of log records are looked for by reading them all"
+                    "the text index of log records cannot be changed; where there is none, words are looked for by reading all records"
                 );
                 return Ok(());
             }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tantivy::collector::{Collector, SegmentCollector};
-use tantivy::columnar::StrColumn;
+use tantivy::columnar::{Cardinality, StrColumn};
 use tantivy::query::Weight;
-use tantivy::{DocAddress, DocId, Score, SegmentOrdinal, SegmentReader, TantivyError};
+use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DocAddress, DocId, Score, SegmentOrdinal, SegmentReader, TantivyError};
 
 use super::place::{FirstHits, HitKey, Order, Places};
 use super::query::Keyword;
+use crate::clock::UnixNanos;
 
 /// The fields that are counted by value.
 pub(super) const FACETS: [Keyword; 7] = [
@@ -112,10 +113,7 @@ impl Collector for Hits {
         let columns = reader.fast_fields();
         let mut facets = Vec::with_capacity(FACETS.len());
         for facet in FACETS {
-            facets.push(columns.str(facet.name())?.map(|column| SegmentFacet {
-                counts: vec![0; column.num_terms()],
-                column,
-            }));
+            facets.push(columns.str(facet.name())?.map(SegmentFacet::new));
         }
         Ok(SegmentHits {
             segment,
@@ -125,6 +123,7 @@ impl Collector for Hits {
             places: Places::of(reader)?,
             facets,
             total: 0,
+            step: LastStep::default(),
             histogram: vec![0; self.steps.count],
         })
     }
@@ -180,12 +179,61 @@ pub(super) struct SegmentHits {
     places: Places,
     facets: Vec<Option<SegmentFacet>>,
     total: u64,
+    step: LastStep,
     histogram: Vec<u64>,
+}
+
+/// The step that was found last. Errors come in the order in which they were stored, so the next one is mostly in the same.
+#[derive(Default)]
+struct LastStep {
+    from: i64,
+    end: i64,
+    number: usize,
+}
+
+impl LastStep {
+    /// The step of an event time in nanoseconds; `usize::MAX` before the first one.
+    fn of(&mut self, time: i64, steps: Steps) -> usize {
+        if time < self.from || time >= self.end {
+            let Some(number) = steps.of(time) else { return usize::MAX };
+            let start = UnixNanos::from_seconds(steps.from_seconds + number as i64 * steps.step_seconds);
+            *self = Self {
+                from: start.0,
+                end: start.plus_seconds(steps.step_seconds).0,
+                number,
+            };
+        }
+        self.number
+    }
 }
 
 struct SegmentFacet {
     column: StrColumn,
     counts: Vec<u64>,
+    /// All errors of the segment have the same value.
+    is_constant: bool,
+}
+
+impl SegmentFacet {
+    fn new(column: StrColumn) -> Self {
+        Self {
+            counts: vec![0; column.num_terms()],
+            is_constant: column.num_terms() == 1 && column.ords().get_cardinality() == Cardinality::Full,
+            column,
+        }
+    }
+
+    fn count(&mut self, documents: &[DocId], ordinals: &mut [Option<u64>]) {
+        if self.is_constant {
+            self.counts[0] += documents.len() as u64;
+            return;
+        }
+        ordinals.fill(None);
+        self.column.ords().first_vals(documents, ordinals);
+        for ordinal in ordinals.iter().flatten() {
+            self.counts[*ordinal as usize] += 1;
+        }
+    }
 }
 
 impl SegmentHits {
@@ -206,25 +254,32 @@ impl SegmentCollector for SegmentHits {
     type Fruit = tantivy::Result<Collected>;
 
     fn collect(&mut self, document: DocId, _score: Score) {
-        let place = self.places.place(document);
-        self.total += 1;
-        if let Some(count) = self.steps.of(place.0).and_then(|step| self.histogram.get_mut(step)) {
-            *count += 1;
-        }
-        self.first.offer(place, DocAddress::new(self.segment, document));
-        for facet in self.facets.iter_mut().flatten() {
-            if let Some(ordinal) = facet.column.ords().first(document) {
-                facet.counts[ordinal as usize] += 1;
-            }
-        }
+        self.collect_block(&[document]);
     }
 
     fn collect_block(&mut self, documents: &[DocId]) {
         if self.given_up.load(Ordering::Relaxed) {
             return;
         }
-        for document in documents {
-            self.collect(*document, 1.0);
+        for documents in documents.chunks(COLLECT_BLOCK_BUFFER_LEN) {
+            self.total += documents.len() as u64;
+            let mut times = [None; COLLECT_BLOCK_BUFFER_LEN];
+            let times = &mut times[..documents.len()];
+            self.places.times(documents, times);
+            for (document, time) in documents.iter().zip(times) {
+                let time = time.unwrap_or_default().into_timestamp_nanos();
+                if let Some(count) = self.histogram.get_mut(self.step.of(time, self.steps)) {
+                    *count += 1;
+                }
+                if self.first.may_take(time) {
+                    let place = (time, self.places.sequence(*document));
+                    self.first.offer(place, DocAddress::new(self.segment, *document));
+                }
+            }
+            let mut ordinals = [None; COLLECT_BLOCK_BUFFER_LEN];
+            for facet in self.facets.iter_mut().flatten() {
+                facet.count(documents, &mut ordinals[..documents.len()]);
+            }
         }
     }
 

@@ -311,7 +311,11 @@ impl SegmentCollector for SegmentListing {
         self.total += documents.len() as u64;
         if let Some(places) = &self.places {
             for document in documents {
-                self.first.offer(places.place(*document), DocAddress::new(self.segment, *document));
+                let time = places.time(*document);
+                if self.first.may_take(time) {
+                    let place = (time, places.sequence(*document));
+                    self.first.offer(place, DocAddress::new(self.segment, *document));
+                }
             }
         }
         if let Some(aggregating) = &mut self.aggregating {

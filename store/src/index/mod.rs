@@ -129,6 +129,8 @@ pub struct IndexStatus {
 pub struct ErrorIndex {
     shelf: Arc<Shelf>,
     turns: Arc<Semaphore>,
+    /// The turn of counts for rules.
+    counting: Arc<Semaphore>,
     clock: Clock,
     attributes: Arc<Attributes>,
     points: Arc<Points>,
@@ -162,6 +164,7 @@ impl ErrorIndex {
         Ok(Self {
             shelf: Arc::new(shelf),
             turns: Arc::new(Semaphore::new(search::SEARCHES_AT_ONCE)),
+            counting: Arc::new(Semaphore::new(1)),
             clock: clock.clone(),
             attributes: Arc::default(),
             points: Arc::default(),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use tantivy::Executor;
 use tokio::sync::mpsc;
 
 use super::day::Day;
@@ -38,7 +39,7 @@ impl ErrorIndex {
         blocking(move || {
             let folder = shelf.folder().join(format!("{day}{REBUILDING_SUFFIX}"));
             remove(&folder)?;
-            let index = open_folder(&folder)?;
+            let index = open_folder(&folder, &Executor::SingleThread)?;
             let mut writer = index.index.writer_with_options(writer_options())?;
             let mut count = 0;
             loop {

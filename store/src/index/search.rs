@@ -9,6 +9,7 @@ use tantivy::collector::Count;
 use tantivy::query::{BooleanQuery, Query};
 use tantivy::schema::Value as _;
 use tantivy::{DocAddress, Searcher, TantivyDocument, TantivyError};
+use tokio::sync::Semaphore;
 
 use super::collect::{Collected, FACETS, Hits, Steps};
 use super::day::Day;
@@ -195,19 +196,25 @@ impl ErrorIndex {
             .await
     }
 
-    /// How many errors from this event time on match, in these environments; none: in all.
+    /// How many errors from one event time up to and not including another match, in these environments; none: in all.
+    /// It has a turn of its own: what rules count does not wait for what people search.
     ///
     /// # Errors
     /// The search took too long, or a part of it stands for too much.
-    pub async fn count(&self, expression: Expression, from: UnixNanos, environments: &[String]) -> Result<u64, SearchError> {
-        let search = Search::within(expression, Some(from), None, environments.to_vec());
-        self.off_thread(move |shelf, given_up| {
+    pub async fn count(
+        &self,
+        expression: Expression,
+        (from, to): (UnixNanos, UnixNanos),
+        environments: &[String],
+    ) -> Result<u64, SearchError> {
+        let search = Search::within(expression, Some(from), Some(to), environments.to_vec());
+        self.in_turn_of(&self.counting, move |shelf, given_up| {
             let query = search.query(shelf, given_up);
             let mut total = 0;
             for (_, searcher) in search.days(shelf) {
                 total += searcher.search(&query, &Count)? as u64;
             }
-            Ok(total)
+            Ok::<_, IndexError>(total)
         })
         .await
     }
@@ -229,9 +236,22 @@ impl ErrorIndex {
         E: Send + 'static,
         F: From<E> + From<SearchError>,
     {
+        self.in_turn_of(&self.turns, work).await
+    }
+
+    async fn in_turn_of<T, E, F>(
+        &self,
+        turns: &Arc<Semaphore>,
+        work: impl FnOnce(&Shelf, &Arc<AtomicBool>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, F>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: From<E> + From<SearchError>,
+    {
         let given_up = Arc::new(AtomicBool::new(false));
         let _give_up = GiveUp(given_up.clone());
-        let (shelf, turns) = (self.shelf.clone(), self.turns.clone());
+        let (shelf, turns) = (self.shelf.clone(), turns.clone());
         let waiting = async move {
             let turn = turns.acquire_owned().await.map_err(|_| SearchError::TooSlow)?;
             tokio::task::spawn_blocking(move || {

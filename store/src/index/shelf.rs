@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
 use tantivy::directory::MmapDirectory;
-use tantivy::{Index, IndexReader, ReloadPolicy, TantivyError};
+use tantivy::{Executor, Index, IndexReader, ReloadPolicy, TantivyError};
 
 use super::IndexError;
 use super::analyzer::{ANALYZER, analyzer};
@@ -23,8 +23,15 @@ pub(super) const REBUILDING_SUFFIX: &str = ".rebuilding";
 /// A day's folder that was made again and is about to take its place.
 const REBUILT_SUFFIX: &str = ".rebuilt";
 
+/// Cores that one search uses at most: the others are the collector's and the database's.
+const MAX_CORES: usize = 4;
 /// Blocks of stored documents that a reader keeps decompressed; one is 16 KiB.
 const STORE_CACHE_BLOCKS: usize = 16;
+
+/// Cores that one search may use.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MAX_CORES)
+}
 
 /// A day's index, open.
 pub(super) struct DayIndex {
@@ -64,6 +71,8 @@ pub(super) struct Shelf {
     folder: PathBuf,
     retention_days: u32,
     pub fields: Fields,
+    /// Threads on which the parts of a day are searched side by side.
+    searchers: Executor,
     days: RwLock<BTreeMap<Day, Arc<DayIndex>>>,
 }
 
@@ -75,6 +84,7 @@ impl Shelf {
             folder: folder.to_owned(),
             retention_days,
             fields: schema().1,
+            searchers: Executor::multi_thread(cores(), "search-")?,
             days: RwLock::default(),
         };
         let names = || -> Result<Vec<String>, IndexError> {
@@ -129,10 +139,10 @@ impl Shelf {
 
     fn open_existing(&self, day: Day) -> Result<Arc<DayIndex>, IndexError> {
         let folder = self.folder.join(day.to_string());
-        let opened = match open_folder(&folder) {
+        let opened = match open_folder(&folder, &self.searchers) {
             Err(error) if is_broken(&error) => {
                 self.put_aside(day, &error)?;
-                open_folder(&folder)
+                open_folder(&folder, &self.searchers)
             }
             other => other,
         };
@@ -223,11 +233,12 @@ impl Shelf {
     }
 }
 
-pub(super) fn open_folder(folder: &Path) -> Result<DayIndex, TantivyError> {
+pub(super) fn open_folder(folder: &Path, searchers: &Executor) -> Result<DayIndex, TantivyError> {
     std::fs::create_dir_all(folder)?;
     let directory = MmapDirectory::open(folder)?;
     // `open_or_create` refuses an index whose schema is another.
-    let index = Index::open_or_create(directory, schema().0)?;
+    let mut index = Index::open_or_create(directory, schema().0)?;
+    index.set_executor(searchers.clone());
     index.tokenizers().register(ANALYZER, analyzer());
     let reader = index
         .reader_builder()

@@ -44,7 +44,8 @@ pub struct ErrorDocument {
 impl ErrorDocument {
     /// Bytes of its texts, as far as their length depends on the sender.
     pub fn text_bytes(&self) -> usize {
-        let attributes = self.attributes.iter().map(|(name, value)| name.len() + value_bytes(value));
+        let shared = self.shared.iter().flat_map(|attributes| attributes.iter());
+        let attributes = shared.chain(&self.attributes).map(|(name, value)| name.len() + value_bytes(value));
         self.message.len() + self.stack.len() + attributes.sum::<usize>()
     }
 

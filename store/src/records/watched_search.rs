@@ -12,3 +12,13 @@ pub struct WatchedSearch {
     /// Length of the time that is looked at, up to now, in seconds.
     pub window_seconds: u32,
 }
+
+impl WatchedSearch {
+    /// The environment that its signal is about; empty where it is about several or all.
+    pub fn environment(&self) -> &str {
+        match self.environments.as_slice() {
+            [one] => one,
+            _ => "",
+        }
+    }
+}

@@ -1,11 +1,13 @@
 //! Alert rules that people make from a search.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use driftlead_alerting::search_rules::{MadeRule, SearchRuleError};
 use driftlead_store::clock::UnixNanos;
+use driftlead_store::index::query::parse;
 use driftlead_store::state::alerts::{AlertState, Severity};
 use driftlead_store::state::search_rules::SearchRule;
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,9 @@ use crate::auth::{Asked, Caller};
 use crate::error::Problem;
 use crate::extract::{Body, Path};
 use crate::state::WebState;
+
+/// How long the errors that match are counted for one answer.
+const COUNTING_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -56,15 +61,16 @@ struct Rule {
     notify: Option<Vec<String>>,
     created_by: String,
     created_time: UnixNanos,
-    /// How its alert stands; `null`: it has none yet.
+    /// How its alert stands; `null`: it is not in use, because a rule of the files has its name or it cannot be read any more.
     state: Option<AlertState>,
-    /// Errors that matched when they were counted last for its alert.
-    matching: Option<f64>,
+    /// Errors that match now; `null`: not counted, or not in time.
+    matching: Option<u64>,
 }
 
 impl From<MadeRule> for Rule {
     fn from(made: MadeRule) -> Self {
-        let MadeRule { rule, alert } = made;
+        let MadeRule { rule, alert, is_in_use } = made;
+        let state = alert.as_ref().map_or(AlertState::Inactive, |alert| alert.state);
         Self {
             name: rule.name,
             query: rule.query,
@@ -75,18 +81,35 @@ impl From<MadeRule> for Rule {
             notify: rule.notify,
             created_by: rule.created_by,
             created_time: rule.created_time,
-            state: alert.as_ref().map(|alert| alert.state),
-            matching: alert.and_then(|alert| alert.value),
+            state: is_in_use.then_some(state),
+            matching: None,
         }
     }
 }
 
 async fn list(State(app): State<Arc<WebState>>, Asked(caller): Asked) -> Result<axum::Json<Rules>, Problem> {
     let made = app.commands.search_rules().await?;
+    let seen = made.into_iter().filter(|made| sees(&caller, &made.rule));
+    let mut rules: Vec<Rule> = seen.map(Rule::from).collect();
+    // Whoever opens the list does not wait for all of them.
+    let counting = async {
+        for rule in &mut rules {
+            rule.matching = matching(&app, rule).await;
+        }
+    };
+    let _late = tokio::time::timeout(COUNTING_PATIENCE, counting).await;
     Ok(axum::Json(Rules {
-        rules: made.into_iter().filter(|made| sees(&caller, &made.rule)).map(Rule::from).collect(),
+        rules,
         receivers: app.commands.receivers(),
     }))
+}
+
+async fn matching(app: &WebState, rule: &Rule) -> Option<u64> {
+    let now = app.clock.now();
+    let expression = parse(&rule.query, now).ok()?;
+    let environments: Vec<String> = rule.environment.iter().cloned().collect();
+    let range = (now.plus_seconds(-i64::from(rule.window_s)), now);
+    app.index.count(expression, range, &environments).await.ok()
 }
 
 fn sees(caller: &Caller, rule: &SearchRule) -> bool {

@@ -28,6 +28,7 @@ pub(super) struct Aggregations {
 #[derive(Debug, PartialEq)]
 struct Wanted {
     name: String,
+    kind: String,
     shape: Shape,
     meta: Option<Value>,
     inner: Vec<Self>,
@@ -60,9 +61,9 @@ impl Aggregations {
         Ok(Some(Self { request, wanted }))
     }
 
-    /// The results as the client reads them.
-    pub fn shaped(&self, mut results: Value) -> Value {
-        shape_all(&self.wanted, &mut results);
+    /// The results as the client reads them; with their types before their names where those are wanted (`sterms#name`).
+    pub fn shaped(&self, mut results: Value, with_types: bool) -> Value {
+        shape_all(&self.wanted, &mut results, with_types);
         results
     }
 }
@@ -135,6 +136,7 @@ impl Reader {
         }
         let wanted = Wanted {
             name: name.to_owned(),
+            kind: kind.clone(),
             shape,
             meta: parts.get("meta").cloned(),
             inner,
@@ -389,16 +391,31 @@ fn instant_ms(reading: &Reading, bounds: &Value, key: &str) -> Result<i64, EsErr
     Ok(reading.read(value)?.start.millis())
 }
 
-fn shape_all(wanted: &[Wanted], results: &mut Value) {
+fn shape_all(wanted: &[Wanted], results: &mut Value, with_types: bool) {
+    let Some(results) = results.as_object_mut() else { return };
     for one in wanted {
         if let Some(result) = results.get_mut(&one.name) {
-            one.shape(result);
+            one.shape(result, with_types);
+            if with_types && let Some(result) = results.remove(&one.name) {
+                results.insert(format!("{}#{}", one.type_of(&result), one.name), result);
+            }
         }
     }
 }
 
 impl Wanted {
-    fn shape(&self, result: &mut Value) {
+    /// What Elasticsearch calls the result: of terms that depends on their keys.
+    fn type_of(&self, result: &Value) -> &str {
+        match (self.kind.as_str(), result.pointer("/buckets/0/key")) {
+            ("terms", Some(Value::Number(key))) if key.is_f64() => "dterms",
+            ("terms", Some(Value::Number(_))) => "lterms",
+            ("terms", _) => "sterms",
+            ("percentiles", _) => "tdigest_percentiles",
+            (kind, _) => kind,
+        }
+    }
+
+    fn shape(&self, result: &mut Value, with_types: bool) {
         match &self.shape {
             Shape::AsIs => {}
             Shape::Terms => {
@@ -419,8 +436,8 @@ impl Wanted {
             return;
         }
         match result.get_mut("buckets") {
-            Some(Value::Array(buckets)) => buckets.iter_mut().for_each(|bucket| shape_all(&self.inner, bucket)),
-            Some(Value::Object(buckets)) => buckets.values_mut().for_each(|bucket| shape_all(&self.inner, bucket)),
+            Some(Value::Array(buckets)) => buckets.iter_mut().for_each(|bucket| shape_all(&self.inner, bucket, with_types)),
+            Some(Value::Object(buckets)) => buckets.values_mut().for_each(|bucket| shape_all(&self.inner, bucket, with_types)),
             _ => {}
         }
     }
@@ -542,11 +559,14 @@ mod tests {
             "3": {"terms": {"field": "severity"}},
         });
         let read = Aggregations::read(Some(&asked), now).unwrap().unwrap();
-        let shaped = read.shaped(json!({
-            "2": {"buckets": [{"key": 1_791_208_800_000.0, "key_as_string": "2026-10-05T14:00:00Z", "doc_count": 2,
-                               "last": {"value": 1_791_209_000_123_456_789.0}}]},
-            "3": {"buckets": []},
-        }));
+        let shaped = read.shaped(
+            json!({
+                "2": {"buckets": [{"key": 1_791_208_800_000.0, "key_as_string": "2026-10-05T14:00:00Z", "doc_count": 2,
+                                   "last": {"value": 1_791_209_000_123_456_789.0}}]},
+                "3": {"buckets": []},
+            }),
+            false,
+        );
         assert_eq!(
             shaped,
             json!({
@@ -557,5 +577,24 @@ mod tests {
             })
         );
         assert_eq!(Aggregations::read(Some(&json!({})), now), Ok(None));
+    }
+
+    #[test]
+    fn names_say_their_types_where_that_is_wanted() {
+        let asked = json!({
+            "by": {"terms": {"field": "severity"}, "aggs": {"slow": {"percentiles": {"field": "latency_ms"}}}},
+            "codes": {"terms": {"field": "attributes.code"}}, "sizes": {"terms": {"field": "attributes.size"}},
+            "none": {"terms": {"field": "attributes.none"}}, "most": {"max": {"field": "latency_ms"}},
+        });
+        let read = Aggregations::read(Some(&asked), UnixNanos::default()).unwrap().unwrap();
+        let results = json!({
+            "by": {"buckets": [{"key": "ERROR", "doc_count": 1, "slow": {"values": {}}}]},
+            "codes": {"buckets": [{"key": 5, "doc_count": 1}]}, "sizes": {"buckets": [{"key": 0.5, "doc_count": 1}]},
+            "none": {"buckets": []}, "most": {"value": 1.0},
+        });
+        let shaped = read.shaped(results, true);
+        let names: Vec<&String> = shaped.as_object().unwrap().keys().collect();
+        assert_eq!(names, ["dterms#sizes", "lterms#codes", "max#most", "sterms#by", "sterms#none"]);
+        assert!(shaped["sterms#by"]["buckets"][0]["tdigest_percentiles#slow"].is_object());
     }
 }

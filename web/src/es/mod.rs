@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 
 use self::error::EsError;
 use self::request::{EsRequest, MAX_BODY_BYTES, object};
-use self::search::{NoParameters, Search, Where};
+use self::search::{Parameters, Search, Where};
 use crate::auth::{self, Access};
 use crate::error::Problem;
 use crate::serve::{Server, traced};
@@ -158,9 +158,6 @@ async fn describe(State(app): App, request: EsRequest) -> Answer {
 }
 
 async fn find(State(app): App, request: EsRequest) -> Result<Response, EsError> {
-    if request.flag("typed_keys") {
-        return Err(EsError::unsupported("[typed_keys]"));
-    }
     let (at, body) = (request.place(), request.body()?);
     let search = Search::read(&app, &request.caller, &at, &body, &request)?;
     let warning = warning(&search.ignored);
@@ -219,6 +216,16 @@ fn took(responses: &[Value]) -> u64 {
     responses.iter().filter_map(|response| response["took"].as_u64()).sum()
 }
 
+/// What of an address holds for each of its searches.
+struct OfEach<'a>(&'a EsRequest);
+
+impl Parameters for OfEach<'_> {
+    fn parameter(&self, name: &str) -> Option<&str> {
+        let holds = matches!(name, "rest_total_hits_as_int" | "typed_keys");
+        self.0.parameter(name).filter(|_| holds)
+    }
+}
+
 async fn one_of_many(app: &WebState, request: &EsRequest, header: &[u8], body: &[u8]) -> Result<Value, EsError> {
     let header = object(header)?;
     let index = match header.get("index").or_else(|| header.get("indices")) {
@@ -231,7 +238,7 @@ async fn one_of_many(app: &WebState, request: &EsRequest, header: &[u8], body: &
         index,
         ignore_unavailable: header.get("ignore_unavailable") == Some(&Value::Bool(true)) || request.flag("ignore_unavailable"),
     };
-    let search = Search::read(app, &request.caller, &at, &object(body)?, &NoParameters)?;
+    let search = Search::read(app, &request.caller, &at, &object(body)?, &OfEach(request))?;
     Ok(search.run(app).await?.0)
 }
 

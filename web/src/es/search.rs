@@ -70,6 +70,7 @@ pub(super) struct Search {
     highlighting: Option<Highlighting>,
     aggregations: Option<Aggregations>,
     counts_as_number: bool,
+    with_types: bool,
     /// What was not understood and left out.
     pub ignored: Vec<String>,
 }
@@ -144,6 +145,7 @@ impl Search {
         shown.extend(ShownField::read_all("docvalue_fields", stated("docvalue_fields"))?);
         let filter = SourceFilter::read(stated("_source").unwrap_or(&Value::Null))?;
         let of = |name| parameters.parameter(name);
+        let is_set = |name| of(name).is_some_and(|value| value != "false");
         Ok(Self {
             lookup: LookupRequest {
                 expression,
@@ -164,7 +166,8 @@ impl Search {
             fields: shown,
             highlighting: Highlighting::read(stated("highlight"))?,
             aggregations,
-            counts_as_number: of("rest_total_hits_as_int").is_some_and(|value| value != "false"),
+            counts_as_number: is_set("rest_total_hits_as_int"),
+            with_types: is_set("typed_keys"),
             ignored,
         })
     }
@@ -192,7 +195,7 @@ impl Search {
         answer.insert("_shards".into(), shards());
         answer.insert("hits".into(), self.hits(&found));
         if let (Some(aggregations), Some(results)) = (&self.aggregations, found.aggregations) {
-            answer.insert("aggregations".into(), aggregations.shaped(results));
+            answer.insert("aggregations".into(), aggregations.shaped(results, self.with_types));
         }
         if let Some(PointId(id)) = point {
             answer.insert("pit_id".into(), json!(id));

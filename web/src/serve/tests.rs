@@ -318,6 +318,47 @@ async fn a_key_of_one_environment_changes_and_sees_no_other() {
 }
 
 #[tokio::test]
+async fn a_rule_from_a_search_is_seen_and_taken_away_by_who_sees_its_environment() {
+    let site = Site::new().await;
+    let (staging, production) = (
+        site.key(Scope::Operate, &["staging"]).await,
+        site.key(Scope::Operate, &["production"]).await,
+    );
+    let (everywhere, reader) = (site.key(Scope::Operate, &[]).await, site.key(Scope::Read, &[]).await);
+    let path = "/api/v1/search/rules";
+    let rule = |name: &str| json!({"name": name, "query": "a", "above": 0, "window_s": 60, "severity": "info"});
+    assert_eq!(site.with_key(Method::POST, path, &reader, rule("one")).await.status, 403);
+    let made = site.with_key(Method::POST, path, &staging, rule("one")).await;
+    assert_eq!(
+        (made.status, &made.body["environment"]),
+        (201, &json!("staging")),
+        "its own is meant"
+    );
+    assert_eq!(site.with_key(Method::POST, path, &everywhere, rule("all")).await.status, 201);
+    let mut of_another = rule("two");
+    of_another["environment"] = json!("production");
+    assert_eq!(site.with_key(Method::POST, path, &staging, of_another).await.status, 403);
+
+    let seen = async |key: &str| {
+        let answer = site.with_key(Method::GET, path, key, Value::Null).await;
+        let rules = answer.body["rules"].as_array().unwrap().iter();
+        rules.map(|rule| rule["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(&staging).await, ["one"]);
+    assert_eq!(seen(&production).await, Vec::<String>::new());
+    assert_eq!(seen(&reader).await, ["all", "one"]);
+    let listed = site.with_key(Method::GET, path, &staging, Value::Null).await;
+    let rule = &listed.body["rules"][0];
+    assert_eq!((&rule["state"], &rule["matching"]), (&json!("inactive"), &json!(0)));
+    let forget = async |name: &str, key: &str| {
+        let path = format!("{path}/{name}");
+        site.with_key(Method::DELETE, &path, key, Value::Null).await.status
+    };
+    assert_eq!((forget("one", &production).await, forget("all", &staging).await), (404, 404));
+    assert_eq!((forget("one", &reader).await, forget("one", &staging).await), (403, 200));
+}
+
+#[tokio::test]
 async fn a_silence_is_ended_by_who_sees_its_environment() {
     let site = Site::new().await;
     let (key, everywhere) = (site.key(Scope::Operate, &["staging"]).await, site.key(Scope::Operate, &[]).await);

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::drain::Decode;
-use crate::index::{IndexError, run};
+use crate::index::{Day, IndexError, run};
 use crate::patterns::PatternId;
 use crate::records::{Decoded, FoundErrors};
 use crate::state::State;
@@ -192,4 +192,22 @@ async fn errors_have_their_pattern_which_a_restart_does_not_change() {
     assert_eq!(sightings.len(), 1);
     assert_eq!(sightings[0].first_event_time, at("2026-10-19"));
     running.stop().await;
+}
+
+#[tokio::test]
+async fn many_commits_leave_few_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let index = open(folder.path());
+    let mut writers = writers(&index);
+    for number in 0..200 {
+        let error = error("2026-10-19T10:00:00Z", &format!("number {number}"));
+        writers.feed(frame(number, vec![error]), now()).unwrap();
+        writers.commit(now()).unwrap();
+    }
+    writers.close_all().unwrap();
+    let day = index.shelf.get(Day::of(at("2026-10-19"))).unwrap();
+    let parts = day.index.searchable_segment_metas().unwrap().len();
+    assert!(parts <= 10, "200 commits left {parts} parts");
+    day.reader.reload().unwrap();
+    assert_eq!(search(&index, "number").await.total, 200);
 }

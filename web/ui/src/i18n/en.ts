@@ -684,7 +684,7 @@ export const en = {
     every_error: "every error",
     matching: { one: "{n} matches now", other: "{n} match now" },
     state: { inactive: "quiet", pending: "pending", firing: "firing", resolved: "resolved" },
-    unknown: "not looked at yet",
+    unknown: "not in use: a rule file has this name",
     delete: "Delete the alert “{name}”",
     consequence: "Nobody is told of these errors any more. The errors stay, and the alert can be set again.",
     delete_confirm: "Delete",

@@ -712,7 +712,7 @@ export const ru: Messages = {
     every_error: "любая ошибка",
     matching: { one: "сейчас подходит {n}", other: "сейчас подходят {n}" },
     state: { inactive: "спокойно", pending: "назревает", firing: "тревога", resolved: "прошла" },
-    unknown: "ещё не проверялась",
+    unknown: "не действует: это имя есть в файле правил",
     delete: "Удалить тревогу «{name}»",
     consequence: "Об этих ошибках больше никому не сообщат. Ошибки остаются, тревогу можно поставить снова.",
     delete_confirm: "Удалить",

@@ -11,8 +11,11 @@ use clickhouse::query::Query;
 
 use super::table::{Place, RecordKind};
 use crate::clock::UnixNanos;
+use crate::index::SearchError;
 use crate::index::query::{Expression, Field, Keyword, Number, Piece, Shape, Text, words};
 
+/// Most words of a phrase: each takes some hundred steps of the expression's program, whose size RE2 bounds.
+const MAX_PHRASE_WORDS: usize = 100;
 const TRACE_ID_DIGITS: usize = 32;
 const SPAN_ID_DIGITS: usize = 16;
 /// A letter or digit, and what is none: as the error index tells words apart.
@@ -319,7 +322,14 @@ impl Writer {
             // All attributes are kept as texts. One that reads as a number is one, and 0 is no word of 0.5.
             Some(number) => {
                 let (actual, wanted) = (self.attribute_number(path), self.bind(Value::Real(number.value())));
-                format!("ifNull({actual} = {wanted}, {holds})")
+                let equal = format!("ifNull({actual} = {wanted}, {holds})");
+                // Whole numbers are compared as such: beyond 2^53 a Float64 is several of them.
+                let whole = match (number, self.attribute_text(path)) {
+                    (Number::Whole(whole), Some(text)) => format!("toInt64OrNull({text}) = {}", self.bind(Value::Whole(whole))),
+                    (Number::Large(large), Some(text)) => format!("toUInt64OrNull({text}) = {}", self.bind(Value::Large(large))),
+                    _ => return equal,
+                };
+                format!("ifNull({whole}, {equal})")
             }
             None => holds,
         }
@@ -341,6 +351,23 @@ impl Writer {
             parts.push(format!("isNotNull({actual})"));
         }
         all(&parts)
+    }
+}
+
+/// Whether no phrase is so long that the expression for it would be too large for the database.
+pub(super) fn check_phrases(expression: &Expression) -> Result<(), SearchError> {
+    let check = |count: usize| match count > MAX_PHRASE_WORDS {
+        true => Err(SearchError::TooWide(format!(
+            "a phrase of {count} words is looked for among log records and spans; {MAX_PHRASE_WORDS} are the most: search for a part of it"
+        ))),
+        false => Ok(()),
+    };
+    match expression {
+        Expression::And(parts) | Expression::Or(parts) | Expression::AtLeast(_, parts) => parts.iter().try_for_each(check_phrases),
+        Expression::Not(inner) => check_phrases(inner),
+        Expression::Text { words, .. } => check(words.len()),
+        Expression::Attribute { value, .. } => check(words(value).len()),
+        _ => Ok(()),
     }
 }
 

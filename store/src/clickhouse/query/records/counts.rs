@@ -8,6 +8,11 @@ use crate::clickhouse::TelemetryError;
 use crate::clock::UnixNanos;
 use crate::index::{Facet, Histogram, MAX_SHOWN_VALUES, MAX_STEPS, steps_over};
 
+/// Most groups of each set that come back: as many as there are steps, and more than values are shown.
+const MAX_GROUPS: i64 = MAX_STEPS + 1;
+/// Longest value of a facet, in characters.
+const MAX_VALUE_CHARACTERS: usize = 256;
+
 /// What was counted.
 pub(super) struct Counts {
     pub total: u64,
@@ -33,24 +38,26 @@ struct Group {
 }
 
 /// Counts what a search finds.
-pub(super) async fn count(search: &Search<'_>) -> Result<Counts, TelemetryError> {
+pub(super) async fn count(search: &Search) -> Result<Counts, TelemetryError> {
     let (first, last) = range(search).await?;
     let steps = steps_over(first, last, MAX_STEPS);
     let facets = search.kind.facets();
     let columns: Vec<String> = facets
         .iter()
         .enumerate()
-        .map(|(n, (_, text))| format!("{text} AS facet_{n}"))
+        .map(|(n, (_, text))| format!("substringUTF8({text}, 1, {MAX_VALUE_CHARACTERS}) AS facet_{n}"))
         .collect();
     let names: Vec<String> = (0..facets.len()).map(|n| format!("facet_{n}")).collect();
     let sets: Vec<String> = std::iter::once("(step)".to_owned())
         .chain(names.iter().map(|name| format!("({name})")))
         .collect();
     let condition = search.condition(search.from, search.to);
+    // Of each set the steps, or the most frequent values and how many have none.
     let sql = format!(
         "SELECT toUInt64(grouping(step, {names})) AS set, if(grouping(step) = 0, toString(step), concat({names})) AS value, count() AS records \
          FROM (SELECT intDiv(toUnixTimestamp64Nano(Timestamp), {{step_ns:Int64}}) AS step, {columns} FROM {table} WHERE {condition}) \
-         GROUP BY GROUPING SETS ({sets})",
+         GROUP BY GROUPING SETS ({sets}) \
+         ORDER BY empty(value) DESC, records DESC, value LIMIT {MAX_GROUPS} BY set",
         names = names.join(", "),
         columns = columns.join(", "),
         table = search.kind.table(),
@@ -98,21 +105,22 @@ fn set_of(bits: u64, facets: usize) -> Option<usize> {
     (0..=facets).find(|set| bits >> (facets - set) & 1 == 0)
 }
 
+/// `values` are the most frequent ones, and "" with how many have none.
 fn facet(field: &'static str, mut values: Vec<(String, u64)>, total: u64) -> Facet {
+    let without: u64 = values.iter().filter(|(value, _)| value.is_empty()).map(|(_, count)| count).sum();
     values.retain(|(value, _)| !value.is_empty());
     values.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    let with_value: u64 = values.iter().map(|(_, count)| count).sum();
     values.truncate(MAX_SHOWN_VALUES);
     let shown: u64 = values.iter().map(|(_, count)| count).sum();
     Facet {
         field,
         values,
-        other: with_value.min(total) - shown.min(total),
+        other: total.saturating_sub(without + shown),
     }
 }
 
 /// What was asked for, else what there is.
-pub(super) async fn range(search: &Search<'_>) -> Result<(UnixNanos, UnixNanos), TelemetryError> {
+pub(super) async fn range(search: &Search) -> Result<(UnixNanos, UnixNanos), TelemetryError> {
     let end = search.to.map(|to| UnixNanos(to.0.saturating_sub(1)));
     if let (Some(from), Some(last)) = (search.from, end) {
         return Ok((from, last));
@@ -142,9 +150,9 @@ mod tests {
     #[test]
     fn a_facet_shows_the_most_frequent_values_and_how_many_are_left() {
         let values = (0..30).map(|n| (n.to_string(), n + 1)).chain([(String::new(), 9)]).collect();
-        let facet = facet("model", values, 500);
+        let facet = facet("model", values, 474 + 6);
         assert_eq!(facet.values.len(), MAX_SHOWN_VALUES);
         assert_eq!(facet.values[0], ("29".into(), 30));
-        assert_eq!(facet.other, (1..=10).sum::<u64>());
+        assert_eq!(facet.other, (1..=10).sum::<u64>() + 6);
     }
 }

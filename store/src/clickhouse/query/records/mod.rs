@@ -16,14 +16,14 @@ use std::time::Duration;
 use clickhouse::query::Query;
 use tokio::sync::Semaphore;
 
-use self::condition::Condition;
+use self::condition::{Condition, check_phrases};
 pub use self::table::RecordKind;
 use crate::clickhouse::{ClickHouse, TelemetryError, text_index};
 use crate::clock::{Clock, UnixNanos};
 use crate::index::query::{Expression, parse};
 use crate::index::{Hit, PATIENCE, SEARCHES_AT_ONCE, SearchError, SearchRequest, SearchResponse};
 
-/// Keys that one query groups by at most: further values count as "other".
+/// Keys that one query groups by at most: records with further values count as having others.
 const MAX_GROUPS: &str = "200000";
 /// What ClickHouse says when a query takes longer than it may.
 const TIMEOUT: &str = "TIMEOUT_EXCEEDED";
@@ -52,9 +52,10 @@ impl RecordSearch {
     /// The request is wrong, the search took too long, or the database failed.
     pub async fn search(&self, kind: RecordKind, request: &SearchRequest) -> Result<SearchResponse, SearchError> {
         let (search, after) = self.checked(kind, request)?;
-        self.in_time(async {
+        let limit = request.limit;
+        self.in_time(async move {
             let counts = counts::count(&search).await?;
-            let page = page::read(&search, Some(&counts.histogram), after, request.limit).await?;
+            let page = page::read(&search, Some(&counts.histogram), after, limit).await?;
             Ok(SearchResponse {
                 total: counts.total,
                 hits: page.hits,
@@ -72,23 +73,25 @@ impl RecordSearch {
     /// As [`RecordSearch::search`].
     pub async fn page(&self, kind: RecordKind, request: &SearchRequest) -> Result<(Vec<Hit>, Option<String>), SearchError> {
         let (search, after) = self.checked(kind, request)?;
-        self.in_time(async {
-            let page = page::read(&search, None, after, request.limit).await?;
+        let limit = request.limit;
+        self.in_time(async move {
+            let page = page::read(&search, None, after, limit).await?;
             Ok((page.hits, page.next))
         })
         .await
     }
 
-    fn checked<'a>(&'a self, kind: RecordKind, request: &'a SearchRequest) -> Result<(Search<'a>, Option<page::Place>), SearchError> {
+    fn checked(&self, kind: RecordKind, request: &SearchRequest) -> Result<(Search, Option<page::Place>), SearchError> {
         request.check()?;
         let search = Search {
-            clickhouse: &self.clickhouse,
+            clickhouse: self.clickhouse.clone(),
             kind,
             expression: parse(&request.query, self.clock.now())?,
             from: request.from,
             to: request.to,
-            environments: &request.environments,
+            environments: request.environments.clone(),
         };
+        check_phrases(&search.expression)?;
         let after = request.cursor.as_deref().map(page::Place::read).transpose()?;
         Ok((search, after))
     }
@@ -100,14 +103,14 @@ impl RecordSearch {
     pub async fn record(&self, kind: RecordKind, id: &str, environments: &[String]) -> Result<Option<Hit>, SearchError> {
         let place = page::Place::read(id)?;
         let search = Search {
-            clickhouse: &self.clickhouse,
+            clickhouse: self.clickhouse.clone(),
             kind,
             expression: Expression::One(place.time, place.sequence),
             from: None,
             to: None,
-            environments,
+            environments: environments.to_vec(),
         };
-        self.in_time(async { page::one(&search, place).await }).await
+        self.in_time(async move { page::one(&search, place).await }).await
     }
 
     /// Whether words of log records are found by an index of them.
@@ -118,10 +121,24 @@ impl RecordSearch {
         text_index::is_there(&self.clickhouse).await.map_err(SearchError::Telemetry)
     }
 
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T, TelemetryError>>) -> Result<T, SearchError> {
-        let waiting = async {
-            let _turn = self.turns.acquire().await.map_err(|_| SearchError::TooSlow)?;
-            work.await.map_err(|error| match &error {
+    /// Works when it is its turn. The turn lasts as long as the work, even where nobody waits for it any more: a database that is
+    /// busy with what was given up is not asked for more.
+    async fn in_time<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, TelemetryError>> + Send + 'static,
+    ) -> Result<T, SearchError> {
+        let turns = Arc::clone(&self.turns);
+        let waiting = async move {
+            let turn = turns.acquire_owned().await.map_err(|_| SearchError::TooSlow)?;
+            let working = tokio::spawn(async move {
+                let found = work.await;
+                drop(turn);
+                found
+            });
+            let found = working
+                .await
+                .map_err(|error| SearchError::Index(std::io::Error::other(error).into()))?;
+            found.map_err(|error| match &error {
                 TelemetryError::TimedOut => SearchError::TooSlow,
                 TelemetryError::BadResponse(text) if text.contains(TIMEOUT) => SearchError::TooSlow,
                 _ => SearchError::Telemetry(error),
@@ -132,19 +149,19 @@ impl RecordSearch {
 }
 
 /// A checked request.
-struct Search<'a> {
-    clickhouse: &'a ClickHouse,
+struct Search {
+    clickhouse: ClickHouse,
     kind: RecordKind,
     expression: Expression,
     from: Option<UnixNanos>,
     to: Option<UnixNanos>,
-    environments: &'a [String],
+    environments: Vec<String>,
 }
 
-impl Search<'_> {
+impl Search {
     /// What is searched for, of these event times.
     fn condition(&self, from: Option<UnixNanos>, to: Option<UnixNanos>) -> Condition {
-        Condition::new(self.kind, &self.expression, (from, to), self.environments)
+        Condition::new(self.kind, &self.expression, (from, to), &self.environments)
     }
 
     /// A query that ends when nobody waits for it any more.

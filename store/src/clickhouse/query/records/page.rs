@@ -10,7 +10,7 @@ use super::Search;
 use super::counts::range;
 use crate::clickhouse::TelemetryError;
 use crate::clock::UnixNanos;
-use crate::index::query::{Keyword, Text};
+use crate::index::query::{Expression, Keyword, Text};
 use crate::index::{Histogram, Hit, MAX_HITS_BYTES, SearchError, highlight, needles};
 use crate::records::ErrorDocument;
 
@@ -74,42 +74,70 @@ struct Record {
     further: Vec<(String, String)>,
 }
 
+/// How far back a page reaches.
 #[derive(Row, Deserialize)]
 struct Edge {
+    /// Records that were looked at, the newest first.
     records: u64,
+    /// Of them those whose texts come before the bound.
+    held: u64,
+    /// Event time of the last of these.
     time: i64,
 }
 
 /// Reads the page behind `after`; how the records are spread in time saves looking for how far back it reaches.
 pub(super) async fn read(
-    search: &Search<'_>,
+    search: &Search,
     histogram: Option<&Histogram>,
     after: Option<Place>,
     limit: usize,
 ) -> Result<Page, TelemetryError> {
-    let nothing = Page {
-        hits: Vec::new(),
-        next: None,
-    };
     // One more than is shown, to know whether there is a next page. Of the instant of the last one some were shown before.
     let of_instant = match after {
         Some(after) => of_instant(search, after.time).await?,
         None => 0,
     };
-    let passed = after.map_or(0, |after| u64::from(after.ordinal) + 1);
-    let wanted = limit as u64 + 1 + of_instant;
-    let to = match after {
-        Some(after) => Some(UnixNanos(after.time.0.saturating_add(1))),
-        None => search.to,
+    let reach = Reach {
+        to: match after {
+            Some(after) => Some(UnixNanos(after.time.0.saturating_add(1))),
+            None => search.to,
+        },
+        passed: after.map(|after| after.time),
+        wanted: limit as u64 + 1 + of_instant,
     };
     let edge = match histogram {
-        Some(histogram) => edge(search, step_that_fills(histogram, search.from, to, wanted), to, wanted).await?,
-        None => nearest_edge(search, to, wanted).await?,
+        Some(histogram) => edge(search, step_that_fills(histogram, search.from, reach.to, reach.wanted), reach).await?,
+        None => nearest_edge(search, reach).await?,
     };
-    let Some((edge, _)) = edge else {
-        return Ok(nothing);
+    let Some(edge) = edge else {
+        return Ok(Page {
+            hits: Vec::new(),
+            next: None,
+        });
     };
-    let condition = search.condition(Some(edge), to);
+    let (records, more) = records(search, UnixNanos(edge.time), reach.to, after, limit).await?;
+    let hits = hits(search.expression.clone(), records, after).await?;
+    let next = hits.last().filter(|_| more || edge.held < edge.records).map(|hit| hit.id.clone());
+    Ok(Page { hits, next })
+}
+
+/// The record at a place.
+pub(super) async fn one(search: &Search, place: Place) -> Result<Option<Hit>, TelemetryError> {
+    let condition = search.condition(None, None);
+    let sql = format!("{} WHERE {} LIMIT 1", select(search), condition.sql);
+    let record: Option<Record> = condition.bind(search.query(&sql)).fetch_optional().await?;
+    Ok(record.map(|record| hit(&search.expression, record, place)))
+}
+
+/// At most `limit` whole records from `from` on behind `after`, as many as may be held at once; and whether there are more.
+async fn records(
+    search: &Search,
+    from: UnixNanos,
+    to: Option<UnixNanos>,
+    after: Option<Place>,
+    limit: usize,
+) -> Result<(Vec<Record>, bool), TelemetryError> {
+    let condition = search.condition(Some(from), to);
     let sequence = search.kind.sequence();
     let below = match after {
         Some(_) => format!("AND (Timestamp < fromUnixTimestamp64Nano({{after:Int64}}) OR {sequence} <= {{below:UInt64}})"),
@@ -123,52 +151,57 @@ pub(super) async fn read(
     let mut query = condition
         .bind(search.query(&sql))
         .param("wanted", limit as u64 + 1)
-        .param("passed", passed);
+        .param("passed", after.map_or(0, |after| u64::from(after.ordinal) + 1));
     if let Some(after) = after {
         query = query.param("after", after.time.0).param("below", after.sequence);
     }
-    let records: Vec<Record> = query.fetch_all().await?;
-    Ok(page(search, records, after, limit))
-}
-
-/// The record at a place.
-pub(super) async fn one(search: &Search<'_>, place: Place) -> Result<Option<Hit>, TelemetryError> {
-    let condition = search.condition(None, None);
-    let sql = format!("{} WHERE {} LIMIT 1", select(search), condition.sql);
-    let record: Option<Record> = condition.bind(search.query(&sql)).fetch_optional().await?;
-    Ok(record.map(|record| hit(search, record, place)))
-}
-
-fn page(search: &Search<'_>, records: Vec<Record>, after: Option<Place>, limit: usize) -> Page {
-    let found = records.len();
-    let mut before = after;
-    let (mut hits, mut last, mut bytes) = (Vec::with_capacity(found.min(limit)), None, 0);
-    for record in records.into_iter().take(limit) {
+    let mut rows = query.fetch::<Record>()?;
+    let (mut records, mut bytes) = (Vec::new(), 0);
+    while let Some(record) = rows.next().await? {
         bytes += record.message.len() + record.stack.len() + length(&record.attributes) + length(&record.resource);
-        if bytes > MAX_HITS_BYTES && !hits.is_empty() {
-            break;
+        if records.len() == limit || (bytes > MAX_HITS_BYTES && !records.is_empty()) {
+            return Ok((records, true));
         }
-        let (time, sequence) = (UnixNanos(record.time), record.sequence);
-        let ordinal = before
-            .filter(|before| (before.time, before.sequence) == (time, sequence))
-            .map_or(0, |before| before.ordinal + 1);
-        let place = Place { time, sequence, ordinal };
-        hits.push(hit(search, record, place));
-        before = Some(place);
-        last = Some(place);
+        records.push(record);
     }
-    Page {
-        next: last.filter(|_| hits.len() < found).map(Place::write),
-        hits,
-    }
+    Ok((records, false))
+}
+
+/// As pages show them. Long texts take a while to be searched for what matched.
+async fn hits(expression: Expression, records: Vec<Record>, after: Option<Place>) -> Result<Vec<Hit>, TelemetryError> {
+    let marking = tokio::task::spawn_blocking(move || {
+        let mut before = after;
+        let marked = records.into_iter().map(|record| {
+            let (time, sequence) = (UnixNanos(record.time), record.sequence);
+            let ordinal = before
+                .filter(|before| (before.time, before.sequence) == (time, sequence))
+                .map_or(0, |before| before.ordinal + 1);
+            let place = Place { time, sequence, ordinal };
+            before = Some(place);
+            hit(&expression, record, place)
+        });
+        marked.collect()
+    });
+    marking.await.map_err(|error| TelemetryError::Other(Box::new(error)))
 }
 
 fn length(pairs: &[(String, String)]) -> usize {
     pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
 }
 
+/// What a page may reach.
+#[derive(Clone, Copy)]
+struct Reach {
+    /// Up to and not including this event time.
+    to: Option<UnixNanos>,
+    /// The instant of which some were shown before.
+    passed: Option<UnixNanos>,
+    /// How many records are enough.
+    wanted: u64,
+}
+
 /// How many there are of one instant.
-async fn of_instant(search: &Search<'_>, time: UnixNanos) -> Result<u64, TelemetryError> {
+async fn of_instant(search: &Search, time: UnixNanos) -> Result<u64, TelemetryError> {
     let condition = search.condition(Some(time), Some(UnixNanos(time.0.saturating_add(1))));
     let sql = format!("SELECT count() FROM {} WHERE {}", search.kind.table(), condition.sql);
     condition.bind(search.query(&sql)).fetch_one().await
@@ -189,39 +222,43 @@ fn step_that_fills(histogram: &Histogram, from: Option<UnixNanos>, to: Option<Un
 }
 
 /// The same without knowing how the records are spread: longer and longer stretches before the end are looked at.
-async fn nearest_edge(search: &Search<'_>, to: Option<UnixNanos>, wanted: u64) -> Result<Option<(UnixNanos, u64)>, TelemetryError> {
+async fn nearest_edge(search: &Search, reach: Reach) -> Result<Option<Edge>, TelemetryError> {
     let (first, last) = range(search).await?;
-    let end = to.unwrap_or(last);
+    let end = reach.to.unwrap_or(last);
     let mut seconds = FIRST_SECONDS;
     loop {
         let from = end.plus_seconds(-seconds).max(first);
-        let found = edge(search, Some(from), to, wanted).await?;
-        if from <= first || found.is_some_and(|(_, records)| records >= wanted) {
+        let found = edge(search, Some(from), reach).await?;
+        let is_enough = |edge: &Edge| edge.records >= reach.wanted || edge.held < edge.records;
+        if from <= first || found.as_ref().is_some_and(is_enough) {
             return Ok(found);
         }
         seconds = seconds.saturating_mul(WIDENS);
     }
 }
 
-/// The instant of the last of the `wanted` newest records from `from` on, and how many there are. `None`: there are none.
-async fn edge(
-    search: &Search<'_>,
-    from: Option<UnixNanos>,
-    to: Option<UnixNanos>,
-    wanted: u64,
-) -> Result<Option<(UnixNanos, u64)>, TelemetryError> {
-    let condition = search.condition(from.or(search.from), to);
+/// The last of the newest records from `from` on that a page needs and can hold; `None`: there are none.
+async fn edge(search: &Search, from: Option<UnixNanos>, reach: Reach) -> Result<Option<Edge>, TelemetryError> {
+    let condition = search.condition(from.or(search.from), reach.to);
     let sql = format!(
-        "SELECT count() AS records, toUnixTimestamp64Nano(min(Timestamp)) AS time \
-         FROM (SELECT Timestamp FROM {} WHERE {} ORDER BY Timestamp DESC LIMIT {{wanted:UInt64}})",
-        search.kind.table(),
-        condition.sql
+        "SELECT count() AS records, countIf(before < {MAX_HITS_BYTES}) AS held, \
+           toUnixTimestamp64Nano(minIf(Timestamp, before < {MAX_HITS_BYTES})) AS time \
+         FROM (SELECT Timestamp, sum(bytes) OVER (ORDER BY Timestamp DESC ROWS UNBOUNDED PRECEDING) - bytes AS before \
+           FROM (SELECT Timestamp, if(Timestamp >= fromUnixTimestamp64Nano({{shown:Int64}}), 0, {bytes}) AS bytes \
+             FROM {table} WHERE {condition} ORDER BY Timestamp DESC LIMIT {{wanted:UInt64}}))",
+        bytes = search.kind.text_bytes(),
+        table = search.kind.table(),
+        condition = condition.sql,
     );
-    let edge: Edge = condition.bind(search.query(&sql)).param("wanted", wanted).fetch_one().await?;
-    Ok((edge.records > 0).then_some((UnixNanos(edge.time), edge.records)))
+    let query = condition
+        .bind(search.query(&sql))
+        .param("shown", reach.passed.map_or(i64::MAX, |passed| passed.0))
+        .param("wanted", reach.wanted);
+    let edge: Edge = query.fetch_one().await?;
+    Ok((edge.records > 0).then_some(edge))
 }
 
-fn select(search: &Search<'_>) -> String {
+fn select(search: &Search) -> String {
     let kind = search.kind;
     let further = kind.further().iter();
     let further: Vec<String> = further.map(|(name, text)| format!("('{name}', {text})")).collect();
@@ -252,7 +289,7 @@ fn select(search: &Search<'_>) -> String {
     )
 }
 
-fn hit(search: &Search<'_>, record: Record, place: Place) -> Hit {
+fn hit(expression: &Expression, record: Record, place: Place) -> Hit {
     let mut attributes: BTreeMap<String, Value> = BTreeMap::new();
     for (name, value) in record.resource {
         attributes.insert(format!("resource.{name}"), Value::String(value));
@@ -283,7 +320,7 @@ fn hit(search: &Search<'_>, record: Record, place: Place) -> Hit {
         shared: Vec::new(),
         pattern: None,
     };
-    let needles = needles(&search.expression);
+    let needles = needles(expression);
     let highlights = [(Text::Message, &error.message), (Text::Stack, &error.stack)]
         .into_iter()
         .filter_map(|(field, text)| highlight(field, text, &needles).map(|parts| (field, parts)))

@@ -3,7 +3,7 @@
 use clickhouse::Row;
 use serde::Deserialize;
 
-use super::condition::Condition;
+use super::condition::{Condition, check_phrases};
 use super::table::{Place, RecordKind};
 use super::{RecordSearch, Search};
 use crate::clickhouse::TelemetryError;
@@ -29,29 +29,30 @@ impl RecordSearch {
     pub async fn suggest(&self, kind: RecordKind, request: &SuggestRequest) -> Result<Suggestions, SearchError> {
         let (typed, rest) = typed(&request.query, request.caret);
         let search = Search {
-            clickhouse: &self.clickhouse,
+            clickhouse: self.clickhouse.clone(),
             kind,
             // A rest that cannot be read yet narrows nothing.
             expression: parse(&rest, self.clock.now()).unwrap_or(Expression::All),
             from: request.from,
             to: request.to,
-            environments: &request.environments,
+            environments: request.environments.clone(),
         };
+        check_phrases(&search.expression)?;
         match typed {
             Typed::Nothing => Ok(Suggestions::default()),
             Typed::Name { from, begins } => {
-                let items = self.in_time(names(&search, &begins)).await?;
+                let items = self.in_time(async move { names(&search, &begins).await }).await?;
                 Ok(Suggestions { from, items })
             }
             Typed::Value { from, field, begins } => {
-                let items = self.in_time(values(&search, &field, &begins)).await?;
+                let items = self.in_time(async move { values(&search, &field, &begins).await }).await?;
                 Ok(Suggestions { from, items })
             }
         }
     }
 }
 
-async fn names(search: &Search<'_>, begins: &str) -> Result<Vec<Suggestion>, TelemetryError> {
+async fn names(search: &Search, begins: &str) -> Result<Vec<Suggestion>, TelemetryError> {
     let name = |name: String| Suggestion {
         text: format!("{name}:"),
         count: None,
@@ -63,38 +64,27 @@ async fn names(search: &Search<'_>, begins: &str) -> Result<Vec<Suggestion>, Tel
     }
     let further = search.kind.further().iter().map(|(name, _)| (*name).to_owned());
     let mut found: Vec<String> = further.filter(|name| name.starts_with(begins)).collect();
-    let text = format!("arrayJoin(mapKeys({}))", search.kind.attributes());
+    let keys = format!("mapKeys({})", search.kind.attributes());
     let condition = search.condition(search.from, search.to);
-    found.extend(
-        most_frequent(search, &condition, &text, begins)
-            .await?
-            .into_iter()
-            .map(|found| found.value),
-    );
+    let known = most_frequent(search, &condition, &keys, begins).await?;
+    found.extend(known.into_iter().map(|found| found.value));
     items.extend(found.into_iter().map(name));
     items.truncate(MAX_SUGGESTIONS);
     Ok(items)
 }
 
-async fn values(search: &Search<'_>, field: &Field, begins: &str) -> Result<Vec<Suggestion>, TelemetryError> {
-    let text = match field {
-        Field::Keyword(keyword) => search.kind.keyword(*keyword).to_owned(),
+async fn values(search: &Search, field: &Field, begins: &str) -> Result<Vec<Suggestion>, TelemetryError> {
+    let (text, key) = match field {
+        Field::Keyword(keyword) => (search.kind.keyword(*keyword).to_owned(), ""),
         Field::Attribute(path) if !path.is_empty() => match search.kind.attribute(path) {
-            Place::Key { map, .. } => format!("{map}[{{key:String}}]"),
-            Place::Text(text) => text.to_owned(),
+            Place::Key { map, key } => (format!("{map}[{{key:String}}]"), key),
+            Place::Text(text) => (text.to_owned(), ""),
             Place::Number(_) => return Ok(Vec::new()),
         },
         Field::Text(_) | Field::Time | Field::Attribute(_) => return Ok(Vec::new()),
     };
-    let key = match field {
-        Field::Attribute(path) => match search.kind.attribute(path) {
-            Place::Key { key, .. } => key,
-            _ => "",
-        },
-        _ => "",
-    };
     let condition = search.condition(search.from, search.to).named("key", key);
-    let found = most_frequent(search, &condition, &text, begins).await?;
+    let found = most_frequent(search, &condition, &format!("[{text}]"), begins).await?;
     let suggestion = |found: Found| Suggestion {
         text: suggested_value(&found.value),
         count: Some(found.records),
@@ -102,11 +92,11 @@ async fn values(search: &Search<'_>, field: &Field, begins: &str) -> Result<Vec<
     Ok(found.into_iter().map(suggestion).collect())
 }
 
-/// The most frequent values of a text that begin as was typed, in any case.
-async fn most_frequent(search: &Search<'_>, condition: &Condition, text: &str, begins: &str) -> Result<Vec<Found>, TelemetryError> {
+/// The most frequent of each record's texts that begin as was typed, in any case.
+async fn most_frequent(search: &Search, condition: &Condition, texts: &str, begins: &str) -> Result<Vec<Found>, TelemetryError> {
     let sql = format!(
-        "SELECT value, count() AS records FROM (\
-           SELECT {text} AS value FROM {table} WHERE {condition} ORDER BY Timestamp DESC LIMIT {LOOKED_AT}) \
+        "SELECT arrayJoin(found) AS value, count() AS records FROM (\
+           SELECT {texts} AS found FROM {table} WHERE {condition} ORDER BY Timestamp DESC LIMIT {LOOKED_AT}) \
          WHERE notEmpty(value) AND startsWith(lowerUTF8(value), {{begins:String}}) \
          GROUP BY value ORDER BY records DESC, value LIMIT {MAX_SUGGESTIONS}",
         table = search.kind.table(),

@@ -83,6 +83,14 @@ impl RecordKind {
         }
     }
 
+    /// Bytes of the text of a record whose length nothing bounds.
+    pub(super) fn text_bytes(self) -> &'static str {
+        match self {
+            Self::Logs => "length(Body)",
+            Self::Traces => "length(StatusMessage)",
+        }
+    }
+
     /// The stack.
     pub(super) fn stack(self) -> &'static str {
         match self {
@@ -124,6 +132,10 @@ impl RecordKind {
         if (self, path) == (Self::Traces, LATENCY) {
             return Place::Number("Duration / 1e6");
         }
+        if (self, path) == (Self::Logs, "event.name") {
+            // Some senders have it among the attributes.
+            return Place::Text("coalesce(nullIf(EventName, ''), LogAttributes['event.name'])");
+        }
         if (self, path) == (Self::Logs, LATENCY) {
             return Place::Text("coalesce(nullIf(LogAttributes['latency_ms'], ''), LogAttributes['ml.latency_ms'])");
         }
@@ -161,7 +173,10 @@ impl RecordKind {
                 "cityHash64(ServiceName, TraceId, SpanId, SeverityNumber, SeverityText, Body, EventName, ScopeName, \
                  toString(LogAttributes), toString(ResourceAttributes))"
             }
-            Self::Traces => "cityHash64(ServiceName, TraceId, SpanId, ParentSpanId, SpanName, Duration, toString(SpanAttributes))",
+            Self::Traces => {
+                "cityHash64(ServiceName, TraceId, SpanId, ParentSpanId, SpanName, SpanKind, Duration, StatusCode, StatusMessage, ScopeName, \
+                 toString(SpanAttributes), toString(ResourceAttributes), toString(`Events.Attributes`))"
+            }
         }
     }
 }
