@@ -12,8 +12,10 @@ use serde_json::json;
 /// Words that messages and stacks are made of.
 const WORDS: usize = 30_000;
 const TEMPLATES: usize = 400;
-/// One error in so many has a stack.
-const STACK_EVERY: u32 = 3;
+/// So many errors of so many have a stack: what a logging library writes of an exception, others are one line.
+const WITH_STACK: (u32, u32) = (3, 5);
+/// Frames of the shortest and of the longest stack: a web framework's and a model's own.
+const FRAMES: std::ops::Range<usize> = 8..28;
 const SERVICES: usize = 12;
 const MODELS: usize = 6;
 
@@ -59,7 +61,7 @@ impl Errors {
         self.made += 1;
         let kind = zipf(&mut self.random, TEMPLATES);
         let message = self.message(kind);
-        let stack = if self.random.random_ratio(1, STACK_EVERY) {
+        let stack = if self.random.random_ratio(WITH_STACK.0, WITH_STACK.1) {
             self.stack(kind)
         } else {
             String::new()
@@ -115,7 +117,7 @@ impl Errors {
     }
 
     fn stack(&mut self, kind: usize) -> String {
-        let depth = 6 + kind % 14;
+        let depth = FRAMES.start + kind % FRAMES.len();
         let mut lines = vec!["Traceback (most recent call last):".to_owned()];
         for level in 0..depth {
             let word = |of: usize| self.vocabulary[(kind * 31 + level * 7 + of) % WORDS].as_str();
@@ -126,6 +128,8 @@ impl Errors {
                 10 + (kind + level * 17) % 900,
                 word(2)
             ));
+            // As Python tells it, each place with its line of code.
+            lines.push(format!("    return self.{}({}, {}={})", word(3), word(4), word(5), word(6)));
         }
         lines.join("\n")
     }
