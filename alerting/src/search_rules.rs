@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use driftlead_store::records::names;
 use driftlead_store::state::StateError;
-use driftlead_store::state::alerts::Alert;
+use driftlead_store::state::alerts::{Alert, AlertState};
 use driftlead_store::state::search_rules::{KeptRule, MAX_SEARCH_RULES, SearchRule};
 
 use crate::commands::Commands;
@@ -12,15 +12,13 @@ use crate::pack::RuleSet;
 use crate::rule::Rule;
 use crate::rule::search::of_person;
 
-/// A rule that was made from a search, and its alert.
-#[derive(Debug, Clone, PartialEq)]
+/// A rule that was made from a search, and how it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MadeRule {
     /// The rule.
     pub rule: SearchRule,
-    /// `None`: nothing was ever to be said.
-    pub alert: Option<Alert>,
-    /// Not where a rule of the files has its name, or where it cannot be read any more.
-    pub is_in_use: bool,
+    /// How its alert stands; `None`: it is not in use, because a rule of the files has its name or it cannot be read any more.
+    pub state: Option<AlertState>,
 }
 
 /// An alert of a rule that had the name before is another one's.
@@ -66,10 +64,15 @@ impl Commands {
         }
         let alerts = self.shared.state.all_alerts().await?;
         let in_use = self.rules();
-        let made = |rule: SearchRule| MadeRule {
-            alert: alerts.iter().find(|alert| is_of(alert, &rule)).cloned(),
-            is_in_use: in_use.get(&rule.name).is_some_and(|used| is_used_as(used, &rule)),
-            rule,
+        let made = |rule: SearchRule| {
+            let alert = alerts.iter().find(|alert| is_of(alert, &rule));
+            // One that never had anything to say has no alert.
+            let state = alert.map_or(AlertState::Inactive, |alert| alert.state);
+            let is_in_use = in_use.get(&rule.name).is_some_and(|used| is_used_as(used, &rule));
+            MadeRule {
+                state: is_in_use.then_some(state),
+                rule,
+            }
         };
         Ok(rules.into_iter().map(made).collect())
     }
@@ -97,8 +100,7 @@ impl Commands {
         self.use_search_rules().await?;
         Ok(MadeRule {
             rule,
-            alert: None,
-            is_in_use: true,
+            state: Some(AlertState::Inactive),
         })
     }
 

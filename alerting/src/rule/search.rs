@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::index::query::{self, Expression};
+use driftlead_store::model_settings::duration;
 use driftlead_store::records::names;
 use driftlead_store::state::alerts::Side;
 use driftlead_store::state::search_rules::SearchRule;
@@ -73,7 +74,7 @@ pub fn of_person(kept: &SearchRule, receivers: Option<&BTreeSet<String>>) -> Res
             ));
         }
     }
-    let within = written(window_seconds);
+    let within = duration::format(Duration::from_secs(window_seconds.into()));
     Ok(Rule {
         name: kept.name.clone(),
         signal: catalogue::find(names::MATCHING_ERRORS).expect("the catalogue has it"),
@@ -99,13 +100,6 @@ pub fn of_person(kept: &SearchRule, receivers: Option<&BTreeSet<String>>) -> Res
         no_data: NoData::Keep,
         why: format!("More than {} errors within {within} match: {}", kept.above, kept.query),
     })
-}
-
-/// A length of time as rules have it.
-fn written(seconds: u32) -> String {
-    const UNITS: [(u32, char); 3] = [(86_400, 'd'), (3_600, 'h'), (60, 'm')];
-    let unit = UNITS.iter().find(|(length, _)| seconds.is_multiple_of(*length));
-    unit.map_or_else(|| format!("{seconds}s"), |(length, name)| format!("{}{name}", seconds / length))
 }
 
 /// The query can be read, and says what is searched for.

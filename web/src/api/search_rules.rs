@@ -69,8 +69,7 @@ struct Rule {
 
 impl From<MadeRule> for Rule {
     fn from(made: MadeRule) -> Self {
-        let MadeRule { rule, alert, is_in_use } = made;
-        let state = alert.as_ref().map_or(AlertState::Inactive, |alert| alert.state);
+        let MadeRule { rule, state } = made;
         Self {
             name: rule.name,
             query: rule.query,
@@ -81,7 +80,7 @@ impl From<MadeRule> for Rule {
             notify: rule.notify,
             created_by: rule.created_by,
             created_time: rule.created_time,
-            state: is_in_use.then_some(state),
+            state,
             matching: None,
         }
     }

@@ -9,7 +9,7 @@ use crate::clock::UnixNanos;
 use crate::index::{Facet, Histogram, MAX_SHOWN_VALUES, MAX_STEPS, steps_over};
 
 /// Most groups of each set that come back: as many as there are steps, and more than values are shown.
-const MAX_GROUPS: i64 = MAX_STEPS + 1;
+const MAX_GROUPS_OF_SET: i64 = MAX_STEPS + 1;
 /// Longest value of a facet, in characters.
 const MAX_VALUE_CHARACTERS: usize = 256;
 
@@ -57,7 +57,7 @@ pub(super) async fn count(search: &Search) -> Result<Counts, TelemetryError> {
         "SELECT toUInt64(grouping(step, {names})) AS set, if(grouping(step) = 0, toString(step), concat({names})) AS value, count() AS records \
          FROM (SELECT intDiv(toUnixTimestamp64Nano(Timestamp), {{step_ns:Int64}}) AS step, {columns} FROM {table} WHERE {condition}) \
          GROUP BY GROUPING SETS ({sets}) \
-         ORDER BY empty(value) DESC, records DESC, value LIMIT {MAX_GROUPS} BY set",
+         ORDER BY empty(value) DESC, records DESC, value LIMIT {MAX_GROUPS_OF_SET} BY set",
         names = names.join(", "),
         columns = columns.join(", "),
         table = search.kind.table(),

@@ -11,7 +11,6 @@ mod suggest;
 mod table;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use clickhouse::query::Query;
 use tokio::sync::Semaphore;
@@ -166,11 +165,10 @@ impl Search {
 
     /// A query that ends when nobody waits for it any more.
     fn query(&self, sql: &str) -> Query {
-        let seconds = PATIENCE.max(Duration::from_secs(1)).as_secs();
         self.clickhouse
             .reader()
             .query(sql)
-            .with_setting("max_execution_time", seconds.to_string())
+            .with_setting("max_execution_time", PATIENCE.as_secs().to_string())
             .with_setting("max_rows_to_group_by", MAX_GROUPS)
             .with_setting("group_by_overflow_mode", "any")
     }
