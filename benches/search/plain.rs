@@ -10,8 +10,8 @@ use tantivy::collector::{Count, TopDocs};
 use tantivy::query::{BooleanQuery, Query, RangeQuery, TermQuery};
 use tantivy::schema::document::Value as _;
 use tantivy::schema::{
-    DateOptions, DateTimePrecision, FAST, Field, INDEXED, IndexRecordOption, JsonObjectOptions, OwnedValue, STORED, Schema,
-    TextFieldIndexing, TextOptions,
+    DateOptions, DateTimePrecision, FAST, Field, IndexRecordOption, JsonObjectOptions, OwnedValue, STORED, Schema, TextFieldIndexing,
+    TextOptions,
 };
 use tantivy::tokenizer::{LowerCaser, RAW_TOKENIZER_NAME, RemoveLongFilter, SimpleTokenizer, TextAnalyzer};
 use tantivy::{DateTime, Index, IndexReader, IndexWriter, Order, TantivyDocument, Term};
@@ -45,8 +45,9 @@ fn schema() -> Schema {
             .set_index_option(option)
     };
     let words = TextOptions::default().set_indexing_options(indexing(ANALYZER, IndexRecordOption::WithFreqsAndPositions));
-    let name = TextOptions::default()
-        .set_fast(RAW_TOKENIZER_NAME)
+    let id = TextOptions::default().set_fast(RAW_TOKENIZER_NAME);
+    let name = id
+        .clone()
         .set_indexing_options(indexing(RAW_TOKENIZER_NAME, IndexRecordOption::Basic));
     let json = JsonObjectOptions::default()
         .set_expand_dots_enabled()
@@ -57,14 +58,15 @@ fn schema() -> Schema {
         "ts",
         DateOptions::default().set_fast().set_precision(DateTimePrecision::Nanoseconds),
     );
-    schema.add_u64_field("sequence", FAST | INDEXED);
+    schema.add_u64_field("sequence", FAST);
     schema.add_text_field("message", words.clone());
     schema.add_text_field("stack", words.clone());
     schema.add_text_field("names", words);
     schema.add_json_field("attributes", json);
     schema.add_bytes_field("source", STORED);
     for field in NAMES {
-        schema.add_text_field(field, name.clone());
+        let is_id = matches!(field, "trace_id" | "span_id");
+        schema.add_text_field(field, if is_id { id.clone() } else { name.clone() });
     }
     schema.build()
 }

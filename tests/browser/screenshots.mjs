@@ -37,9 +37,15 @@ const pages = {
   versions: `${path}?range=4d&tab=versions`,
   actions: `${path}?range=4d&tab=actions`,
   errors: `/errors?range=4d${errors.hits[0] ? `&hit=${encodeURIComponent(errors.hits[0].id)}` : ""}`,
+  logs: "/errors?range=4d&source=logs",
+  traces: "/errors?range=4d&source=traces",
+  rule: "/errors?range=4d",
   alerts: `/alerts${alerts.alerts[0] ? `?alert=${encodeURIComponent(alerts.alerts[0].id)}` : ""}`,
   collection: "/collection",
 };
+
+// Where something is opened first.
+const OPENED = { rule: "Alert…" };
 
 const BELOW = ["drift", "versions", "actions"];
 
@@ -59,6 +65,7 @@ for (const theme of ["light", "dark"]) {
       await page.goto(address);
       await page.locator("h1").first().waitFor({ state: "attached" });
       await page.locator(".skeleton, .boot").first().waitFor({ state: "detached" });
+      if (OPENED[name]) await page.getByRole("button", { name: OPENED[name] }).click();
       // What stands below the charts is brought up, below the bar that stays.
       if (BELOW.includes(name)) await page.evaluate(() => scrollTo(0, document.querySelector("[role=tablist]").getBoundingClientRect().top - 60));
       await page.waitForTimeout(400);

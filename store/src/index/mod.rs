@@ -25,6 +25,7 @@ mod rebuild;
 mod run;
 mod schema;
 mod search;
+mod searched;
 mod shelf;
 mod suggest;
 mod tail;

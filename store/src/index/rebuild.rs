@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use tantivy::Executor;
+use tantivy::indexer::UserOperation;
 use tokio::sync::mpsc;
 
 use super::day::Day;
 use super::run::{blocking, learner};
 use super::schema::{sequence_of, to_document};
 use super::shelf::{REBUILDING_SUFFIX, open_folder};
-use super::writers::writer_options;
+use super::writers::{WRITER_MEMORY_BYTES, writer_options};
 use super::{ErrorIndex, IndexError};
 use crate::records::ErrorDocument;
 use crate::state::State;
@@ -17,6 +18,9 @@ use crate::wal::Position;
 
 /// The segment that errors count as lying in when they come from elsewhere: no log has so many.
 const NO_SEGMENT: u64 = u64::MAX;
+
+/// Errors that are handed to the writer before it has to be done with them: it takes any number, however long they are.
+const MAX_WAITING_BYTES: usize = WRITER_MEMORY_BYTES;
 
 /// A part of a day's errors.
 #[derive(Debug)]
@@ -41,21 +45,28 @@ impl ErrorIndex {
             remove(&folder)?;
             let index = open_folder(&folder, &Executor::SingleThread)?;
             let mut writer = index.index.writer_with_options(writer_options())?;
-            let mut count = 0;
+            let (mut count, mut waiting_bytes) = (0, 0);
             loop {
                 let batch = match errors.blocking_recv() {
                     Some(Batch::Errors(batch)) => batch,
                     Some(Batch::End) => break,
                     None => return Err(std::io::Error::other("the errors of the day did not all come").into()),
                 };
+                let mut documents = Vec::with_capacity(batch.len());
                 for mut error in batch {
                     learner.take(&mut error);
                     let place = Position {
                         segment: NO_SEGMENT,
                         offset: count,
                     };
-                    writer.add_document(to_document(&shelf.fields, sequence_of(place, 0), error)?)?;
+                    waiting_bytes += error.text_bytes();
+                    documents.push(UserOperation::Add(to_document(&shelf.fields, sequence_of(place, 0), &error)?));
                     count += 1;
+                }
+                writer.run(documents)?;
+                if waiting_bytes > MAX_WAITING_BYTES {
+                    writer.commit()?;
+                    waiting_bytes = 0;
                 }
             }
             learner.keep()?;

@@ -3,13 +3,13 @@
 //! `source` holds the error whole, as JSON, so that what is shown is exactly what came; the other fields are
 //! only indexed. Empty names and ids are left out, so that `field:*` means what it says.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tantivy::schema::{
-    DateOptions, DateTimePrecision, FAST, INDEXED, IndexRecordOption, JsonObjectOptions, OwnedValue, STORED, Schema, TextFieldIndexing,
-    TextOptions,
+    DateOptions, DateTimePrecision, FAST, IndexRecordOption, JsonObjectOptions, STORED, Schema, TextFieldIndexing, TextOptions,
 };
 use tantivy::tokenizer::RAW_TOKENIZER_NAME;
 use tantivy::{DateTime, TantivyDocument};
@@ -17,6 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::analyzer::ANALYZER;
 use super::query::Keyword;
+use super::searched::Searched;
 use crate::clock::UnixNanos;
 use crate::patterns::PatternId;
 use crate::records::ErrorDocument;
@@ -28,6 +29,9 @@ pub(super) const ATTRIBUTES: &str = "attributes";
 pub(super) const TIME: &str = "ts";
 /// Name of the number that tells errors of one instant apart.
 pub(super) const SEQUENCE: &str = "sequence";
+
+/// A document has its error twice: as it is kept, and its parts to be indexed.
+const COPIES: usize = 2;
 
 /// The fields of a day's index.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +62,9 @@ pub(super) fn schema() -> (Schema, Fields) {
             .set_fieldnorms(false)
             .set_index_option(IndexRecordOption::WithFreqsAndPositions),
     );
-    let keyword = TextOptions::default().set_fast(RAW_TOKENIZER_NAME).set_indexing_options(
+    // An id as a word of its own costs more than everything else that is kept of it.
+    let id = TextOptions::default().set_fast(RAW_TOKENIZER_NAME);
+    let keyword = id.clone().set_indexing_options(
         TextFieldIndexing::default()
             .set_tokenizer(RAW_TOKENIZER_NAME)
             .set_fieldnorms(false)
@@ -78,13 +84,16 @@ pub(super) fn schema() -> (Schema, Fields) {
     let mut builder = Schema::builder();
     let fields = Fields {
         time: builder.add_date_field(TIME, instants),
-        sequence: builder.add_u64_field(SEQUENCE, FAST | INDEXED),
+        sequence: builder.add_u64_field(SEQUENCE, FAST),
         message: builder.add_text_field("message", words.clone()),
         stack: builder.add_text_field("stack", words.clone()),
         names: builder.add_text_field("names", words),
         attributes: builder.add_json_field(ATTRIBUTES, json),
         source: builder.add_bytes_field("source", STORED),
-        keywords: Keyword::ALL.map(|name| builder.add_text_field(name.name(), keyword.clone())),
+        keywords: Keyword::ALL.map(|name| {
+            let options = if name.is_id() { &id } else { &keyword };
+            builder.add_text_field(name.name(), options.clone())
+        }),
     };
     (builder.build(), fields)
 }
@@ -96,19 +105,19 @@ pub(super) fn date(time: UnixNanos) -> DateTime {
 
 /// The error as `source` keeps it.
 #[derive(Debug, Serialize, Deserialize)]
-struct Source {
+struct Source<'a> {
     time: i64,
-    severity: String,
-    service: String,
-    model: String,
-    version: String,
-    environment: String,
-    trace_id: String,
-    span_id: String,
-    error_type: String,
-    message: String,
-    stack: String,
-    attributes: BTreeMap<String, Value>,
+    severity: Cow<'a, str>,
+    service: Cow<'a, str>,
+    model: Cow<'a, str>,
+    version: Cow<'a, str>,
+    environment: Cow<'a, str>,
+    trace_id: Cow<'a, str>,
+    span_id: Cow<'a, str>,
+    error_type: Cow<'a, str>,
+    message: Cow<'a, str>,
+    stack: Cow<'a, str>,
+    attributes: BTreeMap<Cow<'a, str>, Cow<'a, Value>>,
     #[serde(default)]
     pattern: Option<PatternId>,
 }
@@ -123,8 +132,10 @@ pub(super) fn sequence_of(frame: Position, index_in_frame: usize) -> u64 {
 }
 
 /// An error as a document.
-pub(super) fn to_document(fields: &Fields, sequence: u64, error: ErrorDocument) -> Result<TantivyDocument, serde_json::Error> {
-    let mut document = TantivyDocument::default();
+pub(super) fn to_document(fields: &Fields, sequence: u64, error: &ErrorDocument) -> Result<TantivyDocument, serde_json::Error> {
+    let attributes = error.all_attributes();
+    let source = serde_json::to_vec(&Source::of(error, &attributes))?;
+    let mut document = TantivyDocument::with_capacity(COPIES * source.len());
     document.add_date(fields.time, date(error.time));
     document.add_u64(fields.sequence, sequence);
     document.add_text(fields.message, &error.message);
@@ -149,68 +160,51 @@ pub(super) fn to_document(fields: &Fields, sequence: u64, error: ErrorDocument) 
     for name in [&error.error_type, &error.service, &error.model] {
         document.add_text(fields.names, name);
     }
-    let attributes = error.all_attributes();
-    let searched = attributes.iter().map(|(key, value)| ((*key).to_owned(), owned(value))).collect();
-    document.add_object(fields.attributes, searched);
-    document.add_bytes(fields.source, &serde_json::to_vec(&source_of(error))?);
+    document.add_field_value(fields.attributes, Searched::All(&attributes));
+    document.add_bytes(fields.source, &source);
     Ok(document)
 }
 
-/// Not tantivy's own conversion, which makes dates of texts that look like one.
-fn owned(value: &Value) -> OwnedValue {
-    match value {
-        Value::Null => OwnedValue::Null,
-        Value::Bool(flag) => OwnedValue::Bool(*flag),
-        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-            (Some(whole), _, _) => OwnedValue::I64(whole),
-            (_, Some(whole), _) => OwnedValue::U64(whole),
-            (_, _, real) => real.map_or(OwnedValue::Null, OwnedValue::F64),
-        },
-        Value::String(text) => OwnedValue::Str(text.clone()),
-        Value::Array(values) => OwnedValue::Array(values.iter().map(owned).collect()),
-        Value::Object(map) => OwnedValue::Object(map.iter().map(|(key, value)| (key.clone(), owned(value))).collect()),
-    }
-}
-
-fn source_of(error: ErrorDocument) -> Source {
-    let attributes = error
-        .all_attributes()
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value.clone()))
-        .collect();
-    Source {
-        time: error.time.0,
-        severity: error.severity,
-        service: error.service,
-        model: error.model,
-        version: error.version,
-        environment: error.environment,
-        trace_id: error.trace_id,
-        span_id: error.span_id,
-        error_type: error.error_type,
-        message: error.message,
-        stack: error.stack,
-        attributes,
-        pattern: error.pattern,
+impl<'a> Source<'a> {
+    fn of(error: &'a ErrorDocument, attributes: &BTreeMap<&'a str, &'a Value>) -> Self {
+        Self {
+            time: error.time.0,
+            severity: (&error.severity).into(),
+            service: (&error.service).into(),
+            model: (&error.model).into(),
+            version: (&error.version).into(),
+            environment: (&error.environment).into(),
+            trace_id: (&error.trace_id).into(),
+            span_id: (&error.span_id).into(),
+            error_type: (&error.error_type).into(),
+            message: (&error.message).into(),
+            stack: (&error.stack).into(),
+            attributes: attributes
+                .iter()
+                .map(|(key, value)| (Cow::Borrowed(*key), Cow::Borrowed(*value)))
+                .collect(),
+            pattern: error.pattern,
+        }
     }
 }
 
 /// The error that `source` keeps.
 pub(super) fn from_source(bytes: &[u8]) -> Result<ErrorDocument, serde_json::Error> {
-    let source: Source = serde_json::from_slice(bytes)?;
+    let source: Source<'_> = serde_json::from_slice(bytes)?;
+    let attributes = source.attributes.into_iter();
     Ok(ErrorDocument {
         time: UnixNanos(source.time),
-        severity: source.severity,
-        service: source.service,
-        model: source.model,
-        version: source.version,
-        environment: source.environment,
-        trace_id: source.trace_id,
-        span_id: source.span_id,
-        error_type: source.error_type,
-        message: source.message,
-        stack: source.stack,
-        attributes: source.attributes,
+        severity: source.severity.into_owned(),
+        service: source.service.into_owned(),
+        model: source.model.into_owned(),
+        version: source.version.into_owned(),
+        environment: source.environment.into_owned(),
+        trace_id: source.trace_id.into_owned(),
+        span_id: source.span_id.into_owned(),
+        error_type: source.error_type.into_owned(),
+        message: source.message.into_owned(),
+        stack: source.stack.into_owned(),
+        attributes: attributes.map(|(key, value)| (key.into_owned(), value.into_owned())).collect(),
         shared: Vec::new(),
         pattern: source.pattern,
     })

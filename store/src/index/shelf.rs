@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
 
 use tantivy::directory::MmapDirectory;
-use tantivy::{Executor, Index, IndexReader, ReloadPolicy, TantivyError};
+use tantivy::{Executor, Index, IndexReader, IndexSettings, ReloadPolicy, TantivyError};
 
 use super::IndexError;
 use super::analyzer::{ANALYZER, analyzer};
@@ -159,7 +159,7 @@ impl Shelf {
             .map(|n| self.folder.join(format!("{day}{BROKEN_SUFFIX}-{n}")))
             .find(|path| !path.exists())
             .expect("some number is free");
-        tracing::error!(%day, %error, "a day's error index cannot be read; it is put aside and the day starts anew");
+        tracing::error!(%day, %error, "a day's error index cannot be read: it is put aside and the day starts anew; `driftlead reindex` finds its older errors again");
         std::fs::rename(from, to)?;
         Ok(())
     }
@@ -237,7 +237,12 @@ pub(super) fn open_folder(folder: &Path, searchers: &Executor) -> Result<DayInde
     std::fs::create_dir_all(folder)?;
     let directory = MmapDirectory::open(folder)?;
     // `open_or_create` refuses an index whose schema is another.
-    let mut index = Index::open_or_create(directory, schema().0)?;
+    let settings = IndexSettings {
+        // The thread that indexes compresses, too: to hand blocks over costs more than it gains.
+        docstore_compress_dedicated_thread: false,
+        ..IndexSettings::default()
+    };
+    let mut index = Index::builder().schema(schema().0).settings(settings).open_or_create(directory)?;
     index.set_executor(searchers.clone());
     index.tokenizers().register(ANALYZER, analyzer());
     let reader = index

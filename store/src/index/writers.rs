@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use tantivy::IndexWriter;
-use tantivy::indexer::IndexWriterOptions;
+use tantivy::indexer::{IndexWriterOptions, UserOperation};
 
 use super::day::Day;
 use super::schema::{sequence_of, to_document};
@@ -25,7 +25,7 @@ use crate::wal::Position;
 const MAX_OPEN_WRITERS: usize = 4;
 /// Most memory of one writer before it goes to disk. It is taken as errors come, so between two commits few have much of it;
 /// a backlog that is read makes segments that are merged seldom.
-const WRITER_MEMORY_BYTES: usize = 50_000_000;
+pub(super) const WRITER_MEMORY_BYTES: usize = 128_000_000;
 /// A writer without work for this long is closed, and with it its memory and threads.
 const WRITER_IDLE_SECONDS: f64 = 60.0;
 
@@ -126,13 +126,16 @@ impl Writers {
         if end <= writer.covers {
             return Ok(());
         }
+        // All at once: a hand-over wakes the thread that indexes.
+        let mut documents = Vec::with_capacity(errors.len());
         for (sequence, mut error) in errors {
             learner.take(&mut error);
             if is_followed {
                 batch.add((error.time.0, sequence), &error);
             }
-            writer.writer.add_document(to_document(&fields, sequence, error)?)?;
+            documents.push(UserOperation::Add(to_document(&fields, sequence, &error)?));
         }
+        writer.writer.run(documents)?;
         writer.covers = end;
         writer.dirty = true;
         Ok(())

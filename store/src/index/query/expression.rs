@@ -166,6 +166,11 @@ impl Keyword {
         }
     }
 
+    /// Whether its values are of one error or of few: these are no words of the index, but only a column of it.
+    pub fn is_id(self) -> bool {
+        matches!(self, Self::TraceId | Self::SpanId)
+    }
+
     /// The form in which values are kept and compared.
     pub fn normal(self, value: &str) -> String {
         match self {

@@ -15,7 +15,7 @@ use super::complement::Complement;
 use super::expression::{Expression, Field, Keyword, Number, Text};
 use super::fitting::Fitting;
 use super::shape::Shape;
-use super::whole::Whole;
+use super::whole::{Texts, Whole};
 use crate::clock::UnixNanos;
 use crate::index::analyzer::words_of;
 use crate::index::schema::{ATTRIBUTES, Fields, date};
@@ -47,11 +47,7 @@ impl Plan<'_> {
             Expression::Keyword { field, value, prefix } => self.keyword(*field, value, *prefix),
             Expression::Attribute { path, value } => self.attribute(path, value),
             Expression::Fits { field, shape } => self.fits(field.as_ref(), shape),
-            Expression::Whole { path, shape } => Box::new(Whole {
-                column: format!("{ATTRIBUTES}.{path}"),
-                automaton: shape.automaton(),
-                given_up: Arc::clone(self.given_up),
-            }),
+            Expression::Whole { path, shape } => self.whole(format!("{ATTRIBUTES}.{path}"), Texts::Fitting(shape.automaton())),
             Expression::HasKeyword(keyword) => has(keyword.name().to_owned()),
             Expression::HasAttribute(path) => has(format!("{ATTRIBUTES}.{path}")),
             Expression::Time(lower, upper) => self.time(*lower, *upper),
@@ -92,13 +88,24 @@ impl Plan<'_> {
     }
 
     fn keyword(&self, keyword: Keyword, value: &str, prefix: bool) -> Planned {
-        let term = Term::from_field_text(self.fields.keyword(keyword), value);
-        match (prefix, value.is_empty()) {
-            (true, true) => has(keyword.name().to_owned()),
-            (true, false) => in_order(vec![term], true),
-            (false, true) => not(has(keyword.name().to_owned())),
-            (false, false) => exact(term),
+        let column = keyword.name().to_owned();
+        let term = || Term::from_field_text(self.fields.keyword(keyword), value);
+        match (prefix, value.is_empty(), keyword.is_id()) {
+            (true, true, _) => has(column),
+            (false, true, _) => not(has(column)),
+            (true, false, true) => self.whole(column, Texts::Beginning(value.to_owned())),
+            (false, false, true) => self.whole(column, Texts::Exactly(value.to_owned())),
+            (true, false, false) => in_order(vec![term()], true),
+            (false, false, false) => exact(term()),
         }
+    }
+
+    fn whole(&self, column: String, texts: Texts) -> Planned {
+        Box::new(Whole {
+            column,
+            texts,
+            given_up: Arc::clone(self.given_up),
+        })
     }
 
     fn attribute(&self, path: &str, value: &str) -> Planned {
@@ -128,6 +135,9 @@ impl Plan<'_> {
             None => vec![self.fields.message, self.fields.stack, self.fields.names],
             Some(Field::Text(Text::Message)) => vec![self.fields.message],
             Some(Field::Text(Text::Stack)) => vec![self.fields.stack],
+            Some(Field::Keyword(keyword)) if keyword.is_id() => {
+                return self.whole(keyword.name().to_owned(), Texts::Fitting(shape.automaton()));
+            }
             Some(Field::Keyword(keyword)) => vec![self.fields.keyword(*keyword)],
             Some(Field::Attribute(_)) => vec![self.fields.attributes],
             // No time has letters; the parser refuses it.
@@ -197,8 +207,9 @@ impl Plan<'_> {
 
     /// One error by its time and sequence.
     pub(in crate::index) fn one(&self, time: UnixNanos, sequence: u64) -> Planned {
+        let place = Term::from_field_u64(self.fields.sequence, sequence);
         Box::new(BooleanQuery::intersection(vec![
-            exact(Term::from_field_u64(self.fields.sequence, sequence)),
+            range(Bound::Included(place.clone()), Bound::Included(place)),
             self.time(Bound::Included(time), Bound::Included(time)),
         ]))
     }

@@ -1,6 +1,7 @@
-//! Errors of which an attribute's whole text has a shape.
+//! Errors of which a whole text is wanted, found by the dictionary of the texts' column.
 //!
-//! The inverted index knows the words of attributes; their whole texts are the dictionary of the attribute's column.
+//! The inverted index knows the words of attributes, not their whole texts; ids are in no inverted index, where each would be a
+//! word of its own for a single error.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +15,24 @@ use super::complement::no_score;
 use super::fitting::WORDS_PER_LOOK;
 use crate::index::collect::GIVEN_UP;
 
+/// Which texts.
+#[derive(Debug, Clone)]
+pub(super) enum Texts {
+    /// This one.
+    Exactly(String),
+    /// Those that begin so.
+    Beginning(String),
+    /// Those of this shape.
+    Fitting(Arc<Regex>),
+}
+
 /// The query.
 #[derive(Debug, Clone)]
 pub(super) struct Whole {
-    /// Name of the attribute's column.
+    /// Name of the column.
     pub column: String,
-    /// The text's shape.
-    pub automaton: Arc<Regex>,
+    /// The texts.
+    pub texts: Texts,
     /// Set when nobody waits any more.
     pub given_up: Arc<AtomicBool>,
 }
@@ -60,15 +72,35 @@ impl Weight for Whole {
 }
 
 impl Whole {
-    /// Numbers of the texts that fit, ascending.
+    /// Numbers of the texts, ascending.
     fn ordinals(&self, column: &StrColumn) -> tantivy::Result<Vec<u64>> {
-        let mut texts = column.dictionary().search(&*self.automaton).into_stream()?;
+        let dictionary = column.dictionary();
         let mut ordinals = Vec::new();
-        while texts.advance() {
+        let mut take = |ordinal| {
             if (ordinals.len() as u32).is_multiple_of(WORDS_PER_LOOK) && self.given_up.load(Ordering::Relaxed) {
                 return Err(TantivyError::InternalError(GIVEN_UP.into()));
             }
-            ordinals.push(texts.term_ord());
+            ordinals.push(ordinal);
+            Ok(())
+        };
+        match &self.texts {
+            Texts::Exactly(text) => {
+                if let Some(ordinal) = dictionary.term_ord(text)? {
+                    take(ordinal)?;
+                }
+            }
+            Texts::Beginning(text) => {
+                let mut texts = dictionary.prefix_range(text).into_stream()?;
+                while texts.advance() {
+                    take(texts.term_ord())?;
+                }
+            }
+            Texts::Fitting(automaton) => {
+                let mut texts = dictionary.search(&**automaton).into_stream()?;
+                while texts.advance() {
+                    take(texts.term_ord())?;
+                }
+            }
         }
         Ok(ordinals)
     }

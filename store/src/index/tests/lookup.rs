@@ -48,7 +48,7 @@ fn any_shape() -> impl Strategy<Value = Shape> {
 fn any_leaf() -> impl Strategy<Value = Expression> {
     let word = prop::sample::select(vec!["alpha", "beta", "gamma", "gam", "1"]).prop_map(str::to_owned);
     let text = prop::sample::select(vec![None, Some(Text::Message), Some(Text::Stack)]);
-    let name = prop::sample::select(vec![Keyword::Service, Keyword::Model, Keyword::Severity]);
+    let name = prop::sample::select(vec![Keyword::Service, Keyword::Model, Keyword::Severity, Keyword::TraceId]);
     let path = prop::sample::select(vec!["n", "s", "x.y"]).prop_map(str::to_owned);
     let number = |number: f64| {
         if number.fract() == 0.0 {

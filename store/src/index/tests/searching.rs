@@ -39,6 +39,12 @@ const QUERIES: &[&str] = &[
     "0AF7651916CD43DD8448EB211C80319C",
     "b7ad6b7169203331",
     "trace_id:0AF7651916CD43DD8448EB211C80319C",
+    "trace_id:0af765*",
+    "trace_id:0af766*",
+    "trace_id:*319?",
+    "trace_id:0af7651916cd43dd8448eb211c80319d",
+    "span_id:b7ad6b716920333*",
+    "-span_id:b7ad6b7169203331",
     "message:scorer",
     "stack:traceback",
     "stack:\"line 12\"",
@@ -150,12 +156,14 @@ pub(super) fn any_error() -> impl Strategy<Value = ErrorDocument> {
     let word = prop::sample::select(vec!["alpha", "beta", "Gamma", "gam", "1"]);
     let text = prop::collection::vec(word, 0..4).prop_map(|words| words.join(" "));
     let name = prop::sample::select(vec!["", "alpha", "beta", "gamma"]);
-    (0_i64..5, 0_i64..86_400, text.clone(), text, name.clone(), name, -2_i64..3).prop_map(
-        |(day, second, message, stack, service, model, n)| ErrorDocument {
+    let id = prop::sample::select(vec!["", "alpha", "alphabet", "beta", "\u{10ffff}"]);
+    (0_i64..5, 0_i64..86_400, text.clone(), text, name.clone(), name, id, -2_i64..3).prop_map(
+        |(day, second, message, stack, service, model, trace_id, n)| ErrorDocument {
             time: now().floor_to(86_400).plus_seconds(-86_400 * day + second),
             severity: if n > 0 { "ERROR" } else { "FATAL" }.into(),
             service: service.into(),
             model: model.into(),
+            trace_id: trace_id.into(),
             attributes: attributes(json!({"n": n, "s": stack, "x": {"y": n as f64 / 2.0}})),
             message,
             stack,
@@ -174,6 +182,10 @@ fn any_query() -> impl Strategy<Value = String> {
         "stack:\"beta gamma\"",
         "service:alpha",
         "service:*",
+        "trace_id:alpha",
+        "trace_id:alpha*",
+        "trace_id:*a",
+        "trace_id:*",
         "model:\"\"",
         "severity:fatal",
         "n:>0",
