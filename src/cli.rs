@@ -20,6 +20,8 @@ pub enum Command {
     Serve(ServeArguments),
     /// Play a closed loop on real data: drift, retraining, a bad release, its rollback.
     Demo(DemoArguments),
+    /// Compare two files of rows: exit 0 no drift, 1 drift, 2 error, 3 too few rows to tell.
+    Drift(DriftArguments),
     /// Ask whether a version may go out: exit 0 pass, 1 fail, 2 error, 3 inconclusive.
     Gate(GateArguments),
     /// Check the configuration and its rule files.
@@ -84,6 +86,32 @@ pub struct DemoArguments {
     /// Where the census files are; unset: where `make demo-data` puts them.
     #[arg(long)]
     pub census: Option<PathBuf>,
+}
+
+/// Arguments of `drift`.
+#[derive(Debug, Args)]
+pub struct DriftArguments {
+    /// The rows that are as they should be: CSV, CSV.gz, lines of JSON or Parquet.
+    #[arg(long)]
+    pub reference: PathBuf,
+    /// The rows that are compared with them.
+    #[arg(long)]
+    pub current: PathBuf,
+    /// How it is written: `text`, `json`, `junit` or `html`, a page by itself.
+    #[arg(long, default_value = "text", value_parser = ["text", "json", "junit", "html"])]
+    pub format: String,
+    /// Write it here instead of to standard output.
+    #[arg(long)]
+    pub output: Option<PathBuf>,
+    /// The share of rows that may have moved; a column drifts when more surely did.
+    #[arg(long, default_value = "shift=0.03")]
+    pub threshold: String,
+    /// What a column is, as in `zip=categorical`: numeric, categorical or ignore. May be given several times.
+    #[arg(long = "kind")]
+    pub kinds: Vec<String>,
+    /// Decide as another library does by default, with its methods, bins and thresholds: `evidently`.
+    #[arg(long, value_parser = ["evidently"])]
+    pub compatible: Option<String>,
 }
 
 /// Arguments of `gate`.

@@ -36,6 +36,7 @@ async fn main() -> ExitCode {
     let outcome = match command {
         Command::Serve(arguments) => app::serve(arguments).await.map(|()| ExitCode::SUCCESS),
         Command::Demo(arguments) => demo::run(arguments).await,
+        Command::Drift(arguments) => Ok(commands::drift::drift_command(&arguments)),
         Command::Gate(arguments) => Ok(commands::gate::gate_command(&arguments).await),
         Command::CheckConfig { config } => commands::check_config::run(&config).map(|()| ExitCode::SUCCESS),
         Command::Reindex(arguments) => commands::reindex::run(arguments).await.map(|()| ExitCode::SUCCESS),

@@ -19,6 +19,10 @@ mod measuring;
 
 use std::process::ExitCode;
 
+/// The product's.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let steps: &[measuring::Step] = &[

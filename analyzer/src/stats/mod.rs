@@ -4,15 +4,48 @@
 //! Nothing here knows of time, storage or models. What has no value is an [`Undefined`] that says why,
 //! never NaN, infinity or 0.
 
+pub mod adaptive_windowing;
+pub mod anderson_darling;
 pub mod benjamini_hochberg;
+pub mod binning;
+pub mod bootstrap;
+pub mod calibration;
+pub mod chi_square;
 pub mod classification;
+pub mod compatible;
+pub mod confidence_sequence;
+pub mod cramer_von_mises;
+pub mod cusum;
 pub mod dispersion;
+pub mod domain_classifier;
+pub mod energy_distance;
+pub mod estimated_error;
+pub mod estimated_quality;
+pub mod g_test;
+pub mod hellinger;
 pub mod hypergeometric;
+pub mod isotonic;
+pub mod jensen_shannon;
+pub mod kolmogorov;
+pub mod kolmogorov_smirnov;
+pub mod kullback_leibler;
+pub mod l_infinity;
+pub mod logistic;
+pub mod mann_whitney;
+pub mod maximum_mean_discrepancy;
 pub mod miettinen_nurminen;
 pub mod normal;
+pub mod page_hinkley;
 pub mod poisson;
+pub mod population_stability_index;
 pub mod quantile;
+pub mod ranking;
+pub mod regression;
+pub mod sample;
+pub mod scored;
 pub mod shift;
+pub mod total_variation;
+pub mod wasserstein;
 pub mod wilson;
 
 /// Why a statistic has no value.

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::{Flip, Outcome, Verdict};
+use crate::commands::markup::escaped;
 
 /// Flips that the text names; all of them are in JSON and JUnit.
 const MAX_NAMED_FLIPS: usize = 20;
@@ -77,21 +78,4 @@ pub(super) fn junit(verdict: &Verdict) -> String {
 
 fn change(flip: &Flip) -> String {
     format!("expected {}, was {}, is {}", flip.expected, flip.before, flip.after)
-}
-
-/// Text as XML takes it; control characters, which XML cannot hold, are left out.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' | '\t' => escaped.push(' '),
-            control if control.is_control() => {}
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }

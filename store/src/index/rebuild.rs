@@ -10,7 +10,7 @@ use super::day::Day;
 use super::run::{blocking, learner};
 use super::schema::{sequence_of, to_document};
 use super::shelf::{REBUILDING_SUFFIX, open_folder};
-use super::writers::{WRITER_MEMORY_BYTES, writer_options};
+use super::writers::writer_options;
 use super::{ErrorIndex, IndexError};
 use crate::records::ErrorDocument;
 use crate::state::State;
@@ -19,8 +19,10 @@ use crate::wal::Position;
 /// The segment that errors count as lying in when they come from elsewhere: no log has so many.
 const NO_SEGMENT: u64 = u64::MAX;
 
-/// Errors that are handed to the writer before it has to be done with them: it takes any number, however long they are.
-const MAX_WAITING_BYTES: usize = WRITER_MEMORY_BYTES;
+/// Most memory of the writer before it goes to disk: nothing else runs meanwhile, and what is written at once is not merged again.
+const MEMORY_BYTES: usize = 400_000_000;
+/// Bytes of errors that are handed to the writer before it has to be done with them: it takes any number, however long they are.
+const MAX_WAITING_BYTES: usize = MEMORY_BYTES;
 
 /// A part of a day's errors.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ impl ErrorIndex {
             let folder = shelf.folder().join(format!("{day}{REBUILDING_SUFFIX}"));
             remove(&folder)?;
             let index = open_folder(&folder, &Executor::SingleThread)?;
-            let mut writer = index.index.writer_with_options(writer_options())?;
+            let mut writer = index.index.writer_with_options(writer_options(MEMORY_BYTES))?;
             let (mut count, mut waiting_bytes) = (0, 0);
             loop {
                 let batch = match errors.blocking_recv() {

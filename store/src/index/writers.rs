@@ -25,7 +25,7 @@ use crate::wal::Position;
 const MAX_OPEN_WRITERS: usize = 4;
 /// Most memory of one writer before it goes to disk. It is taken as errors come, so between two commits few have much of it;
 /// a backlog that is read makes segments that are merged seldom.
-pub(super) const WRITER_MEMORY_BYTES: usize = 128_000_000;
+const WRITER_MEMORY_BYTES: usize = 128_000_000;
 /// A writer without work for this long is closed, and with it its memory and threads.
 const WRITER_IDLE_SECONDS: f64 = 60.0;
 
@@ -224,9 +224,9 @@ impl Writers {
 }
 
 /// One thread that writes and one that merges: errors are few beside everything else.
-pub(super) fn writer_options() -> IndexWriterOptions {
+pub(super) fn writer_options(memory_bytes: usize) -> IndexWriterOptions {
     IndexWriterOptions::builder()
-        .memory_budget_per_thread(WRITER_MEMORY_BYTES)
+        .memory_budget_per_thread(memory_bytes)
         .num_worker_threads(1)
         .num_merge_threads(1)
         .build()
@@ -235,7 +235,7 @@ pub(super) fn writer_options() -> IndexWriterOptions {
 impl DayWriter {
     fn open(shelf: &Shelf, day: Day, now: UnixNanos) -> Result<Self, IndexError> {
         let index = shelf.get_or_create(day)?;
-        let writer = index.index.writer_with_options(writer_options())?;
+        let writer = index.index.writer_with_options(writer_options(WRITER_MEMORY_BYTES))?;
         let covers = match index.index.load_metas()?.payload {
             Some(payload) => serde_json::from_str(&payload)?,
             None => Position::default(),

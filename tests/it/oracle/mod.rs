@@ -39,7 +39,7 @@ fn check(what: impl std::fmt::Debug, found: f64, expected: f64, tolerance: f64) 
 fn patterns_agree_with_drain3() {
     let mut miner = Miner::new(MinerLimits::default());
     let (mut ours, mut theirs, mut both) = (Vec::new(), Vec::new(), Vec::new());
-    for (message, cluster) in cases::<(String, u64)>(include_str!("../oracle/patterns.json")) {
+    for (message, cluster) in cases::<(String, u64)>(include_str!("../../oracle/patterns.json")) {
         let id = miner.take(&message).id().0;
         ours.push((id, 0));
         theirs.push((0, cluster));
@@ -71,7 +71,7 @@ fn normal_tails_agree_with_scipy() {
         z: f64,
         tail_of_z: f64,
     }
-    for case in cases::<Case>(include_str!("../oracle/normal.json")) {
+    for case in cases::<Case>(include_str!("../../oracle/normal.json")) {
         check(&case, normal::from_upper_tail(case.tail), case.z, 1e-9);
         check(&case, normal::upper_tail(case.z) / case.tail_of_z, 1.0, 1e-9);
         if let Some(quantile) = case.quantile {
@@ -90,7 +90,7 @@ fn wilson_bounds_agree_with_statsmodels() {
         lower: f64,
         upper: f64,
     }
-    for case in cases::<Case>(include_str!("../oracle/wilson.json")) {
+    for case in cases::<Case>(include_str!("../../oracle/wilson.json")) {
         let bounds = wilson::bounds(case.successes as f64, case.n as f64, normal::from_upper_tail(case.tail));
         check(&case, bounds.lower, case.lower, 1e-12);
         check(&case, bounds.upper, case.upper, 1e-12);
@@ -109,7 +109,7 @@ fn score_bounds_of_a_difference_agree_with_their_definition_and_statsmodels() {
         p: f64,
     }
     let share = |(successes, n)| Share { successes, n };
-    for case in cases::<Case>(include_str!("../oracle/miettinen_nurminen.json")) {
+    for case in cases::<Case>(include_str!("../../oracle/miettinen_nurminen.json")) {
         let (current, reference) = (share(case.current), share(case.reference));
         let lower = miettinen_nurminen::lower(current, reference, normal::from_upper_tail(case.tail));
         check(&case, lower, case.lower, 1e-8);
@@ -125,7 +125,7 @@ fn mcnemar_agrees_with_the_binomial_test_of_scipy() {
         gained: u64,
         p: f64,
     }
-    for case in cases::<Case>(include_str!("../oracle/mcnemar.json")) {
+    for case in cases::<Case>(include_str!("../../oracle/mcnemar.json")) {
         check(&case, McNemar::test(case.lost, case.gained).p, case.p, 1e-9 * case.p);
     }
 }
@@ -137,7 +137,7 @@ fn adjusted_p_values_agree_with_scipy() {
         p: Vec<f64>,
         adjusted: Vec<f64>,
     }
-    for case in cases::<Case>(include_str!("../oracle/benjamini_hochberg.json")) {
+    for case in cases::<Case>(include_str!("../../oracle/benjamini_hochberg.json")) {
         let found = benjamini_hochberg::adjust(&case.p);
         assert_eq!(found.len(), case.adjusted.len());
         for (&found, &expected) in found.iter().zip(&case.adjusted) {
@@ -157,7 +157,7 @@ fn probabilities_of_draws_agree_with_scipy() {
         log_probability: f64,
     }
     // The logarithms of factorials reach 8e7, whose last bit is 1e-8.
-    for case in cases::<Case>(include_str!("../oracle/hypergeometric.json")) {
+    for case in cases::<Case>(include_str!("../../oracle/hypergeometric.json")) {
         let found = hypergeometric::log_probability(case.population, case.marked, case.draws, case.drawn);
         check(&case, found, case.log_probability, 1e-6);
     }
@@ -172,7 +172,7 @@ fn rates_are_compared_as_scipy_compares_them() {
         p: f64,
     }
     let rate = |(events, exposure)| poisson::Rate { events, exposure };
-    for case in cases::<Case>(include_str!("../oracle/poisson.json")) {
+    for case in cases::<Case>(include_str!("../../oracle/poisson.json")) {
         let found = poisson::more_often_p(rate(case.now), rate(case.before));
         // Logarithms of factorials of a million have their last bit at 1e-9.
         check(&case, found / case.p, 1.0, 1e-7);
@@ -187,7 +187,7 @@ fn quantiles_agree_with_numpy() {
         level: f64,
         quantile: f64,
     }
-    for case in cases::<Case>(include_str!("../oracle/quantile.json")) {
+    for case in cases::<Case>(include_str!("../../oracle/quantile.json")) {
         check(&case, metrics::quantile(&case.sorted, case.level).unwrap(), case.quantile, 1e-12);
     }
 }
@@ -218,7 +218,7 @@ const Z: f64 = 2.0;
 
 #[test]
 fn scores_of_late_labels_agree_with_scikit_learn() {
-    for case in cases::<Scores>(include_str!("../oracle/classification.json")) {
+    for case in cases::<Scores>(include_str!("../../oracle/classification.json")) {
         let mut confusion = Confusion::default();
         case.pairs
             .iter()
@@ -265,7 +265,7 @@ fn has_rare_class(pairs: &Pairs) -> bool {
 #[test]
 fn scores_of_control_examples_agree_with_scikit_learn() {
     let mut averages = Vec::new();
-    for case in cases::<Scores>(include_str!("../oracle/classification.json")) {
+    for case in cases::<Scores>(include_str!("../../oracle/classification.json")) {
         let examples: Vec<(&str, &str)> = case
             .pairs
             .iter()

@@ -1,0 +1,152 @@
+//! One column of a file.
+
+use std::collections::{BTreeMap, HashMap};
+
+use driftlead_store::bucket;
+use driftlead_store::records::{FeatureCounts, MAX_CATEGORIES};
+
+use super::Kind;
+use crate::stats::Undefined;
+use crate::stats::sample::Sample;
+
+/// The values of a column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    kind: Kind,
+    absent: u64,
+    /// Finite numbers, in the order of the rows until they are counted.
+    numbers: Vec<f64>,
+    nan: u64,
+    positive_infinity: u64,
+    negative_infinity: u64,
+    /// Categories; of a numeric column what is no number.
+    values: HashMap<Box<str>, u64>,
+}
+
+impl Column {
+    /// A column without rows.
+    pub(super) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            absent: 0,
+            numbers: Vec::new(),
+            nan: 0,
+            positive_infinity: 0,
+            negative_infinity: 0,
+            values: HashMap::new(),
+        }
+    }
+
+    /// A column of so many rows, none of which has a value.
+    pub fn without_values(kind: Kind, rows: u64) -> Self {
+        Self {
+            absent: rows,
+            ..Self::new(kind)
+        }
+    }
+
+    /// Takes rows without a value.
+    pub(super) fn add_absent(&mut self, count: u64) {
+        self.absent += count;
+    }
+
+    /// Takes a number.
+    pub(super) fn add_number(&mut self, number: f64) {
+        if number.is_finite() {
+            self.numbers.push(number);
+        } else if number.is_nan() {
+            self.nan += 1;
+        } else if number > 0.0 {
+            self.positive_infinity += 1;
+        } else {
+            self.negative_infinity += 1;
+        }
+    }
+
+    /// Takes a category.
+    pub(super) fn add_value(&mut self, value: &str) {
+        match self.values.get_mut(value) {
+            Some(count) => *count += 1,
+            None => {
+                self.values.insert(value.into(), 1);
+            }
+        }
+    }
+
+    /// Takes a field of a text file: empty is absent; in a numeric column what parses is a number.
+    pub(super) fn add_field(&mut self, field: &str) {
+        if field.is_empty() {
+            self.absent += 1;
+            return;
+        }
+        match (self.kind, field.trim().parse()) {
+            (Kind::Numeric, Ok(number)) => self.add_number(number),
+            _ => self.add_value(field),
+        }
+    }
+
+    /// What the column is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Rows, with or without a value.
+    pub fn rows(&self) -> u64 {
+        self.absent + self.numbers.len() as u64 + self.not_finite().iter().sum::<u64>() + self.values.values().sum::<u64>()
+    }
+
+    /// Rows without a value.
+    pub fn absent(&self) -> u64 {
+        self.absent
+    }
+
+    /// Values that are NaN, +∞ and −∞.
+    pub fn not_finite(&self) -> [u64; 3] {
+        [self.nan, self.positive_infinity, self.negative_infinity]
+    }
+
+    /// Values of a numeric column that are no numbers.
+    pub fn type_mismatches(&self) -> u64 {
+        match self.kind {
+            Kind::Numeric => self.values.values().sum(),
+            Kind::Categorical => 0,
+        }
+    }
+
+    /// Every category and how often it occurs.
+    pub fn categories(&self) -> BTreeMap<String, u64> {
+        self.values.iter().map(|(value, count)| (value.to_string(), *count)).collect()
+    }
+
+    /// Its finite numbers, sorted and counted.
+    ///
+    /// # Errors
+    /// There are none.
+    pub fn sample(&self) -> Result<Sample, Undefined> {
+        Sample::of_rows(&self.numbers)
+    }
+
+    /// What a window of telemetry with these values would be remembered by. Of more than [`MAX_CATEGORIES`] categories the most
+    /// frequent are told apart.
+    pub fn profile(&self) -> FeatureCounts {
+        let mut counts = FeatureCounts {
+            inferences: self.rows(),
+            absent: self.absent,
+            nan: self.nan,
+            positive_infinity: self.positive_infinity,
+            negative_infinity: self.negative_infinity,
+            ..FeatureCounts::default()
+        };
+        for number in &self.numbers {
+            if let Some(key) = bucket::key_of(*number) {
+                *counts.buckets.entry(key).or_default() += 1;
+            }
+        }
+        let mut values: Vec<(&str, u64)> = self.values.iter().map(|(value, count)| (&**value, *count)).collect();
+        values.sort_unstable_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
+        let rare = values.split_off(values.len().min(MAX_CATEGORIES));
+        counts.values = values.into_iter().map(|(value, count)| (value.to_owned(), count)).collect();
+        counts.other = rare.iter().map(|(_, count)| count).sum();
+        counts
+    }
+}

@@ -1,0 +1,96 @@
+//! One JSON object per line. Numbers are numbers, texts and booleans categories, null and what is missing is absent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read};
+
+use serde_json::{Map, Value};
+
+use super::{Column, Kind, Kinds, Layout};
+
+/// What the columns look like: numeric where every present value is a number.
+///
+/// # Errors
+/// What is wrong, and in which line.
+pub(super) fn layout(source: impl Read) -> Result<Layout, String> {
+    let mut layout = Layout::default();
+    each_row(source, |row| {
+        for (name, value) in row {
+            let kind = match value {
+                Value::Null => continue,
+                Value::Number(_) => Kind::Numeric,
+                Value::String(_) | Value::Bool(_) => Kind::Categorical,
+                Value::Array(_) | Value::Object(_) => {
+                    layout.left_out.insert(name, "it holds lists or objects".to_owned());
+                    continue;
+                }
+            };
+            let known = layout.kinds.entry(name).or_insert(kind);
+            if kind == Kind::Categorical {
+                *known = kind;
+            }
+        }
+    })?;
+    let left_out = &layout.left_out;
+    layout.kinds.retain(|name, _| !left_out.contains_key(name));
+    Ok(layout)
+}
+
+/// Reads the columns that have a kind.
+///
+/// # Errors
+/// What is wrong, and in which line.
+pub(super) fn read(source: impl Read, kinds: &Kinds) -> Result<BTreeMap<String, Column>, String> {
+    let mut columns: BTreeMap<String, Column> = kinds.iter().map(|(name, kind)| (name.clone(), Column::new(*kind))).collect();
+    let rows = each_row(source, |row| {
+        for (name, value) in row {
+            let Some(column) = columns.get_mut(&name) else { continue };
+            match (value, column.kind()) {
+                (Value::Null, _) => {}
+                (Value::Number(number), Kind::Numeric) => column.add_number(number.as_f64().unwrap_or(f64::NAN)),
+                (Value::String(text), _) => column.add_value(&text),
+                (other, _) => column.add_value(&other.to_string()),
+            }
+        }
+    })?;
+    // A column that no row has is none of the file's.
+    columns.retain(|_, column| column.rows() > 0);
+    for column in columns.values_mut() {
+        column.add_absent(rows - column.rows());
+    }
+    Ok(columns)
+}
+
+/// The names of the first line's values that can be compared.
+///
+/// # Errors
+/// The line does not read.
+pub(super) fn first_names(source: impl Read) -> Result<BTreeSet<String>, String> {
+    let lines = BufReader::new(source).lines();
+    let Some(line) = lines
+        .into_iter()
+        .find(|line| line.as_ref().map_or(true, |line| !line.trim().is_empty()))
+    else {
+        return Ok(BTreeSet::new());
+    };
+    let line = line.map_err(|error| error.to_string())?;
+    let row: Map<String, Value> = serde_json::from_str(&line).map_err(|error| format!("the first line: {error}"))?;
+    let is_single = |value: &Value| !value.is_array() && !value.is_object();
+    Ok(row
+        .into_iter()
+        .filter(|(_, value)| is_single(value))
+        .map(|(name, _)| name)
+        .collect())
+}
+
+fn each_row(source: impl Read, mut take: impl FnMut(Map<String, Value>)) -> Result<u64, String> {
+    let mut rows = 0;
+    for (index, line) in BufReader::new(source).lines().enumerate() {
+        let wrong = |problem: String| format!("line {}: {problem}", index + 1);
+        let line = line.map_err(|error| wrong(error.to_string()))?;
+        if !line.trim().is_empty() {
+            rows += 1;
+            take(serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))?);
+        }
+    }
+    Ok(rows)
+}
