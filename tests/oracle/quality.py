@@ -3,8 +3,8 @@
     python3.11 -m venv /tmp/oracle && /tmp/oracle/bin/pip install -r tests/oracle/requirements.txt
     /tmp/oracle/bin/python tests/oracle/quality.py measures
 
-    python3.11 -m venv /tmp/nannyml && /tmp/nannyml/bin/pip install nannyml==0.13.1
-    /tmp/nannyml/bin/python tests/oracle/quality.py nannyml
+    python3.11 -m venv /tmp/nannyml && /tmp/nannyml/bin/pip install nannyml==0.13.1 statsmodels==0.15.0
+    NML_DISABLE_USAGE_LOGGING=1 /tmp/nannyml/bin/python tests/oracle/quality.py nannyml
 
 Every value is what the library answers, none is written by hand. Scores are rounded before anything is computed from
 them, and kept as counts. NannyML brings its data sets: the US census (ACS, public domain) and its made-up ones.
@@ -15,6 +15,7 @@ import math
 import pathlib
 import sys
 import warnings
+from collections import Counter
 from importlib.metadata import version
 
 import numpy
@@ -209,17 +210,23 @@ def regression_samples():
     ]
 
 
-def pairs(sample):
-    """The pairs of a sample, as tests/it/oracle/quality.rs makes them: a 64-bit congruential generator (Knuth's MMIX)."""
-    if "pairs" in sample:
-        return numpy.array(sample["pairs"]).T
-    state = sample["seed"]
+def uniforms(seed):
+    """Draws between 0 and 1, as tests/it/oracle/quality.rs makes them: a 64-bit congruential generator (Knuth's MMIX)."""
+    state = seed
 
     def uniform():
         nonlocal state
         state = (state * 6_364_136_223_846_793_005 + 1_442_695_040_888_963_407) % 2**64
         return (state >> 33) / 2**31
 
+    return uniform
+
+
+def pairs(sample):
+    """The pairs of a sample."""
+    if "pairs" in sample:
+        return numpy.array(sample["pairs"]).T
+    uniform = uniforms(sample["seed"])
     drawn = [(truth := uniform() + sample["shift"], truth + (uniform() - 0.375)) for _ in range(sample["drawn"])]
     return numpy.array(drawn).T
 
@@ -354,60 +361,83 @@ def estimated_quality():
     return cases
 
 
+STEPS = 20
+
+
 def estimated_quality_of_classes():
-    """NannyML's made-up credit cards: three classes, probabilities of two digits."""
+    """NannyML's made-up credit cards: three classes, with probabilities rounded to twentieths."""
     import nannyml
 
     reference, analysis, targets = nannyml.load_synthetic_multiclass_classification_dataset()
-    if "y_true" not in analysis:
-        analysis = analysis.merge(targets, on="id") if "id" in targets else analysis.join(targets)
+    analysis = analysis.merge(targets, on="id")
     classes = sorted(reference["y_true"].unique())
     columns = {name: f"y_pred_proba_{name}" for name in classes}
-    chunk_rows = 5_000
-    reference, analysis = reference.head(15_000).reset_index(drop=True), analysis.tail(4 * chunk_rows).reset_index(drop=True)
+    *others, last = columns.values()
+    for rows in (reference, analysis):
+        steps = {column: numpy.rint(rows[column] * STEPS) for column in others}
+        # They have to sum to 1.
+        for column, step in {**steps, last: STEPS - sum(steps.values())}.items():
+            rows[column] = step / STEPS
+    chunk_rows = 10_000
+    analysis = analysis.tail(4 * chunk_rows).reset_index(drop=True)
     estimator = nannyml.CBPE(problem_type="classification_multiclass", y_true="y_true", y_pred="y_pred",
                              y_pred_proba=columns, metrics=METRICS, chunk_size=chunk_rows)  # fmt: skip
     estimator.fit(reference)
     found = estimates(estimator.estimate(analysis))
 
-    def grouped(rows, keys):
-        parts = rows.assign(**{name: (rows[column] * 100).round().astype(int) for name, column in columns.items()})
-        for key in keys:
-            parts[key] = parts[key].map(classes.index)
-        counts = parts.groupby([*classes, *keys]).size()
-        return [[*map(int, key), int(n)] for key, n in counts.items()]
+    def counted_rows(rows, keys):
+        """Twentieths of each class, then positions of the classes that the keys name, then how many."""
+        parts = [numpy.rint(rows[columns[name]] * STEPS).astype(int) for name in classes]
+        parts += [rows[key].map(classes.index) for key in keys]
+        return [[*map(int, row), n] for row, n in sorted(Counter(zip(*parts)).items())]
 
     chunks = [analysis.iloc[i : i + chunk_rows] for i in range(0, len(analysis), chunk_rows)]
     return [{
-        # Hundredths of each class, the class that was decided, the true class, how many.
-        "reference": grouped(reference, ["y_pred", "y_true"]),
-        "calibrated": [type(estimator._calibrators[name]).__name__ == "IsotonicCalibrator" for name in classes],
-        "chunks": [{"predictions": grouped(chunk, ["y_pred"]), **estimate} for chunk, estimate in zip(chunks, found)],
+        "reference": counted_rows(reference, ["y_pred", "y_true"]),
+        "calibrated": [isinstance(estimator._calibrators[name], nannyml.calibration.IsotonicCalibrator) for name in classes],
+        "chunks": [{"predictions": counted_rows(chunk, ["y_pred"]), **estimate} for chunk, estimate in zip(chunks, found)],
     }]  # fmt: skip
 
 
-def estimated_error():
-    """NannyML's made-up car prices: what DLE estimates with its boosted trees over all features, and what the error was."""
-    import nannyml
+def inferences(n, seed, lean):
+    """Rows of (prediction, two features, error), as tests/it/oracle/quality.rs makes them. Errors grow with the product of
+    the features, and both features with `lean`."""
+    uniform = uniforms(seed)
 
-    reference, analysis, targets = nannyml.load_synthetic_car_price_dataset()
-    if "y_true" not in analysis:
-        analysis = analysis.merge(targets, on="id") if "id" in targets else analysis.join(targets)
-    features = [name for name in reference.columns if name not in ("id", "timestamp", "y_true", "y_pred")]
-    chunk_rows = 10_000
-    estimator = nannyml.DLE(feature_column_names=features, y_true="y_true", y_pred="y_pred", metrics=["mae", "rmse"],
-                            chunk_size=chunk_rows)  # fmt: skip
-    estimator.fit(reference)
-    table = estimator.estimate(analysis).filter(period="analysis").to_df()
-    ten = lambda values: [int(v) for v in numpy.rint(values / 10)]  # noqa: E731
+    def feature():
+        low, high, chosen = uniform(), uniform(), uniform()
+        return max(low, high) if chosen < lean else low
+
+    rows = []
+    for _ in range(n):
+        a, b = feature(), feature()
+        rows.append((500.0 + 600.0 * a - 300.0 * b, a, b, (uniform() + uniform() - 1.0) * (50.0 + 400.0 * (a * b))))
+    return numpy.array(rows)
+
+
+def estimated_error():
+    """What DLE estimates with boosted trees for windows that are ever less like the reference, and what their errors were."""
+    import nannyml
+    import pandas
+
+    def table(n, seed, lean):
+        rows = pandas.DataFrame(inferences(n, seed, lean), columns=["y_pred", "a", "b", "error"])
+        return rows.assign(y_true=rows["y_pred"] - rows["error"]).drop(columns="error")
+
+    reference, rows = {"n": 20_000, "seed": 1, "lean": 0.0}, 5_000
+    estimator = nannyml.DLE(feature_column_names=["a", "b"], y_true="y_true", y_pred="y_pred", metrics=["mae", "rmse"],
+                            chunk_size=rows)  # fmt: skip
+    estimator.fit(table(**reference))
+    windows = [{"n": rows, "seed": 2 + i, "lean": lean} for i, lean in enumerate((0.0, 0.5, 1.0))]
+    data = pandas.concat([table(**window) for window in windows], ignore_index=True)
+    found = estimator.estimate(data).filter(period="analysis").to_df()
     return [{
-        # Tens of prediction, tens of error.
-        "reference": list(zip(ten(reference["y_pred"]), ten(reference["y_pred"] - reference["y_true"])))[:8_000],
-        "chunks": [{
-            "predictions": ten(analysis["y_pred"].iloc[i * chunk_rows : (i + 1) * chunk_rows])[:2_000],
-            **{metric: {"estimated": float(table[(metric, "value")].iloc[i]), "realised": float(table[(metric, "realized")].iloc[i])}
+        "reference": reference,
+        "windows": [{
+            **window,
+            **{metric: {"estimated": float(found[(metric, "value")].iloc[i]), "realised": float(found[(metric, "realized")].iloc[i])}
                for metric in ("mae", "rmse")},
-        } for i in range(len(table))],
+        } for i, window in enumerate(windows)],
     }]  # fmt: skip
 
 

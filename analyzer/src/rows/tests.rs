@@ -75,7 +75,10 @@ fn parquet(folder: &tempfile::TempDir) -> PathBuf {
     path
 }
 
-fn counts(file: &RowsFile, name: &str) -> (u64, u64, [u64; 3], Vec<(f64, u64)>, BTreeMap<String, u64>) {
+/// Rows, absent ones, those that are not finite, numbers, categories.
+type Counts = (u64, u64, [u64; 3], Vec<(f64, u64)>, BTreeMap<String, u64>);
+
+fn counts(file: &RowsFile, name: &str) -> Counts {
     let column = file.column(name).unwrap().unwrap();
     let sample = column.sample().map_or_else(|_| Vec::new(), |sample| sample.counts().to_vec());
     (column.rows(), column.absent(), column.not_finite(), sample, column.categories())

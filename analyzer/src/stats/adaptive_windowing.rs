@@ -92,8 +92,7 @@ impl AdaptiveWindowing {
     /// Adds an observation: the window with it, and whether there is an alarm. An alarm starts over with an empty window, as
     /// in River; the paper goes on with the newer part. Agrees with `river.drift.ADWIN` on when there is an alarm.
     ///
-    /// As in River, the newest bucket of each size is not counted to the older part, and the bound is the one for the
-    /// window's variance.
+    /// The window is cut between its buckets (the paper's ADWIN2), and the bound is the one from its variance (equation 3.1).
     ///
     /// # Errors
     /// The observation, or a sum over the window, is not finite, or the method's own numbers make no sense.
@@ -136,7 +135,7 @@ impl AdaptiveWindowing {
         let variance = (window.squares / width).max(0.0);
         let (mut older_n, mut older_total) = (0.0, 0.0);
         let (mut newer_n, mut newer_total) = (width, window.total);
-        window.cuts().any(|bucket| {
+        window.buckets.iter().any(|bucket| {
             older_n += bucket.width();
             newer_n -= bucket.width();
             older_total += bucket.total;
@@ -185,14 +184,6 @@ impl State {
             self.buckets.remove(start + 1);
             end = start + 1;
         }
-    }
-
-    /// The buckets, oldest first, without the newest of each level.
-    fn cuts(&self) -> impl Iterator<Item = &Bucket> {
-        let neighbours = self.buckets.iter().zip(self.buckets.iter().skip(1));
-        neighbours
-            .filter(|(bucket, next)| bucket.level == next.level)
-            .map(|(bucket, _)| bucket)
     }
 
     fn forget_oldest(&mut self) {

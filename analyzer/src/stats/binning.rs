@@ -1,12 +1,17 @@
 //! Binning: how numbers and categories of two samples are counted side by side, for the statistics that compare shares.
 //!
-//! From profile buckets the values of one bucket are ties in its middle, at most 1/256 off: of each edge's bucket the
-//! values fall on one side of it. Edges that are made from bucketed values fit bucketed values only.
+//! From profile buckets the values of one bucket are ties in its middle: those near to an edge, within [`BUCKETING`], may be
+//! counted on its other side. Total variation and L-infinity change by at most the shares of such values in both samples.
+//! Edges of bucketed values fit bucketed values only.
 
 use std::collections::BTreeMap;
 
 use super::Undefined;
 use super::sample::{Pooled, Sample, pooled};
+
+/// How near to an edge a value lies, at most, that is counted on the edge's other side when samples are read from buckets:
+/// this share of the size of the value and of those that the edge was made of, half a bucket each.
+pub const BUCKETING: f64 = 1.0 / 256.0;
 
 /// The least share that counts, where a logarithm asks for one.
 pub const LEAST_SHARE: f64 = 1e-4;
@@ -28,14 +33,18 @@ impl Edges {
     /// Edges agree with `numpy.unique(numpy.quantile(reference, numpy.arange(1, 10) / 10))`.
     pub fn deciles(reference: &Sample) -> Self {
         let shares = (1..DECILES).map(|tenth| f64::from(tenth) / f64::from(DECILES));
-        let mut inner: Vec<f64> = shares.map(|share| reference.quantile(share)).collect();
+        // Between values whose difference is too large for a number there is no edge.
+        let mut inner: Vec<f64> = shares
+            .map(|share| reference.quantile(share))
+            .filter(|edge| edge.is_finite())
+            .collect();
         inner.dedup();
         Self { inner, range: None }
     }
 
     /// Bins of equal width over both samples together, as many as Sturges (1926) takes. Agrees with
-    /// `numpy.histogram_bin_edges(pooled, bins="sturges")` of numbers with a fraction; numpy makes no bin of whole numbers
-    /// narrower than 1, which from 2^19 rows with fewer than 21 different numbers on is another count.
+    /// `numpy.histogram_bin_edges(pooled, bins="sturges")`, which only of a column of integers makes no bin narrower than 1:
+    /// another number of bins where all n values lie within less than 1 + log2 n.
     pub fn sturges(reference: &Sample, current: &Sample) -> Self {
         let ((low, high), (other_low, other_high)) = (range(reference), range(current));
         let n = reference.n() as f64 + current.n() as f64;
@@ -118,6 +127,9 @@ fn doane_width(reference: &Sample, range: f64) -> f64 {
     range / (1.0 + n.log2() + (1.0 + skewness.abs() / of_normal).log2())
 }
 
+/// How often each category occurs.
+pub type Counts = BTreeMap<String, u64>;
+
 /// How often each sample fell into a bin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bin {
@@ -163,8 +175,8 @@ impl Table {
     ///
     /// # Errors
     /// One of the samples has no values, or more than can be counted.
-    pub fn of_categories(reference: &BTreeMap<String, u64>, current: &BTreeMap<String, u64>) -> Result<Self, Undefined> {
-        let count = |side: &BTreeMap<String, u64>, value| side.get(value).copied().unwrap_or(0);
+    pub fn of_categories(reference: &Counts, current: &Counts) -> Result<Self, Undefined> {
+        let count = |side: &Counts, value| side.get(value).copied().unwrap_or(0);
         let only_now = current.keys().filter(|value| !reference.contains_key(*value));
         let values = reference.keys().chain(only_now);
         let bins = values.map(|value| Bin {
@@ -257,7 +269,7 @@ mod tests {
         Sample::of_rows(rows).unwrap()
     }
 
-    fn categories(counts: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    fn categories(counts: &[(&str, u64)]) -> Counts {
         counts.iter().map(|(value, count)| ((*value).to_owned(), *count)).collect()
     }
 
@@ -270,6 +282,12 @@ mod tests {
         let constant = Edges::deciles(&sample(&[7.0; 12]));
         assert_eq!(constant.inner(), [7.0]);
         assert_eq!(constant.counts(&sample(&[6.9, 7.0, 8.0])), [1, 2]);
+        assert!(
+            Edges::deciles(&sample(&[f64::MIN, f64::MAX]))
+                .inner()
+                .iter()
+                .all(|edge| edge.is_finite())
+        );
     }
 
     #[test]
@@ -312,7 +330,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bins_hold_what_lies_between_their_edges(a in prop::collection::vec(-9_i8..9, 1..40), b in prop::collection::vec(-9_i8..9, 1..40)) {
+        fn bins_hold_what_lies_between_their_edges(
+            a in prop::collection::vec(-9_i8..9, 1..40), b in prop::collection::vec(-9_i8..9, 1..40)
+        ) {
             let rows = |side: &[i8]| side.iter().map(|n| f64::from(*n) / 4.0).collect::<Vec<_>>();
             let (reference, current) = (sample(&rows(&a)), sample(&rows(&b)));
             for edges in [Edges::deciles(&reference), Edges::sturges(&reference, &current), Edges::doane(&reference)] {

@@ -37,7 +37,7 @@ pub fn test(table: &Table, correction: Correction) -> Contingency {
 
 /// The p-value of the one-sample test, which takes the reference's shares for the truth: it leaves out that the reference is
 /// a sample too, so with one as large as the window it rejects equal shares far too often, and one value that the reference
-/// lacks makes p 0. Evidently's `chisquare` is this; use [`test`] where you need not agree with it. Agrees with
+/// lacks makes p 0. Evidently's `chisquare` is this; use [`test()`] where you need not agree with it. Agrees with
 /// `scipy.stats.chisquare(current, reference * current_n / reference_n)`.
 ///
 /// # Errors

@@ -8,10 +8,8 @@
 //! From profile buckets distinct values are buckets, so that Evidently may take a fine column for a coarse one; besides,
 //! what [`super::binning`] says.
 
-use std::collections::BTreeMap;
-
 use super::Undefined;
-use super::binning::{Edges, Table};
+use super::binning::{Counts, Edges, Table};
 use super::chi_square::{self, Correction};
 use super::jensen_shannon::{self, Base};
 use super::sample::{Sample, pooled};
@@ -77,7 +75,7 @@ impl Method {
         }
     }
 
-    /// Fixed, or where the scores of the reference's chunks lie.
+    /// One that is fixed, or where the scores of the reference's chunks lie.
     fn threshold(self, of_chunks: impl Iterator<Item = Result<f64, Undefined>>) -> Result<f64, Undefined> {
         match self {
             Self::KolmogorovSmirnov | Self::ChiSquareWithTheReferenceAsTruth | Self::ZOfTwoShares => Ok(EVIDENTLY_P),
@@ -165,9 +163,6 @@ impl Library {
         }
     }
 }
-
-/// How often each category occurs.
-pub type Counts = BTreeMap<String, u64>;
 
 fn score_of_table(method: Method, table: &Table) -> Result<f64, Undefined> {
     match method {

@@ -80,7 +80,7 @@ impl Cusum {
 
     fn alarm(&self, side: Side, direction: Direction) -> Option<Alarm> {
         let distance = self.allowance + side.sum / side.observations as f64;
-        (side.sum > self.decision_interval).then(|| Alarm {
+        (side.sum > self.decision_interval).then_some(Alarm {
             direction,
             sum: side.sum,
             observations: side.observations,

@@ -59,7 +59,7 @@ mod tests {
         fn buckets_change_its_square_by_little(
             a in prop::collection::vec(-1e4..1e4_f64, 1..100), b in prop::collection::vec(-9.0..9.0_f64, 1..100)
         ) {
-            let of_buckets = |rows: &[f64]| sample(&rows.iter().map(|row| bucket::middle(bucket::key_of(*row).unwrap())).collect::<Vec<_>>());
+            let of_buckets = |rows: &[f64]| Sample::of_buckets(rows.iter().map(|row| (bucket::key_of(*row).unwrap(), 1))).unwrap();
             let size = |rows: &[f64]| rows.iter().map(|row| row.abs()).sum::<f64>() / rows.len() as f64;
             let exact = distance(&sample(&a), &sample(&b)).unwrap();
             let bucketed = distance(&of_buckets(&a), &of_buckets(&b)).unwrap();

@@ -1,5 +1,7 @@
 //! Isotonic regression: the rising function nearest to the points in weighted squared error, by pooling adjacent violators
 //! (Ayer et al. 1955).
+//!
+//! From buckets its places are 0.4 % off at most, and its values are means over a bucket where they were over a score.
 
 use super::Undefined;
 use super::scored::Scored;

@@ -148,7 +148,9 @@ fn one_sided(n: u64, distance: f64) -> f64 {
     let of_all = stirling_error(count);
     let stride = (n / TERMS).max(1);
     let places = (1..).map(|term| term * stride).take_while(|below| *below < n);
-    let terms = places.map(|below| (below as f64, (n - below) as f64)).take_while(|(_, above)| *above > steps);
+    let terms = places
+        .map(|below| (below as f64, (n - below) as f64))
+        .take_while(|(_, above)| *above > steps);
     let sum: f64 = terms
         .map(|(below, above)| {
             let deviance = below * excess(steps / below) + above * excess(-steps / above);

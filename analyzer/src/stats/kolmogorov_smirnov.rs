@@ -174,7 +174,7 @@ mod tests {
         fn buckets_hide_at_most_the_largest_share_of_one(
             a in prop::collection::vec(1.0..30.0_f64, 1..200), b in prop::collection::vec(1.0..30.0_f64, 1..200)
         ) {
-            let of_buckets = |rows: &[f64]| sample(&rows.iter().map(|row| bucket::middle(bucket::key_of(*row).unwrap())).collect::<Vec<_>>());
+            let of_buckets = |rows: &[f64]| Sample::of_buckets(rows.iter().map(|row| (bucket::key_of(*row).unwrap(), 1))).unwrap();
             let largest = |sample: &Sample| sample.counts().iter().map(|(_, count)| *count).max().unwrap() as f64 / sample.n() as f64;
             let exact = test(&sample(&a), &sample(&b)).statistic;
             let (a, b) = (of_buckets(&a), of_buckets(&b));

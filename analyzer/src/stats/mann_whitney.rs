@@ -152,7 +152,7 @@ mod tests {
         fn buckets_change_the_effect_by_at_most_half_of_the_pairs_in_one(
             a in prop::collection::vec(1.0..9.0_f64, 1..100), b in prop::collection::vec(1.0..9.0_f64, 1..100)
         ) {
-            let of_buckets = |rows: &[f64]| sample(&rows.iter().map(|row| bucket::middle(bucket::key_of(*row).unwrap())).collect::<Vec<_>>());
+            let of_buckets = |rows: &[f64]| Sample::of_buckets(rows.iter().map(|row| (bucket::key_of(*row).unwrap(), 1))).unwrap();
             let exact = test(&sample(&a), &sample(&b)).effect;
             let (a, b) = (of_buckets(&a), of_buckets(&b));
             let tied: u64 = pooled(&a, &b).iter().map(|step| step.reference * step.current).sum();

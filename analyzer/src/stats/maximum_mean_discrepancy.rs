@@ -333,7 +333,9 @@ mod tests {
     proptest! {
         #[test]
         fn it_is_its_definition(
-            reference in prop::collection::vec(-3.0..3.0_f32, 2..9), current in prop::collection::vec(-3.0..3.0_f32, 2..9), dimension in 1_usize..12
+            reference in prop::collection::vec(-3.0..3.0_f32, 2..9),
+            current in prop::collection::vec(-3.0..3.0_f32, 2..9),
+            dimension in 1_usize..12,
         ) {
             let [reference, current] = [&reference, &current].map(|side| {
                 side.iter().flat_map(|n| (0..dimension).map(move |axis| n * (1.0 + axis as f32))).collect::<Vec<f32>>()

@@ -10,6 +10,9 @@ use super::{Bounds, Undefined};
 /// Halvings of the interval in which a bound is searched: to the last bit of a share.
 const HALVINGS: u32 = 60;
 
+/// A variance that is nothing but rounding of the estimate.
+const ROUNDING: f64 = f64::EPSILON * f64::EPSILON;
+
 /// The probability that a positive's score lies above a negative's, ties by half, with bounds each one-sided at `z`
 /// standard deviations (DeLong, DeLong and Clarke-Pearson 1988). Agrees with `sklearn.metrics.roc_auc_score`; the bounds
 /// with `statsmodels.stats.nonparametric.rank_compare_2indep(use_t=False).conf_int`, cut to 0 and 1.
@@ -20,11 +23,10 @@ const HALVINGS: u32 = 60;
 /// # Errors
 /// There are no positives, or no negatives.
 pub fn roc_auc(scored: &Scored, z: f64) -> Result<Measure, Undefined> {
-    need_both(scored)?;
     let masses = scored.counts().iter().map(|count| (count.positives as f64, count.negatives as f64));
-    let value = area(masses).ok_or_else(|| Undefined::because("there is nothing to rank"))?;
+    let value = area(masses).ok_or_else(|| missing_class(scored))?;
     let bounds = match delong_variance(scored, value) {
-        Some(variance) if variance > 0.0 => Bounds {
+        Some(variance) if variance > ROUNDING => Bounds {
             lower: (value - z * variance.sqrt()).max(0.0),
             upper: (value + z * variance.sqrt()).min(1.0),
         },
@@ -63,7 +65,7 @@ pub fn one_against_rest_roc_auc(classes: &[Scored], z: f64) -> Result<Measure, U
 /// There are no positives.
 pub fn average_precision(scored: &Scored) -> Result<f64, Undefined> {
     if scored.positives() == 0 {
-        return Err(Undefined::because("no label is positive"));
+        return Err(missing_class(scored));
     }
     let (mut positives, mut predicted, mut sum) = (0_u64, 0_u64, 0.0);
     for count in scored.counts().iter().rev() {
@@ -121,12 +123,12 @@ fn delong_variance(scored: &Scored, auc: f64) -> Option<f64> {
     Some(components.of_positives / scored.positives() as f64 + components.of_negatives / scored.negatives() as f64)
 }
 
-fn need_both(scored: &Scored) -> Result<(), Undefined> {
-    match (scored.positives(), scored.negatives()) {
-        (0, _) => Err(Undefined::because("no label is positive")),
-        (_, 0) => Err(Undefined::because("no label is negative")),
-        _ => Ok(()),
-    }
+fn missing_class(scored: &Scored) -> Undefined {
+    Undefined::because(if scored.positives() == 0 {
+        "no label is positive"
+    } else {
+        "no label is negative"
+    })
 }
 
 /// The values from which `auc` is `z` standard deviations away, the deviation being that of the value itself under Hanley
@@ -203,6 +205,12 @@ mod tests {
         let many = Scored::of_counts([count(0.2, 250_000_000, 750_000_000), count(0.7, 750_000_000, 250_000_000)]).unwrap();
         let auc = roc_auc(&many, Z).unwrap();
         assert!((auc.value - 0.75).abs() < 1e-12 && auc.bounds.upper - auc.bounds.lower < 1e-4);
+        // Bounds of scores that say nothing have a width, however the estimate is rounded.
+        let constant = roc_auc(&Scored::of_counts([count(0.5, 999_999_937, 1_000_000_007)]).unwrap(), Z).unwrap();
+        assert!(
+            constant.bounds.lower < 0.5 - 1e-6 && constant.bounds.upper > 0.5 + 1e-6,
+            "{constant:?}"
+        );
     }
 
     proptest! {

@@ -17,7 +17,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_what_the_worst_set_of_values_tells(a in prop::collection::vec(0_u8..6, 1..30), b in prop::collection::vec(0_u8..6, 1..30)) {
+        fn it_is_what_the_worst_set_of_values_tells(
+            a in prop::collection::vec(0_u8..6, 1..30), b in prop::collection::vec(0_u8..6, 1..30)
+        ) {
             let sample = |side: &[u8]| Sample::of_rows(&side.iter().map(|n| f64::from(*n)).collect::<Vec<_>>()).unwrap();
             let share = |side: &[u8], set: u8| side.iter().filter(|n| set >> **n & 1 == 1).count() as f64 / side.len() as f64;
             let worst = (0..64).map(|set| share(&b, set) - share(&a, set)).fold(0.0, f64::max);

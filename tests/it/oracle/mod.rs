@@ -1,6 +1,9 @@
 //! Statistics agree with the libraries that their docs name. Expected values are what SciPy, scikit-learn and
 //! statsmodels answered, kept in `tests/oracle` with the script that asked them.
 
+mod binned;
+mod two_samples;
+
 use std::collections::BTreeMap;
 
 use driftlead_analyzer::control::mcnemar::McNemar;

@@ -132,7 +132,12 @@ fn the_law_of_kolmogorov_agrees_with_scipy() {
         tail: f64,
     }
     for case in cases::<Case>(include_str!("../../oracle/kolmogorov.json")) {
-        check(&case, kolmogorov::upper_tail(case.n, case.distance), case.tail, SAME * case.tail + 1e-300);
+        check(
+            &case,
+            kolmogorov::upper_tail(case.n, case.distance),
+            case.tail,
+            SAME * case.tail + 1e-300,
+        );
     }
 }
 
@@ -194,7 +199,12 @@ fn distances_with_weight_in_the_tails_agree_with_scipy() {
         let (reference, current) = case.samples();
         match (anderson_darling::test(&reference, &current), &case.expected) {
             (Ok(found), Some(expected)) => {
-                check(case.name(), found.statistic, expected.statistic, SAME * expected.statistic.abs().max(1.0));
+                check(
+                    case.name(),
+                    found.statistic,
+                    expected.statistic,
+                    SAME * expected.statistic.abs().max(1.0),
+                );
                 agree(&case.name(), found.p.clipped(), expected.p.unwrap());
             }
             (Err(_), None) => {}
