@@ -2,6 +2,8 @@
 //! statsmodels answered, kept in `tests/oracle` with the script that asked them.
 
 mod binned;
+mod quality;
+mod streams;
 mod two_samples;
 
 use std::collections::BTreeMap;
