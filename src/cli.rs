@@ -112,6 +112,18 @@ pub struct DriftArguments {
     /// Decide as another library does by default, with its methods, bins and thresholds: `evidently`.
     #[arg(long, value_parser = ["evidently"])]
     pub compatible: Option<String>,
+    /// The column with what the model answered, classes or numbers: both files' quality is measured, too.
+    #[arg(long, requires = "label")]
+    pub prediction: Option<String>,
+    /// The column with the probability that it gave to the positive class: quality without labels is estimated, too.
+    #[arg(long, requires = "label")]
+    pub score: Option<String>,
+    /// The column with what was true; the current file may lack it.
+    #[arg(long)]
+    pub label: Option<String>,
+    /// The class that scores, precision and recall are about; 1 or true where that is plain.
+    #[arg(long, requires = "label")]
+    pub positive_class: Option<String>,
 }
 
 /// Arguments of `gate`.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use driftlead_analyzer::file_drift::{DriftVerdict, FileDrift, FileDriftRequest, compare_files};
+use driftlead_analyzer::file_drift::{DriftVerdict, FileDrift, FileDriftRequest, QualityColumns, compare_files};
 use driftlead_analyzer::rows::{Choice, Kind, Kinds};
 use driftlead_analyzer::stats::compatible::Library;
 
@@ -13,6 +13,7 @@ use crate::cli::DriftArguments;
 
 mod html;
 mod numbers;
+mod quality;
 mod text;
 mod xml;
 
@@ -98,7 +99,21 @@ fn request(arguments: &DriftArguments) -> anyhow::Result<FileDriftRequest> {
         threshold: threshold(&arguments.threshold)?,
         // The only one that it takes: NannyML's threshold needs the reference's rows in their order.
         compatible: arguments.compatible.as_ref().map(|_| Library::Evidently),
+        quality: quality(arguments)?,
     })
+}
+
+fn quality(arguments: &DriftArguments) -> anyhow::Result<Option<QualityColumns>> {
+    let Some(label) = arguments.label.clone() else { return Ok(None) };
+    if arguments.prediction.is_none() && arguments.score.is_none() {
+        bail!("--label {label} says what was true: say with --prediction or --score what the model answered");
+    }
+    Ok(Some(QualityColumns {
+        prediction: arguments.prediction.clone(),
+        score: arguments.score.clone(),
+        label,
+        positive_class: arguments.positive_class.clone(),
+    }))
 }
 
 fn twice<'a>(kinds: &'a Kinds, ignored: &BTreeSet<String>) -> Option<&'a String> {

@@ -3,6 +3,7 @@
 //! Rows of a file are taken as drawn independently: nothing in a file says how its windows differ among themselves, as a
 //! reference's telemetry does.
 
+mod quality;
 mod statistics;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
+pub use quality::{Bounded, Measures, Quality, QualityColumns, Task};
 pub use statistics::{Measured, Statistics, Tested};
 
 use crate::report::ShiftReport;
@@ -30,6 +32,8 @@ pub struct FileDriftRequest {
     pub threshold: f64,
     /// Whose definition of drift decides; unset: shift's.
     pub compatible: Option<Library>,
+    /// The columns by which the predictions are measured.
+    pub quality: Option<QualityColumns>,
 }
 
 /// What the comparison says.
@@ -65,6 +69,9 @@ pub struct FileDrift {
     /// Columns of the reference that cannot be compared, each with the reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub left_out: BTreeMap<String, String>,
+    /// How good the predictions are, where it was asked for. It decides nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
 }
 
 /// Values that are counted apart, in the reference and in the file.
@@ -123,8 +130,12 @@ pub struct Compatible {
 /// Compares a file with a reference.
 ///
 /// # Errors
-/// One of the two does not read.
+/// One of the two does not read, or lacks a column by which predictions are to be measured.
 pub fn compare_files(reference: &Path, current: &Path, request: &FileDriftRequest) -> Result<FileDrift, RowsFileError> {
+    let columns = request.quality.as_ref();
+    let quality = columns
+        .map(|columns| quality::measure(reference, current, columns, &request.choice.kinds))
+        .transpose()?;
     let reference = RowsFile::open(reference, &request.choice)?;
     let all_of_current = RowsFile::names(current)?;
     let current = RowsFile::open_as(current, reference.kinds().clone())?;
@@ -154,6 +165,7 @@ pub fn compare_files(reference: &Path, current: &Path, request: &FileDriftReques
         columns,
         only_in_current,
         left_out: reference.left_out().clone(),
+        quality,
     })
 }
 

@@ -28,6 +28,7 @@ fn request(threshold: f64) -> FileDriftRequest {
         choice: Choice::default(),
         threshold,
         compatible: None,
+        quality: None,
     }
 }
 
@@ -142,6 +143,7 @@ fn somebody_else_may_say_what_drift_is_and_what_columns_are() {
         choice,
         threshold: 0.03,
         compatible: Some(Library::Evidently),
+        quality: None,
     };
     let drift = compare_files(&reference, &current, &request).unwrap();
     assert_eq!(drift.columns.len(), 2);
@@ -152,4 +154,135 @@ fn somebody_else_may_say_what_drift_is_and_what_columns_are() {
         (Some("wasserstein"), true, Some(0.1))
     );
     assert_eq!(drift.verdict, DriftVerdict::Drift);
+}
+
+/// Rows of a classifier whose scores are probabilities, pushed to the middle by `lean`; what scores say is true as often as that.
+fn scored_rows(n: usize, seed: u64, lean: f64, is_labelled: bool) -> (String, f64) {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut text = String::from(if is_labelled { "score,answer,truth\n" } else { "score,answer\n" });
+    let mut right = 0;
+    for _ in 0..n {
+        let score = 0.5 + (random.random::<f64>() - 0.5) * lean;
+        let (answer, truth) = (score >= 0.5, random.random_bool(score));
+        right += usize::from(answer == truth);
+        write!(text, "{score},{}", u8::from(answer)).unwrap();
+        // The same class however it is written.
+        writeln!(text, "{}", if is_labelled { [",0", ",1.0"][usize::from(truth)] } else { "" }).unwrap();
+    }
+    (text, right as f64 / n as f64)
+}
+
+fn asking(columns: QualityColumns) -> FileDriftRequest {
+    FileDriftRequest {
+        quality: Some(columns),
+        ..request(0.03)
+    }
+}
+
+fn columns(prediction: Option<&str>, score: Option<&str>, label: &str) -> QualityColumns {
+    QualityColumns {
+        prediction: prediction.map(str::to_owned),
+        score: score.map(str::to_owned),
+        label: label.to_owned(),
+        positive_class: None,
+    }
+}
+
+fn measure_of(measures: &Measures, name: &str) -> Bounded {
+    match &measures.of[name] {
+        Measured::Value(value) => *value,
+        Measured::Undefined { undefined } => panic!("{name}: {undefined}"),
+    }
+}
+
+#[test]
+fn a_classifiers_quality_is_measured_and_expected_where_labels_lack() {
+    let files = Files::new();
+    let (before, accuracy_before) = scored_rows(20_000, 100, 1.0, true);
+    let (labelled, accuracy) = scored_rows(20_000, 101, 0.5, true);
+    let (unlabelled, _) = scored_rows(20_000, 101, 0.5, false);
+    let reference = files.write("reference.csv", &before);
+    let current = files.write("labelled.csv", &labelled);
+    let request = asking(columns(Some("answer"), Some("score"), "truth"));
+    let quality = compare_files(&reference, &current, &request).unwrap().quality.unwrap();
+    assert_eq!((quality.task, quality.positive_class.as_deref()), (Task::Classification, Some("1")));
+    assert_eq!(measure_of(&quality.reference, "accuracy").value, accuracy_before);
+    let measured = quality.current.as_ref().unwrap();
+    assert_eq!(
+        (measured.n, measured.left_out, measure_of(measured, "accuracy").value),
+        (20_000, 0, accuracy)
+    );
+    for name in [
+        "precision",
+        "recall",
+        "f1",
+        "false_positive_ratio",
+        "roc_auc",
+        "pr_auc",
+        "brier",
+        "log_loss",
+        "ece",
+    ] {
+        measure_of(measured, name);
+    }
+    let Measured::Value(expected) = &quality.estimated else {
+        panic!("{quality:?}")
+    };
+    for name in ["accuracy", "precision", "recall", "f1", "roc_auc"] {
+        let (truth, expected) = (measure_of(measured, name).value, measure_of(expected, name));
+        assert!(
+            expected.lower.unwrap() <= truth && truth <= expected.upper.unwrap(),
+            "{name}: {truth}, {expected:?}"
+        );
+    }
+    // Without labels, and with the decisions left to the scores, the same is expected.
+    let scores = asking(columns(None, Some("score"), "truth"));
+    let without = compare_files(&reference, &files.write("unlabelled.csv", &unlabelled), &scores).unwrap();
+    let without = without.quality.unwrap();
+    assert!(without.current.is_none());
+    assert_eq!(without.estimated, quality.estimated);
+    assert_eq!(without.reference.of["accuracy"], quality.reference.of["accuracy"]);
+}
+
+#[test]
+fn many_classes_and_numbers_are_measured_as_what_they_are() {
+    let files = Files::new();
+    let classes = files.write("classes.csv", &format!("p,t\n{}", "a,a\nb,b\nc,a\n".repeat(100)));
+    let quality = compare_files(&classes, &classes, &asking(columns(Some("p"), None, "t")))
+        .unwrap()
+        .quality
+        .unwrap();
+    assert_eq!((quality.task, &quality.positive_class), (Task::Classification, &None));
+    assert!((measure_of(&quality.reference, "accuracy").value - 2.0 / 3.0).abs() < 1e-12);
+    // Class a: precision 1, recall a half; b: 1.
+    assert!((measure_of(&quality.reference, "f1").value - (2.0 / 3.0 + 1.0) / 2.0).abs() < 1e-12);
+    assert!(matches!(&quality.estimated, Measured::Undefined { undefined } if undefined.contains("--score")));
+    let mut numbers = String::from("p,t\n");
+    for row in 0..1_000 {
+        writeln!(numbers, "{},{}", row, f64::from(row) + if row % 2 == 0 { 2.0 } else { -4.0 }).unwrap();
+    }
+    numbers.push_str(",7\n8,\nNaN,7\n");
+    let numbers = files.write("numbers.csv", &numbers);
+    let quality = compare_files(&numbers, &numbers, &asking(columns(Some("p"), None, "t")))
+        .unwrap()
+        .quality
+        .unwrap();
+    let measured = quality.current.unwrap();
+    assert_eq!((quality.task, measured.n, measured.left_out), (Task::Regression, 1_000, 3));
+    let mae = measure_of(&measured, "mae");
+    assert!((mae.value - 3.0).abs() < 1e-12 && mae.lower.unwrap() < 3.0 && mae.upper.unwrap() > 3.0);
+    assert!((measure_of(&measured, "rmse").value - 10.0_f64.sqrt()).abs() < 1e-12);
+    let Measured::Value(expected) = quality.estimated else { panic!() };
+    assert!((measure_of(&expected, "mae").value - 3.0).abs() < 0.1);
+}
+
+#[test]
+fn what_quality_cannot_be_measured_by_is_named() {
+    let files = Files::new();
+    let rows = files.write("rows.csv", "p,s,t\na,0.5,x\nb,0.5,y\n");
+    let unlabelled = files.write("unlabelled.csv", "p,s\na,0.5\n");
+    let why = |reference: &PathBuf, asked: QualityColumns| compare_files(reference, &rows, &asking(asked)).unwrap_err().to_string();
+    assert!(why(&rows, columns(Some("q"), None, "t")).contains("no column \"q\" that quality"));
+    assert!(why(&unlabelled, columns(Some("p"), None, "t")).contains("no column \"t\" that quality"));
+    assert!(why(&rows, columns(Some("p"), Some("s"), "t")).contains("--positive-class"));
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use csv::{Reader, StringRecord};
 
-use super::{Column, Kind, Kinds, Layout};
+use super::{Column, Fields, Kind, Kinds, Layout};
 
 /// What the columns look like.
 ///
@@ -50,6 +50,28 @@ pub(super) fn read(source: impl Read, kinds: &Kinds) -> Result<BTreeMap<String, 
     })?;
     let read = names.into_iter().zip(columns);
     Ok(read.filter_map(|(name, column)| Some((name, column?))).collect())
+}
+
+/// Reads columns row by row; `None` for one that the file lacks.
+///
+/// # Errors
+/// What is wrong, and in which row.
+pub(super) fn fields(source: impl Read, wanted: &[&str]) -> Result<Vec<Option<Fields>>, String> {
+    let mut reader = Reader::from_reader(source);
+    let names = names(&mut reader)?;
+    let places: Vec<Option<usize>> = wanted.iter().map(|name| names.iter().position(|other| other == name)).collect();
+    let mut columns: Vec<Option<Fields>> = places.iter().map(|place| place.map(|_| Fields::default())).collect();
+    each_row(&mut reader, |row| {
+        for (column, place) in columns.iter_mut().zip(&places) {
+            if let (Some(column), Some(place)) = (column, place) {
+                match &row[*place] {
+                    "" => column.add_absent(1),
+                    text => column.add_text(text),
+                }
+            }
+        }
+    })?;
+    Ok(columns)
 }
 
 /// The names in the header.

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 
 use serde_json::{Map, Value};
 
-use super::{Column, Kind, Kinds, Layout};
+use super::{Column, Fields, Kind, Kinds, Layout};
 
 /// What the columns look like: numeric where every present value is a number.
 ///
@@ -58,6 +58,31 @@ pub(super) fn read(source: impl Read, kinds: &Kinds) -> Result<BTreeMap<String, 
         column.add_absent(rows - column.rows());
     }
     Ok(columns)
+}
+
+/// Reads columns row by row; `None` for one that no row has.
+///
+/// # Errors
+/// What is wrong, and in which line.
+pub(super) fn fields(source: impl Read, wanted: &[&str]) -> Result<Vec<Option<Fields>>, String> {
+    let mut columns = vec![Fields::default(); wanted.len()];
+    let mut are_there = vec![false; wanted.len()];
+    each_row(source, |row| {
+        for ((column, name), is_there) in columns.iter_mut().zip(wanted).zip(&mut are_there) {
+            *is_there |= row.contains_key(*name);
+            match row.get(*name) {
+                None | Some(Value::Null) => column.add_absent(1),
+                Some(Value::Number(number)) => column.add_number(number.as_f64().unwrap_or(f64::NAN)),
+                Some(Value::String(text)) => column.add_text(text),
+                Some(other) => column.add_text(&other.to_string()),
+            }
+        }
+    })?;
+    Ok(columns
+        .into_iter()
+        .zip(are_there)
+        .map(|(column, is_there)| is_there.then_some(column))
+        .collect())
 }
 
 /// The names of the first line's values that can be compared.

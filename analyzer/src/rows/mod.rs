@@ -5,6 +5,7 @@
 
 mod column;
 mod csv_file;
+mod fields;
 mod json_lines;
 mod parquet_file;
 mod positioned;
@@ -19,6 +20,7 @@ use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 
 pub use column::Column;
+pub use fields::Fields;
 
 use crate::profile::MAX_FEATURES;
 use parquet_file::ParquetFile;
@@ -227,6 +229,24 @@ impl RowsFile {
     }
 }
 
+/// Reads columns row by row; `None` for one that the file lacks.
+///
+/// # Errors
+/// The file does not read.
+pub fn read_fields(path: &Path, names: &[&str]) -> Result<Vec<Option<Fields>>, RowsFileError> {
+    let wrong = |problem| content(path, problem);
+    match format_of(path)? {
+        Format::Csv { is_gzipped } => csv_file::fields(reader(path, is_gzipped)?, names).map_err(wrong),
+        Format::JsonLines { is_gzipped } => json_lines::fields(reader(path, is_gzipped)?, names).map_err(wrong),
+        Format::Parquet => {
+            let file = ParquetFile::open(path)?;
+            let there = file.layout().kinds;
+            let read = |name: &&str| there.contains_key(*name).then(|| file.fields(name)).transpose();
+            names.iter().map(read).collect::<Result<_, _>>().map_err(wrong)
+        }
+    }
+}
+
 fn layout(path: &Path) -> Result<Layout, RowsFileError> {
     let wrong = |problem| content(path, problem);
     match format_of(path)? {
@@ -243,7 +263,7 @@ fn format_of(path: &Path) -> Result<Format, RowsFileError> {
     })
 }
 
-fn content(path: &Path, problem: String) -> RowsFileError {
+pub(crate) fn content(path: &Path, problem: String) -> RowsFileError {
     RowsFileError::Content {
         path: path.to_owned(),
         problem,

@@ -11,7 +11,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescriptor;
 
 use super::positioned::Positioned;
-use super::{Column, Kind, Layout, RowsFileError, content};
+use super::{Column, Fields, Kind, Layout, RowsFileError, content};
 
 /// Rows that are decoded at a time.
 const BATCH_ROWS: usize = 8_192;
@@ -84,19 +84,31 @@ impl ParquetFile {
     /// # Errors
     /// There is none of this name, or its values do not read.
     pub fn column(&self, name: &str, kind: Kind) -> Result<Column, String> {
+        self.read(name, Column::new(kind))
+    }
+
+    /// Reads a column row by row.
+    ///
+    /// # Errors
+    /// As [`Self::column`].
+    pub fn fields(&self, name: &str) -> Result<Fields, String> {
+        self.read(name, Fields::default())
+    }
+
+    fn read<T: Take>(&self, name: &str, to: T) -> Result<T, String> {
         let found = self.descriptors().enumerate().find(|(_, column)| column.path().string() == name);
         let (index, descriptor) = found.ok_or_else(|| format!("there is no column {name:?}"))?;
         let mut values = Values {
-            column: Column::new(kind),
+            to,
             divisor: 10_f64.powi(scale(descriptor).unwrap_or(0)),
-            is_optional: descriptor.max_def_level() > 0,
+            highest_level: descriptor.max_def_level(),
         };
         for group in 0..self.reader.num_row_groups() {
             let group = self.reader.get_row_group(group).and_then(|group| group.get_column_reader(index));
             let read = group.and_then(|reader| values.read(reader));
             read.map_err(|error| format!("column {name:?}: {error}"))?;
         }
-        Ok(values.column)
+        Ok(values.to)
     }
 }
 
@@ -107,56 +119,93 @@ fn scale(column: &ColumnDescriptor) -> Option<i32> {
     is_decimal.then(|| column.type_scale())
 }
 
-/// A column while its groups are read.
-struct Values {
-    column: Column,
-    divisor: f64,
-    is_optional: bool,
+/// What the values of a column go into.
+trait Take {
+    fn number(&mut self, number: f64);
+    fn text(&mut self, text: &str);
+    fn absent(&mut self, count: u64);
 }
 
-impl Values {
+impl Take for Column {
+    fn number(&mut self, number: f64) {
+        match self.kind() {
+            Kind::Numeric => self.add_number(number),
+            Kind::Categorical => self.add_value(&number.to_string()),
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        match (self.kind(), text.trim().parse()) {
+            (Kind::Numeric, Ok(number)) => self.add_number(number),
+            _ => self.add_value(text),
+        }
+    }
+
+    fn absent(&mut self, count: u64) {
+        self.add_absent(count);
+    }
+}
+
+impl Take for Fields {
+    fn number(&mut self, number: f64) {
+        self.add_number(number);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.add_text(text);
+    }
+
+    fn absent(&mut self, count: u64) {
+        self.add_absent(count);
+    }
+}
+
+/// A column while its groups are read.
+struct Values<T> {
+    to: T,
+    divisor: f64,
+    /// The definition level of a value that is present; 0 where all are.
+    highest_level: i16,
+}
+
+impl<T: Take> Values<T> {
     fn read(&mut self, reader: ColumnReader) -> Result<(), ParquetError> {
+        let divisor = self.divisor;
         match reader {
-            ColumnReader::BoolColumnReader(reader) => self.each(reader, |values, flag| values.text(if *flag { "true" } else { "false" })),
-            ColumnReader::Int32ColumnReader(reader) => self.each(reader, |values, number| values.number(f64::from(*number))),
-            ColumnReader::Int64ColumnReader(reader) => self.each(reader, |values, number| values.number(*number as f64)),
-            ColumnReader::FloatColumnReader(reader) => self.each(reader, |values, number| values.number(f64::from(*number))),
-            ColumnReader::DoubleColumnReader(reader) => self.each(reader, |values, number| values.number(*number)),
-            ColumnReader::ByteArrayColumnReader(reader) => {
-                self.each(reader, |values, bytes| values.text(&String::from_utf8_lossy(bytes.data())))
-            }
+            ColumnReader::BoolColumnReader(reader) => self.each(reader, |to, flag| to.text(if *flag { "true" } else { "false" })),
+            ColumnReader::Int32ColumnReader(reader) => self.each(reader, |to, number| to.number(f64::from(*number) / divisor)),
+            ColumnReader::Int64ColumnReader(reader) => self.each(reader, |to, number| to.number(*number as f64 / divisor)),
+            ColumnReader::FloatColumnReader(reader) => self.each(reader, |to, number| to.number(f64::from(*number) / divisor)),
+            ColumnReader::DoubleColumnReader(reader) => self.each(reader, |to, number| to.number(*number / divisor)),
+            ColumnReader::ByteArrayColumnReader(reader) => self.each(reader, |to, bytes| to.text(&String::from_utf8_lossy(bytes.data()))),
             ColumnReader::Int96ColumnReader(_) | ColumnReader::FixedLenByteArrayColumnReader(_) => {
                 Err(ParquetError::General("its type cannot be compared".to_owned()))
             }
         }
     }
 
-    fn each<T: DataType>(&mut self, mut reader: ColumnReaderImpl<T>, mut take: impl FnMut(&mut Self, &T::T)) -> Result<(), ParquetError> {
+    /// Takes every row in its turn.
+    fn each<D: DataType>(&mut self, mut reader: ColumnReaderImpl<D>, take: impl Fn(&mut T, &D::T)) -> Result<(), ParquetError> {
         let (mut values, mut levels) = (Vec::with_capacity(BATCH_ROWS), Vec::with_capacity(BATCH_ROWS));
         loop {
             values.clear();
             levels.clear();
-            let levels = self.is_optional.then_some(&mut levels);
-            let (records, present, _) = reader.read_records(BATCH_ROWS, levels, None, &mut values)?;
+            let is_optional = self.highest_level > 0;
+            let (records, present, _) = reader.read_records(BATCH_ROWS, is_optional.then_some(&mut levels), None, &mut values)?;
             if records == 0 {
                 return Ok(());
             }
-            values.iter().for_each(|value| take(self, value));
-            self.column.add_absent((records - present) as u64);
-        }
-    }
-
-    fn number(&mut self, number: f64) {
-        match self.column.kind() {
-            Kind::Numeric => self.column.add_number(number / self.divisor),
-            Kind::Categorical => self.column.add_value(&(number / self.divisor).to_string()),
-        }
-    }
-
-    fn text(&mut self, text: &str) {
-        match (self.column.kind(), text.trim().parse()) {
-            (Kind::Numeric, Ok(number)) => self.column.add_number(number),
-            _ => self.column.add_value(text),
+            if present == records {
+                values.iter().for_each(|value| take(&mut self.to, value));
+                continue;
+            }
+            let mut present = values.iter();
+            for level in &levels {
+                match (*level == self.highest_level).then(|| present.next()).flatten() {
+                    Some(value) => take(&mut self.to, value),
+                    None => self.to.absent(1),
+                }
+            }
         }
     }
 }

@@ -167,3 +167,29 @@ fn what_does_not_read_is_named() {
     let unknown = RowsFile::open(&file(&folder, "rows.csv", CSV.as_bytes()), &choice).unwrap_err();
     assert!(unknown.to_string().contains("there is no column \"z\""), "{unknown}");
 }
+
+#[test]
+fn rows_stay_in_their_order_in_every_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let parquet = parquet(&folder);
+    let csv = file(&folder, "rows.csv", CSV.as_bytes());
+    let json = file(&folder, "rows.jsonl", JSON.replace("\"age\":9,", "\"age\":\"NaN\",").as_bytes());
+    for path in [csv, json, parquet] {
+        let read = read_fields(&path, &["code", "nothing", "age", "city"]).unwrap();
+        assert!(read[1].is_none(), "{}", path.display());
+        let [code, _, age, city] = &read[..] else { panic!() };
+        let [code, age, city] = [code, age, city].map(|column| column.as_ref().unwrap());
+        assert_eq!(code.rows(), 4);
+        let numbers = |column: &Fields| (0..4).map(|row| column.number(row)).collect::<Vec<_>>();
+        assert_eq!(numbers(age), [Some(41.0), None, Some(2.5), None], "{}", path.display());
+        let classes = |column: &Fields| {
+            (0..4)
+                .map(|row| column.class(row).map(|class| class.into_owned()))
+                .collect::<Vec<_>>()
+        };
+        let city_names = [Some("Bonn"), Some("Bonn"), None, Some("Köln")].map(|name| name.map(str::to_owned));
+        assert_eq!(classes(city), city_names, "{}", path.display());
+        assert_eq!(classes(code)[1].as_deref(), Some("8"));
+        assert_eq!((code.kind(), city.kind()), (Kind::Numeric, Kind::Categorical));
+    }
+}

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use driftlead_analyzer::file_drift::{ColumnDrift, DriftVerdict, FileDrift, Measured, Tested};
+use driftlead_analyzer::file_drift::{ColumnDrift, DriftVerdict, FileDrift, Measured, Quality, Tested};
 use driftlead_analyzer::rows::Kind;
 use driftlead_analyzer::stats::shift::{Bin, Special};
 
-use super::Files;
 use super::numbers::{count, percent, short};
 use super::text::{headline, remarks, sorted};
+use super::{Files, quality};
 use crate::commands::markup::escaped;
 
 const STYLE: &str = include_str!("style.css");
@@ -37,6 +37,9 @@ pub(super) fn page(files: &Files, drift: &FileDrift) -> String {
         count(drift.reference_n),
         percent(Some(drift.threshold)),
     );
+    if let Some(quality) = &drift.quality {
+        write_quality(&mut page, quality);
+    }
     let scale = drift
         .columns
         .values()
@@ -57,6 +60,25 @@ pub(super) fn page(files: &Files, drift: &FileDrift) -> String {
     }
     let _ = writeln!(page, "<footer>Driftlead {}</footer>\n</body>\n</html>", env!("CARGO_PKG_VERSION"));
     page
+}
+
+fn write_quality(page: &mut String, quality: &Quality) {
+    page.push_str("<table class=\"quality\">\n<tr>");
+    for heading in quality::HEADINGS {
+        let _ = write!(page, "<th>{heading}</th>");
+    }
+    page.push_str("</tr>\n");
+    for [name, sides @ ..] in quality::lines(quality) {
+        let _ = write!(page, "<tr><td>{}</td>", escaped(&name));
+        for side in sides {
+            let _ = write!(page, "<td class=\"number\">{}</td>", escaped(&side));
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str("</table>\n<p>In brackets: bounds at 99 %. Expected: what scores or earlier errors promise without labels.</p>\n");
+    for remark in quality::remarks(quality) {
+        let _ = writeln!(page, "<p>{}.</p>", escaped(&remark));
+    }
 }
 
 fn write_column(page: &mut String, name: &str, column: &ColumnDrift, drift: &FileDrift, scale: f64) {

@@ -57,6 +57,7 @@ fn what_is_asked_for_is_read_or_refused_in_one_line() {
         (vec!["--kind", "zip=text"], "a column is numeric, categorical or ignored"),
         (vec!["--kind", "zip=ignore", "--kind", "zip=numeric"], "says twice what zip is"),
         (vec!["--threshold", "shift=3"], "a share from 0 to 1"),
+        (vec!["--label", "t"], "say with --prediction or --score"),
     ] {
         let line = format!("{:#}", with(&more).unwrap_err());
         assert!(line.contains(part) && !line.contains('\n'), "{line}");
@@ -91,4 +92,36 @@ fn numbers_are_short() {
     assert_eq!(found, ["0", "1", "0.123", "1234", "1.23e-5", "9.88e7", "-2.5", "100"]);
     assert_eq!([0, 999, 1_000, 1_234_567].map(numbers::count), ["0", "999", "1,000", "1,234,567"]);
     assert_eq!(numbers::percent(None), "–");
+}
+
+#[test]
+fn quality_is_in_every_form_that_people_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.csv");
+    std::fs::write(&path, format!("p,t\n{}", "<b>,<b>\nx,y\n".repeat(50))).unwrap();
+    let asked = request(&arguments(&[
+        "--reference",
+        "a",
+        "--current",
+        "b",
+        "--prediction",
+        "p",
+        "--label",
+        "t",
+    ]))
+    .unwrap();
+    let drift = compare_files(&path, &path, &asked).unwrap();
+    let files = Files {
+        reference: "rows.csv".to_owned(),
+        current: "rows.csv".to_owned(),
+    };
+    let text = written("text", &files, &drift).unwrap();
+    assert!(text.contains("accuracy") && text.contains("0.5 (0.3"), "{text}");
+    assert!(text.contains("nothing can be expected of the quality: without labels"), "{text}");
+    let html = written("html", &files, &drift).unwrap();
+    assert!(html.contains("<table class=\"quality\">") && !html.contains("<b><b>"));
+    let json: serde_json::Value = serde_json::from_str(&written("json", &files, &drift).unwrap()).unwrap();
+    assert_eq!(json["quality"]["current"]["accuracy"]["value"], 0.5);
+    assert_eq!(json["quality"]["reference"]["n"], 100);
+    assert!(json["quality"]["estimated"]["undefined"].is_string());
 }

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use driftlead_analyzer::file_drift::{ColumnDrift, DriftVerdict, FileDrift, Measured};
 use driftlead_analyzer::rows::Kind;
 
-use super::Files;
 use super::numbers::{count, percent, short};
+use super::{Files, quality};
 
 /// Widest name that a table has.
 const MAX_NAME_CHARACTERS: usize = 40;
@@ -106,6 +106,17 @@ pub(super) fn text(files: &Files, drift: &FileDrift) -> String {
     }
     for (name, reason) in &drift.left_out {
         let _ = writeln!(text, "\n  {} is left out: {reason}", shortened(name));
+    }
+    if let Some(measured) = &drift.quality {
+        text.push('\n');
+        for line in std::iter::once(quality::HEADINGS.map(str::to_owned)).chain(quality::lines(measured)) {
+            let [name, before, now, expected] = line;
+            let _ = writeln!(text, "  {name:<20}  {before:>24}  {now:>24}  {expected:>24}");
+        }
+        for remark in quality::remarks(measured) {
+            let _ = writeln!(text, "    {remark}");
+        }
+        text.push_str("  in brackets: bounds at 99 %; expected: what scores or earlier errors promise without labels.\n");
     }
     text.push_str("\n  ! drifted. shift: the share of rows that moved; surely: what it is not below in any column, at 99 %;\n");
     text.push_str("  p: adjusted for all columns; distance: Kolmogorov–Smirnov of numbers, total variation of categories.\n");
