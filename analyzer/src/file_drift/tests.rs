@@ -238,6 +238,8 @@ fn a_classifiers_quality_is_measured_and_expected_where_labels_lack() {
     // Without labels, and with the decisions left to the scores, the same is expected.
     let scores = asking(columns(None, Some("score"), "truth"));
     let without = compare_files(&reference, &files.write("unlabelled.csv", &unlabelled), &scores).unwrap();
+    // What is not known yet has not drifted.
+    assert!(!without.columns.contains_key("truth"));
     let without = without.quality.unwrap();
     assert!(without.current.is_none());
     assert_eq!(without.estimated, quality.estimated);
