@@ -133,7 +133,7 @@ fn missing_class(scored: &Scored) -> Undefined {
 
 /// The values from which `auc` is `z` standard deviations away, the deviation being that of the value itself under Hanley
 /// and McNeil's exponential model, with both sizes in its numerators replaced by their mean.
-fn score_bounds(auc: f64, positives: f64, negatives: f64, z: f64) -> Bounds {
+pub(super) fn score_bounds(auc: f64, positives: f64, negatives: f64, z: f64) -> Bounds {
     let others = (positives + negatives) / 2.0 - 1.0;
     let deviation = |value: f64| {
         let pairs = 1.0 + others * ((1.0 - value) / (2.0 - value) + value / (1.0 + value));

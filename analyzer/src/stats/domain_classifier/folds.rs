@@ -16,8 +16,6 @@ const DEPENDENCE: f64 = 2.0;
 /// Log-odds are compared in steps of one over this, so that rows that are alike stay alike in whatever order they are
 /// added up.
 const STEPS: f64 = 1e9;
-/// Halvings of the interval in which a bound is searched: to 1e-15.
-const HALVINGS: u32 = 50;
 
 /// The rows of each fold; the reference's are those below `reference_n`.
 pub(super) struct Folds {
@@ -76,35 +74,17 @@ impl Folds {
         Ok(self.rows.iter().map(of_fold).sum::<Result<f64, Undefined>>()? / FOLDS as f64)
     }
 
-    /// The values from which the observed mean AUC lies `z` standard deviations away.
+    /// The values from which the observed mean AUC lies `z` standard deviations away: those of the AUC of one fold, by the
+    /// folds' number and their dependence.
     pub(super) fn bounds(&self, auc: f64, z: f64) -> Bounds {
-        let furthest = |end: f64| {
-            let (mut within, mut beyond) = (auc, end);
-            for _ in 0..HALVINGS {
-                let middle = (within + beyond) / 2.0;
-                if (middle - auc).abs() <= z * self.variance(middle).sqrt() {
-                    within = middle;
-                } else {
-                    beyond = middle;
-                }
-            }
-            within
-        };
-        Bounds {
-            lower: furthest(0.0),
-            // Worse than no model is a model by chance only.
-            upper: furthest(1.0).max(0.5),
-        }
-    }
-
-    /// Of the mean of the folds: Hanley and McNeil's of one by their number, and their dependence. In its numerator both
-    /// sides have the mean number of rows, as Newcombe has it, so that it does not matter which side is which.
-    fn variance(&self, auc: f64) -> f64 {
         let folds = FOLDS as f64;
-        let (reference_n, n) = (self.reference_n as f64 / folds, self.n as f64 / folds);
-        let others = (reference_n + n) / 2.0 - 1.0;
-        let pairs = 1.0 + others * ((1.0 - auc) / (2.0 - auc) + auc / (1.0 + auc));
-        DEPENDENCE / folds * auc * (1.0 - auc) * pairs / (reference_n * n)
+        let z = z * (DEPENDENCE / folds).sqrt();
+        let bounds = ranking::score_bounds(auc, self.reference_n as f64 / folds, self.n as f64 / folds, z);
+        Bounds {
+            // Worse than no model is a model by chance only.
+            upper: bounds.upper.max(0.5),
+            ..bounds
+        }
     }
 
     fn is_current(&self, row: usize) -> bool {
