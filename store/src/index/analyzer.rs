@@ -64,24 +64,56 @@ impl TokenStream for WordStream<'_> {
     }
 }
 
+/// What a byte is. Bits, so that what a word holds is known when its end is found.
+mod class {
+    /// A letter or a digit of ASCII.
+    pub const WORD: u8 = 1;
+    /// A capital letter of ASCII.
+    pub const CAPITAL: u8 = 2;
+    /// Part of a character that is not of ASCII.
+    pub const OTHER: u8 = 4;
+
+    /// By byte; 0 is what stands between words.
+    pub const OF: [u8; 256] = {
+        let mut of = [0; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            of[byte] = match byte as u8 {
+                b'0'..=b'9' | b'a'..=b'z' => WORD,
+                b'A'..=b'Z' => WORD | CAPITAL,
+                128.. => OTHER,
+                _ => 0,
+            };
+            byte += 1;
+        }
+        of
+    };
+}
+
 impl WordStream<'_> {
-    /// The character that is not read yet, where it is a letter or a digit but not of ASCII.
-    fn other_letter(&self) -> Option<char> {
-        self.text[self.at..].chars().next().filter(|c| !c.is_ascii() && c.is_alphanumeric())
+    /// What the byte at a place is; nothing at the end.
+    fn class(&self, at: usize) -> u8 {
+        self.text.as_bytes().get(at).map_or(0, |byte| class::OF[usize::from(*byte)])
+    }
+
+    /// The character at a place where a part of one that is not of ASCII begins.
+    fn other(&self, at: usize) -> Option<char> {
+        self.text[at..].chars().next()
     }
 
     /// Goes to the next word; whether there is one.
     fn skip(&mut self) -> bool {
-        let bytes = self.text.as_bytes();
-        while let Some(byte) = bytes.get(self.at) {
-            if byte.is_ascii_alphanumeric() || (!byte.is_ascii() && self.other_letter().is_some()) {
+        let mut at = self.at;
+        while at < self.text.len() {
+            let class = self.class(at);
+            let other = if class == class::OTHER { self.other(at) } else { None };
+            if class & class::WORD != 0 || other.is_some_and(char::is_alphanumeric) {
+                self.at = at;
                 return true;
             }
-            self.at += 1;
-            while !self.text.is_char_boundary(self.at) {
-                self.at += 1;
-            }
+            at += other.map_or(1, char::len_utf8);
         }
+        self.at = at;
         false
     }
 
@@ -89,12 +121,23 @@ impl WordStream<'_> {
     fn read(&mut self) {
         loop {
             let from = self.at;
-            let rest = &self.text.as_bytes()[from..];
-            self.at += rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+            let (mut end, mut held) = (from, 0);
+            let mut class = self.class(end);
+            while class & class::WORD != 0 {
+                held |= class;
+                end += 1;
+                class = self.class(end);
+            }
+            self.at = end;
             let read = self.token.text.len();
-            self.token.text.push_str(&self.text[from..self.at]);
-            self.token.text[read..].make_ascii_lowercase();
-            let Some(letter) = self.other_letter() else { return };
+            self.token.text.push_str(&self.text[from..end]);
+            if held & class::CAPITAL != 0 {
+                self.token.text[read..].make_ascii_lowercase();
+            }
+            let other = if class == class::OTHER { self.other(end) } else { None };
+            let Some(letter) = other.filter(|c| c.is_alphanumeric()) else {
+                return;
+            };
             self.token.text.extend(letter.to_lowercase());
             self.at += letter.len_utf8();
         }

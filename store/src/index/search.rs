@@ -16,8 +16,8 @@ use super::day::Day;
 use super::highlight::{Needle, Part, highlight, needles};
 use super::place::{HitKey, Places};
 use super::query::{Expression, Plan, QueryError, Text, parse};
-use super::schema::from_source;
 use super::shelf::Shelf;
+use super::source::from_source;
 use super::{ErrorIndex, IndexError};
 use crate::clickhouse::TelemetryError;
 use crate::clock::UnixNanos;
@@ -461,13 +461,13 @@ pub(crate) fn steps_over(from: UnixNanos, last: UnixNanos, max: i64) -> Steps {
     }
 }
 
-fn source(shelf: &Shelf, searcher: &Searcher, address: DocAddress) -> Result<Vec<u8>, IndexError> {
+fn source(shelf: &Shelf, searcher: &Searcher, address: DocAddress) -> Result<String, IndexError> {
     let document: TantivyDocument = searcher.doc(address)?;
-    let source = document.get_first(shelf.fields.source).and_then(|value| value.as_bytes());
-    Ok(source.map(<[u8]>::to_vec).unwrap_or_default())
+    let source = document.get_first(shelf.fields.source).and_then(|value| value.as_str());
+    Ok(source.unwrap_or_default().to_owned())
 }
 
-fn hit(key: HitKey, source: &[u8], needles: &[Needle<'_>]) -> Result<Hit, IndexError> {
+fn hit(key: HitKey, source: &str, needles: &[Needle<'_>]) -> Result<Hit, IndexError> {
     let error = from_source(source)?;
     let highlights = [(Text::Message, &error.message), (Text::Stack, &error.stack)]
         .into_iter()

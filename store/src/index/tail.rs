@@ -166,7 +166,6 @@ fn pick(batch: &Batch, expression: &Expression, environments: &[String]) -> Foll
 fn hit(key: HitKey, error: &ErrorDocument) -> Hit {
     let attributes = error
         .all_attributes()
-        .into_iter()
         .map(|(name, value)| (name.to_owned(), value.clone()))
         .collect();
     Hit {

@@ -12,7 +12,8 @@ use tantivy::IndexWriter;
 use tantivy::indexer::{IndexWriterOptions, UserOperation};
 
 use super::day::Day;
-use super::schema::{sequence_of, to_document};
+use super::document::IndexedError;
+use super::schema::sequence_of;
 use super::shelf::Shelf;
 use super::tail::{Batch, Followers};
 use super::{IndexError, position};
@@ -54,7 +55,7 @@ pub(super) struct Writers {
 }
 
 struct DayWriter {
-    writer: IndexWriter,
+    writer: IndexWriter<IndexedError>,
     /// End of the last frame whose errors of this day were taken.
     covers: Position,
     dirty: bool,
@@ -133,7 +134,7 @@ impl Writers {
             if is_followed {
                 batch.add((error.time.0, sequence), &error);
             }
-            documents.push(UserOperation::Add(to_document(&fields, sequence, &error)?));
+            documents.push(UserOperation::Add(IndexedError::new(&fields, sequence, error)?));
         }
         writer.writer.run(documents)?;
         writer.covers = end;

@@ -15,7 +15,7 @@ mod watched_search;
 pub const MAX_NAME_BYTES: usize = 256;
 
 pub use decoded::{Decoded, SetAside};
-pub use error_document::{ErrorDocument, FoundErrors};
+pub use error_document::{AllAttributes, ErrorDocument, FoundErrors};
 pub use inference::{Half, InferenceHalf, JoinedInference};
 pub use outcome::{Outcome, OutcomeKind};
 pub use profile::{FeatureCounts, MAX_CATEGORIES, OTHER_CATEGORIES, pseudo};

@@ -173,10 +173,18 @@ impl Keyword {
 
     /// The form in which values are kept and compared.
     pub fn normal(self, value: &str) -> String {
+        let mut value = value.to_owned();
+        self.normalize(&mut value);
+        value
+    }
+
+    /// Makes a value [normal](Self::normal).
+    pub fn normalize(self, value: &mut String) {
         match self {
-            Self::Severity => value.to_uppercase(),
-            Self::TraceId | Self::SpanId => value.to_ascii_lowercase(),
-            _ => value.to_owned(),
+            Self::Severity if value.is_ascii() => value.make_ascii_uppercase(),
+            Self::Severity => *value = value.to_uppercase(),
+            Self::TraceId | Self::SpanId => value.make_ascii_lowercase(),
+            _ => {}
         }
     }
 }
