@@ -121,6 +121,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         keys: keys.clone(),
         commands,
         models: Arc::new(config.models.clone()),
+        label_delays: alerting.label_delays.clone(),
         parts: parts.clone(),
         public_url: config.public_url.clone(),
         clock: clock.clone(),
@@ -256,6 +257,7 @@ impl Tables {
             let (mut config, models, sender) = (self.config.analyzer()?, models.clone(), sender.clone());
             config.drain = drained;
             config.errors = Some(self.index);
+            config.label_delays = self.alerting.label_delays.clone();
             let rules = self.rules.clone();
             config.searches = WatchedSearches::new(move || rules.watched_searches());
             parts.spawn(async move {

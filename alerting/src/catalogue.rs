@@ -20,6 +20,8 @@ pub enum Unit {
     Celsius,
     /// A number of things; also 0 or 1 for no and yes.
     Count,
+    /// A statistic, or a length in the unit of what is measured.
+    Number,
 }
 
 /// Over what a signal is computed.
@@ -75,6 +77,8 @@ pub struct SignalKind {
     pub by_labels: bool,
     /// It is about a model; else about hardware or Driftlead itself, which nobody rolls back.
     pub about_a_model: bool,
+    /// It is guessed at without labels: no reason to roll back.
+    pub is_estimate: bool,
     /// The setting of a model that a rule may name as threshold.
     pub model_threshold: Option<ModelThreshold>,
 }
@@ -86,6 +90,7 @@ const fn signal(name: &'static str, unit: Unit, windows: Windows) -> SignalKind 
         windows,
         by_labels: false,
         about_a_model: true,
+        is_estimate: false,
         model_threshold: None,
     }
 }
@@ -100,6 +105,20 @@ const fn latency(name: &'static str, windows: Windows) -> SignalKind {
 const fn by_labels(name: &'static str) -> SignalKind {
     SignalKind {
         by_labels: true,
+        ..signal(name, Unit::Ratio, Windows::HourOrDay)
+    }
+}
+
+const fn number_by_labels(name: &'static str) -> SignalKind {
+    SignalKind {
+        unit: Unit::Number,
+        ..by_labels(name)
+    }
+}
+
+const fn estimated(name: &'static str) -> SignalKind {
+    SignalKind {
+        is_estimate: true,
         ..signal(name, Unit::Ratio, Windows::HourOrDay)
     }
 }
@@ -141,13 +160,31 @@ pub static SIGNALS: &[SignalKind] = &[
     signal(names::SILENCE_S, Unit::Seconds, Windows::Service),
     signal(names::MISSING_RATIO, Unit::Ratio, Windows::HourOrDay),
     signal(names::NEW_CATEGORY_RATIO, Unit::Ratio, Windows::HourOrDay),
+    signal(names::OUT_OF_RANGE_RATIO, Unit::Ratio, Windows::HourOrDay),
+    signal(names::TYPE_MISMATCH_RATIO, Unit::Ratio, Windows::HourOrDay),
     signal(names::FEATURE_SHIFT, Unit::Ratio, Windows::HourOrDay),
     signal(names::PREDICTION_SHIFT, Unit::Ratio, Windows::HourOrDay),
+    signal(names::PSI, Unit::Number, Windows::HourOrDay),
+    signal(names::KS, Unit::Ratio, Windows::HourOrDay),
+    signal(names::JS, Unit::Ratio, Windows::HourOrDay),
+    signal(names::WASSERSTEIN, Unit::Number, Windows::HourOrDay),
+    signal(names::CHI2, Unit::Number, Windows::HourOrDay),
+    signal(names::HELLINGER, Unit::Ratio, Windows::HourOrDay),
     by_labels(names::ACCURACY),
     by_labels(names::PRECISION),
     by_labels(names::RECALL),
     f1(by_labels(names::F1)),
     by_labels(names::FALSE_POSITIVE_RATIO),
+    by_labels(names::ROC_AUC),
+    by_labels(names::PR_AUC),
+    by_labels(names::BRIER),
+    number_by_labels(names::LOG_LOSS),
+    by_labels(names::ECE),
+    number_by_labels(names::MAE),
+    number_by_labels(names::RMSE),
+    by_labels(names::INCORRECT_RATIO),
+    estimated(names::ESTIMATED_ACCURACY),
+    f1(estimated(names::ESTIMATED_F1)),
     signal(names::GATE_FAILED, Unit::Count, Windows::None),
     f1(signal(names::CONTROL_F1, Unit::Ratio, Windows::None)),
     signal(names::CONTROL_ACCURACY, Unit::Ratio, Windows::None),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use driftlead_store::clock::UnixNanos;
+use driftlead_store::label_delays::LabelDelays;
 use driftlead_store::model_settings::{ActionSettings, Approval, ModelSettings};
 use lettre::message::Mailbox;
 use reqwest::Url;
@@ -227,6 +228,8 @@ pub struct AlertingConfig {
     pub evaluate_at: Vec<UnixNanos>,
     /// How often receivers are told again of what still fires.
     pub repeat_interval: Duration,
+    /// How long labels take.
+    pub label_delays: LabelDelays,
 }
 
 impl AlertingConfig {
@@ -263,6 +266,7 @@ impl AlertingConfig {
             // Profiles know minutes, so that is where windows end.
             evaluate_at: settings.evaluate_at.iter().map(|instant| instant.floor_to(60)).collect(),
             repeat_interval: settings.repeat_interval.unwrap_or(DEFAULT_REPEAT_INTERVAL),
+            label_delays: LabelDelays::default(),
         })
     }
 }

@@ -75,7 +75,7 @@ impl Evaluator {
         let model = self.shared.model_settings(&signal.model);
         let circumstances = Circumstances {
             threshold: rule.threshold_of(&model),
-            label_delay: model.label_delay,
+            label_delay: self.shared.config.label_delays.of(&model),
             evaluate_at: &self.shared.config.evaluate_at,
             now,
         };

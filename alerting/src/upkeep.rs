@@ -5,7 +5,6 @@ use std::collections::HashMap;
 
 use driftlead_store::clickhouse::query::live::{MIN_LIVE_INFERENCES, traffic_by_version};
 use driftlead_store::clock::UnixNanos;
-use driftlead_store::model_settings::DEFAULT_LABEL_DELAY_SECONDS;
 use driftlead_store::records::{SILENCE_FORGOTTEN_SECONDS, Signal, SignalState, names};
 use driftlead_store::state::actions::Action;
 use driftlead_store::state::alerts::{Alert, delete_resolved_before};
@@ -81,7 +80,7 @@ impl Evaluator {
         let model = self.shared.model_settings(&alert.series.model);
         let circumstances = Circumstances {
             threshold: rule.threshold_of(&model),
-            label_delay: model.label_delay,
+            label_delay: self.shared.config.label_delays.of(&model),
             evaluate_at: &self.shared.config.evaluate_at,
             now,
         };
@@ -168,12 +167,9 @@ impl Evaluator {
         delete_finished_before(&mut transaction, now.plus_seconds(-KEEP_MESSAGES_DAYS * DAY_SECONDS)).await?;
         transaction.commit().await?;
         self.book.forget_ended_before(ended_before);
-        let label_delays = self.shared.models.values().map(|model| model.settings.label_delay.as_secs());
-        let longest = label_delays
-            .max()
-            .unwrap_or(DEFAULT_LABEL_DELAY_SECONDS)
-            .max(DEFAULT_LABEL_DELAY_SECONDS);
-        let reach = RECENT_LENGTHS * DAY_SECONDS + i64::try_from(longest).unwrap_or(i64::MAX);
+        let declared = self.shared.models.values().map(|model| &model.settings);
+        let longest = self.shared.config.label_delays.longest(declared);
+        let reach = RECENT_LENGTHS * DAY_SECONDS + i64::try_from(longest.as_secs()).unwrap_or(i64::MAX);
         self.looked.forget_before(now.plus_seconds(-reach));
         Ok(())
     }

@@ -9,6 +9,7 @@ use driftlead_store::clickhouse::signals::insert_signals;
 use driftlead_store::clock::{Clock, UnixNanos};
 use driftlead_store::drain::StatusHandle;
 use driftlead_store::index::ErrorIndex;
+use driftlead_store::label_delays::LabelDelays;
 use driftlead_store::records::{Signal, WatchedSearch};
 use driftlead_store::state::State;
 use tokio::sync::mpsc;
@@ -56,6 +57,8 @@ pub struct AnalyzerConfig {
     pub errors: Option<ErrorIndex>,
     /// The searches that rules look at.
     pub searches: WatchedSearches,
+    /// Where it is told how long labels take.
+    pub label_delays: LabelDelays,
 }
 
 impl Default for AnalyzerConfig {
@@ -66,6 +69,7 @@ impl Default for AnalyzerConfig {
             drain: StatusHandle::default(),
             errors: None,
             searches: WatchedSearches::new(Vec::new),
+            label_delays: LabelDelays::default(),
         }
     }
 }
@@ -82,6 +86,7 @@ pub(crate) struct Context {
     pub drain: StatusHandle,
     pub errors: Option<ErrorIndex>,
     pub searches: WatchedSearches,
+    pub label_delays: LabelDelays,
     pub clock: Clock,
     pub signals: mpsc::Sender<Vec<Signal>>,
     pub stop: CancellationToken,
@@ -90,6 +95,11 @@ pub(crate) struct Context {
 impl Context {
     pub fn now(&self) -> UnixNanos {
         self.clock.now()
+    }
+
+    /// How long labels of a model take.
+    pub fn label_delay(&self, model: &str) -> Duration {
+        self.label_delays.of(&self.references.settings(model))
     }
 
     /// Up to when what was received is in the tables: now, less the drain's lag.

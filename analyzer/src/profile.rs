@@ -62,7 +62,11 @@ pub fn of_csv(bytes: &[u8]) -> Result<Profile, RowsError> {
         .map(str::to_owned)
         .zip(columns.into_iter().map(|column| column.finish(inferences)))
         .collect();
-    Ok(Profile { inferences, features })
+    Ok(Profile {
+        inferences,
+        features,
+        ..Profile::default()
+    })
 }
 
 /// Profiles rows of one JSON object per line. Numbers are numbers, strings and booleans categories, null

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use driftlead_store::clickhouse::query::generations::newest_profiled_minute;
+use driftlead_store::clickhouse::query::positive::Positive;
 use driftlead_store::clickhouse::query::profiles::{
     Profile, ProfileQuery, environments_between, known_features, profiles_now, read_profiles,
 };
@@ -302,7 +303,8 @@ async fn fresh(
         .state()
         .dirty_minutes_between(DirtyConsumer::Profiles, model, window.start(), window.end, MAX_FRESH_MINUTES)
         .await?;
-    let profiles = profiles_now(references.clickhouse(), model, &minutes).await?;
+    let settings = references.settings(model);
+    let profiles = profiles_now(references.clickhouse(), model, Positive::of(&settings), &minutes).await?;
     Ok((minutes, profiles))
 }
 

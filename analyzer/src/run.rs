@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::{AnalyzerConfig, Context};
-use crate::detect::{self, DriftWindows, LateLabels};
+use crate::detect::{self, DriftWindows, LateLabels, LearntDelays};
 use crate::error::AnalyzerError;
 use crate::reference::{self, References};
 use crate::upkeep::{self, Activity, Buckets, Generations, Profiles};
@@ -58,6 +58,7 @@ pub async fn run(
         drain: config.drain,
         errors: config.errors,
         searches: config.searches,
+        label_delays: config.label_delays,
         clickhouse,
         state,
         clock,
@@ -142,13 +143,23 @@ async fn watch_drift(context: &Context, generations: &Generations) {
 
 /// Quality from late labels.
 async fn watch_quality(context: &Context) {
+    let mut delays = LearntDelays::default();
+    // Which windows are looked at again depends on how long labels take.
+    if loaded(context, "label delays", async || LearntDelays::default().step(context).await)
+        .await
+        .is_none()
+    {
+        return;
+    }
     let mut labels = LateLabels::load(context);
     let mut back_off = BackOff::new("quality");
     while !context.stop.is_cancelled() {
-        let result = labels
-            .step(context)
-            .await
-            .map(|more| if more { Duration::ZERO } else { QUALITY_INTERVAL });
+        let step = async {
+            delays.step(context).await?;
+            let more = labels.step(context).await?;
+            Ok(if more { Duration::ZERO } else { QUALITY_INTERVAL })
+        };
+        let result = step.await;
         back_off.wait_after(result, &context.stop).await;
     }
 }

@@ -17,6 +17,7 @@ pub mod drain;
 mod durable_file;
 pub mod ids;
 pub mod index;
+pub mod label_delays;
 pub mod model_settings;
 pub mod patterns;
 pub mod records;

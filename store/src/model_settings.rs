@@ -1,13 +1,15 @@
 //! `[[models]]` of the configuration: what the user declares about a model. All of it is optional; a
 //! model that only sends telemetry is watched with the defaults.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Default of `f1_floor`.
 pub const DEFAULT_F1_FLOOR: f64 = 0.85;
 /// Default of `latency_budget_ms`.
 pub const DEFAULT_LATENCY_BUDGET_MS: f64 = 500.0;
-/// Default of `label_delay`, in seconds: one day.
+/// What `label_delay` is in seconds as long as nothing is declared and nothing was learnt: one day.
 pub const DEFAULT_LABEL_DELAY_SECONDS: u64 = 86_400;
 
 /// One `[[models]]` table.
@@ -18,15 +20,21 @@ pub struct ModelSettings {
     pub name: String,
     /// The class that precision, recall and F1 are about.
     pub positive_class: Option<String>,
+    /// What `ml.prediction.score` is the probability of, where the model declares a `positive_class`.
+    #[serde(default)]
+    pub score_of: ScoreOf,
+    /// What the values of numeric features have to lie in; of the others the reference shows it.
+    #[serde(default)]
+    pub ranges: BTreeMap<String, Range>,
     /// The gate's floor of F1 and the rules' default threshold, from 0 to 1.
     #[serde(default = "default_f1_floor")]
     pub f1_floor: f64,
     /// Budget of the 95th percentile of latency, in milliseconds.
     #[serde(default = "default_latency_budget_ms")]
     pub latency_budget_ms: f64,
-    /// How long labels usually take, such as `1d`, `30m` or `0s`.
-    #[serde(default = "default_label_delay", with = "crate::model_settings::duration")]
-    pub label_delay: std::time::Duration,
+    /// How long labels usually take, such as `1d`, `30m` or `0s`; unset: as long as most of the last days took.
+    #[serde(default, with = "crate::model_settings::duration::optional")]
+    pub label_delay: Option<std::time::Duration>,
     /// What windows are compared with; unset: the previous version, else the 28 days before.
     pub reference: Option<ReferenceSettings>,
     /// How versions are replayed; without one replays are `skipped`, with that reason.
@@ -46,15 +54,68 @@ impl ModelSettings {
         Self {
             name: name.into(),
             positive_class: None,
+            score_of: ScoreOf::default(),
+            ranges: BTreeMap::new(),
             f1_floor: DEFAULT_F1_FLOOR,
             latency_budget_ms: DEFAULT_LATENCY_BUDGET_MS,
-            label_delay: default_label_delay(),
+            label_delay: None,
             reference: None,
             runner: None,
             rollback: None,
             retrain: None,
             strict_gate: false,
         }
+    }
+}
+
+/// Whose probability a score is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScoreOf {
+    /// The positive class's, whatever was predicted.
+    #[default]
+    PositiveClass,
+    /// The predicted class's.
+    PredictedClass,
+}
+
+/// The numbers from the first to the second, both of them included.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "[f64; 2]", into = "[f64; 2]")]
+pub struct Range {
+    low: f64,
+    high: f64,
+}
+
+impl Range {
+    /// The least number.
+    pub fn low(self) -> f64 {
+        self.low
+    }
+
+    /// The greatest number.
+    pub fn high(self) -> f64 {
+        self.high
+    }
+}
+
+impl TryFrom<[f64; 2]> for Range {
+    type Error = String;
+
+    fn try_from([low, high]: [f64; 2]) -> Result<Self, String> {
+        if low.is_finite() && high.is_finite() && low <= high {
+            Ok(Self { low, high })
+        } else {
+            Err(format!(
+                "[{low}, {high}] is not a range: write the least number and then the greatest, such as [0, 1]"
+            ))
+        }
+    }
+}
+
+impl From<Range> for [f64; 2] {
+    fn from(range: Range) -> Self {
+        [range.low, range.high]
     }
 }
 
@@ -119,10 +180,6 @@ fn default_latency_budget_ms() -> f64 {
     DEFAULT_LATENCY_BUDGET_MS
 }
 
-fn default_label_delay() -> std::time::Duration {
-    std::time::Duration::from_secs(DEFAULT_LABEL_DELAY_SECONDS)
-}
-
 fn default_cool_down() -> std::time::Duration {
     std::time::Duration::from_secs(600)
 }
@@ -179,6 +236,32 @@ pub mod duration {
     /// Only those of the serializer.
     pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&format(*duration))
+    }
+
+    /// For `#[serde(default, with = …)]` of what may be unset.
+    pub mod optional {
+        use std::time::Duration;
+
+        use serde::{Deserializer, Serializer};
+
+        /// Reads what is set.
+        ///
+        /// # Errors
+        /// As [`super::parse`].
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+            super::deserialize(deserializer).map(Some)
+        }
+
+        /// Writes what is set.
+        ///
+        /// # Errors
+        /// Only those of the serializer.
+        pub fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+            match duration {
+                Some(duration) => super::serialize(duration, serializer),
+                None => serializer.serialize_none(),
+            }
+        }
     }
 }
 

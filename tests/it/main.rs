@@ -17,6 +17,7 @@ mod inserts;
 mod oracle;
 mod own_telemetry;
 mod pipeline;
+mod quality;
 mod records;
 mod search_limits;
 mod search_rules;

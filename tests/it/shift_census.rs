@@ -68,6 +68,7 @@ impl Year {
         Profile {
             inferences: rows.len() as u64,
             features: features.collect(),
+            ..Profile::default()
         }
     }
 

@@ -8,6 +8,7 @@ use driftlead_store::clickhouse::ClickHouse;
 use driftlead_store::clickhouse::query::records::RecordSearch;
 use driftlead_store::clock::Clock;
 use driftlead_store::index::ErrorIndex;
+use driftlead_store::label_delays::LabelDelays;
 use driftlead_store::model_settings::ModelSettings;
 use driftlead_store::state::State;
 use driftlead_store::state::keys::KeyRing;
@@ -39,6 +40,8 @@ pub struct WebState {
     pub commands: Commands,
     /// What is declared about models.
     pub models: Arc<Vec<ModelSettings>>,
+    /// How long labels take.
+    pub label_delays: LabelDelays,
     /// How the other parts stand.
     pub parts: PartsSource,
     /// The address under which people reach the pages, where it is not the one that is listened on.

@@ -224,6 +224,13 @@ fn consequences(written: &[String], signal: &SignalKind, receivers: &BTreeSet<St
             signal.name
         ));
     }
+    if signal.is_estimate && actions.contains(&ActionKind::Rollback) {
+        return Err(format!(
+            "{} is estimated without labels, blind to a change of what is true: nothing is rolled back for it alone. \
+             Write \"notify\" or \"retrain\"",
+            signal.name
+        ));
+    }
     actions.dedup();
     let notify = if everybody {
         Notify::Everybody
@@ -329,6 +336,15 @@ mod tests {
         let text = "[[rules]]\nname = \"lag\"\nsignal = \"ingest_lag_s\"\nabove = 60\nseverity = \"warning\"\nactions = [\"rollback\"]\nwhy = \"\"";
         let problems = parse("a.toml", text, &receivers()).unwrap_err();
         assert!(problems[0].message.contains("only notify"), "{problems:?}");
+    }
+
+    #[test]
+    fn nothing_is_rolled_back_for_an_estimate() {
+        let text = "[[rules]]\nname = \"e\"\nsignal = \"estimated_f1\"\nwindow = \"1h\"\nbelow = \"f1_floor\"\nseverity = \"warning\"\n\
+                    actions = [\"notify\", \"rollback\"]\nwhy = \"\"";
+        let problems = parse("a.toml", text, &receivers()).unwrap_err();
+        assert!(problems[0].message.contains("without labels"), "{problems:?}");
+        assert!(parse("a.toml", &text.replace("rollback", "retrain"), &receivers()).is_ok());
     }
 
     #[test]

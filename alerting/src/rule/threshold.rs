@@ -85,7 +85,7 @@ fn no_such(text: &str, signal: &SignalKind) -> String {
         Unit::PerSecond => "events a second such as 5 or \"5/s\"",
         Unit::Bytes => "bytes such as \"10MiB\"",
         Unit::Celsius => "degrees such as 85 or \"85°C\"",
-        Unit::Count => "a number",
+        Unit::Count | Unit::Number => "a number",
     };
     let setting = signal
         .model_threshold

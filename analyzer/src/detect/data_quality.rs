@@ -1,5 +1,7 @@
-//! Data quality of a window: what is missing, and categories that the reference never had.
+//! Data quality of a window: what is missing, values of another type, out of range, or that the reference never had.
 
+use driftlead_store::bucket;
+use driftlead_store::model_settings::Range;
 use driftlead_store::records::{FeatureCounts, Signal, names};
 use serde_json::json;
 
@@ -9,6 +11,8 @@ use crate::stats::{normal, wilson};
 
 /// Inferences below which a ratio says nothing.
 const MIN_N: u64 = 100;
+/// Numbers of a reference below which its least and its greatest one say little of the next ones.
+const MIN_REFERENCE_N: u64 = 1_000;
 /// New categories that the details name, the most frequent first.
 const MAX_NAMED: usize = 20;
 
@@ -57,6 +61,75 @@ pub(super) fn new_category_ratio(
         reference_n: reference.inferences,
         ..signal
     })
+}
+
+/// Share of values that are texts where the reference, or most of the window, has numbers, or the other way round. Each of
+/// them is counted with its own kind elsewhere. `None` where both are as usual, or there is nothing.
+pub(super) fn type_mismatch_ratio(
+    frame: &Frame<'_>,
+    feature: &str,
+    counts: &FeatureCounts,
+    reference: Option<&FeatureCounts>,
+    decisions: u64,
+) -> Option<Signal> {
+    let (numbers, texts) = (all_numbers(counts), counts.categories());
+    if numbers + texts == 0 || reference.is_some_and(is_twofold) {
+        return None;
+    }
+    let expected = reference
+        .filter(|reference| all_numbers(reference) + reference.categories() > 0)
+        .unwrap_or(counts);
+    let are_numbers = all_numbers(expected) >= expected.categories();
+    let other = if are_numbers { texts } else { numbers };
+    let details = json!({ "expected": if are_numbers { "number" } else { "text" }, "numbers": numbers, "texts": texts });
+    Some(ratio(
+        frame,
+        names::TYPE_MISMATCH_RATIO,
+        feature,
+        other,
+        numbers + texts,
+        decisions,
+        details,
+    ))
+}
+
+/// Share of a feature's numbers outside of the range that is declared for it, else outside of what the reference has;
+/// infinite ones are outside of any. Numbers are read from buckets, so one that lies less than 0.8 % beyond an end counts as
+/// inside. `None` for features without numbers, and where nothing says what the range is.
+pub(super) fn out_of_range_ratio(
+    frame: &Frame<'_>,
+    feature: &str,
+    counts: &FeatureCounts,
+    reference: Option<&FeatureCounts>,
+    declared: Option<Range>,
+    decisions: u64,
+) -> Option<Signal> {
+    let n = counts.numbers() + counts.positive_infinity + counts.negative_infinity;
+    if n == 0 {
+        return None;
+    }
+    let learnt = || {
+        let buckets = &reference.filter(|reference| reference.numbers() >= MIN_REFERENCE_N)?.buckets;
+        Some((*buckets.first_key_value()?.0, *buckets.last_key_value()?.0))
+    };
+    let (lowest, highest) = match declared {
+        Some(range) => (bucket::key_of(range.low())?, bucket::key_of(range.high())?),
+        None => learnt()?,
+    };
+    let below = counts.buckets.range(..lowest).map(|(_, n)| n).sum::<u64>() + counts.negative_infinity;
+    let above = counts.buckets.range(highest.saturating_add(1)..).map(|(_, n)| n).sum::<u64>() + counts.positive_infinity;
+    let range = declared.map_or_else(|| [bucket::middle(lowest), bucket::middle(highest)], <[f64; 2]>::from);
+    let details = json!({ "range": range, "declared": declared.is_some(), "below": below, "above": above });
+    let signal = ratio(frame, names::OUT_OF_RANGE_RATIO, feature, below + above, n, decisions, details);
+    Some(Signal {
+        reference_n: reference.map_or(0, |reference| reference.inferences),
+        ..signal
+    })
+}
+
+/// NaN and infinities, too: their senders say that they are numbers.
+fn all_numbers(counts: &FeatureCounts) -> u64 {
+    counts.numbers() + counts.nan + counts.positive_infinity + counts.negative_infinity
 }
 
 fn ratio(frame: &Frame<'_>, name: &str, feature: &str, count: u64, n: u64, decisions: u64, details: serde_json::Value) -> Signal {
@@ -119,6 +192,49 @@ mod tests {
             missing_ratio(&FRAME, "f", &counts(&[("a", 9)], 0), 17).state,
             SignalState::Insufficient
         );
+    }
+
+    fn numbers(values: impl IntoIterator<Item = f64>) -> FeatureCounts {
+        let mut counts = FeatureCounts::default();
+        values.into_iter().for_each(|value| counts.add_number(value));
+        counts
+    }
+
+    #[test]
+    fn values_of_another_type_than_the_references_are_counted() {
+        let mut window = numbers((0..180).map(f64::from));
+        (0..20).for_each(|_| window.add_category("unknown"));
+        let of = |reference: Option<&FeatureCounts>| type_mismatch_ratio(&FRAME, "f", &window, reference, 17);
+        assert_eq!(of(None).unwrap().value, Some(0.1));
+        assert_eq!(of(Some(&numbers([1.0]))).unwrap().value, Some(0.1));
+        // It changed its type: nearly all of it is wrong now.
+        let changed = of(Some(&counts(&[("a", 5)], 0))).unwrap();
+        assert_eq!((changed.value, &changed.details["expected"]), (Some(0.9), &json!("text")));
+        assert_eq!(type_mismatch_ratio(&FRAME, "f", &counts(&[], 9), None, 17), None);
+        // Rows of a CSV do not say what they are.
+        let mut twofold = numbers((0..9).map(f64::from));
+        twofold.add_categories("1", 9);
+        assert_eq!(of(Some(&twofold)), None);
+    }
+
+    #[test]
+    fn numbers_beyond_what_is_declared_or_was_ever_seen_are_counted() {
+        let window = numbers((0..200).map(|n| f64::from(n) / 100.0 - 0.5).chain([f64::INFINITY, f64::NAN]));
+        let of = |reference: Option<&FeatureCounts>, declared: Option<[f64; 2]>| {
+            let declared = declared.map(|range| Range::try_from(range).unwrap());
+            out_of_range_ratio(&FRAME, "f", &window, reference, declared, 17)
+        };
+        let declared = of(None, Some([0.0, 1.0])).unwrap();
+        // 50 lie below 0, 49 above 1, and one is infinite; NaN is missing, not out of range.
+        assert_eq!((declared.value, declared.n), (Some(100.0 / 201.0), 201));
+        assert_eq!((&declared.details["below"], &declared.details["above"]), (&json!(50), &json!(50)));
+        let reference = numbers((0..MIN_REFERENCE_N).map(|n| n as f64 / 1_000.0));
+        let learnt = of(Some(&reference), None).unwrap();
+        assert!((learnt.value.unwrap() - 100.0 / 201.0).abs() < 0.02, "{learnt:?}");
+        assert_eq!((learnt.reference_n, &learnt.details["declared"]), (MIN_REFERENCE_N, &json!(false)));
+        assert_eq!(of(Some(&numbers([0.0, 1.0])), None), None, "two numbers show no range");
+        assert_eq!(of(None, None), None);
+        assert_eq!(out_of_range_ratio(&FRAME, "f", &counts(&[("a", 5)], 0), None, None, 17), None);
     }
 
     #[test]

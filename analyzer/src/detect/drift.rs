@@ -1,19 +1,22 @@
-//! Drift signals of one window: shift, what is missing, what is new.
+//! Drift signals of one window: shift and what libraries measure, what is missing, of another type, out of range, new.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use driftlead_store::clickhouse::query::profiles::{Profile, ProfileQuery, environments_between, known_features, read_profiles};
-use driftlead_store::records::{Signal, names};
+use driftlead_store::model_settings::ModelSettings;
+use driftlead_store::records::{FeatureCounts, Signal, names};
 use serde_json::json;
 
-use super::data_quality::{missing_ratio, new_category_ratio};
+use super::data_quality::{missing_ratio, new_category_ratio, out_of_range_ratio, type_mismatch_ratio};
 use super::frame::{Estimate, Frame};
+use super::{estimated, statistics};
 use crate::blocking;
 use crate::context::Context;
 use crate::drift::{Compared, FeatureDrift, Role, compare};
 use crate::error::AnalyzerError;
 use crate::reference::{Comparison, NoReference, Reference};
+use crate::statistics::Statistics;
 use crate::stats::Bounds;
 use crate::stats::shift::MIN_N_FOR_DECISIONS;
 use crate::window::Window;
@@ -29,6 +32,7 @@ pub(super) async fn signals_of_window(
     provisional: bool,
 ) -> Result<Vec<Signal>, AnalyzerError> {
     let mut signals = Vec::new();
+    let settings = Arc::new(context.references.settings(model));
     for environment in environments_between(&context.clickhouse, model, window.start(), window.end).await? {
         let known = known_features(
             &context.clickhouse,
@@ -55,8 +59,17 @@ pub(super) async fn signals_of_window(
                 now: context.now(),
             };
             let reference = context.references.applying_to(comparison).await?;
+            let frame = Frame {
+                model,
+                version: &version,
+                environment: &environment,
+                window,
+                provisional,
+            };
+            signals.extend(estimated::signals_of_window(context, frame, &profile.scores, &settings).await?);
             let looks = context.days.looks(window);
-            let (model, environment, known) = (model.to_owned(), environment.clone(), Arc::clone(&known));
+            let (model, environment, version) = (model.to_owned(), environment.clone(), version.clone());
+            let (known, settings) = (Arc::clone(&known), Arc::clone(&settings));
             let of_version = blocking::compute(move || {
                 let frame = Frame {
                     model: &model,
@@ -66,8 +79,8 @@ pub(super) async fn signals_of_window(
                     provisional,
                 };
                 match reference {
-                    Ok(reference) => against(&frame, &reference, &profile, &known, looks),
-                    Err(why) => without_reference(&frame, &profile, &why, looks),
+                    Ok(reference) => against(&frame, &reference, &profile, &known, &settings, looks),
+                    Err(why) => without_reference(&frame, &profile, &why, &settings, looks),
                 }
             });
             signals.extend(of_version.await?);
@@ -77,7 +90,14 @@ pub(super) async fn signals_of_window(
 }
 
 /// All signals of a version against its reference.
-pub(super) fn against(frame: &Frame<'_>, reference: &Reference, profile: &Profile, known: &BTreeSet<String>, looks: u64) -> Vec<Signal> {
+pub(super) fn against(
+    frame: &Frame<'_>,
+    reference: &Reference,
+    profile: &Profile,
+    known: &BTreeSet<String>,
+    settings: &ModelSettings,
+    looks: u64,
+) -> Vec<Signal> {
     let compared = Compared {
         model: frame.model,
         version: frame.version,
@@ -88,19 +108,43 @@ pub(super) fn against(frame: &Frame<'_>, reference: &Reference, profile: &Profil
     let decisions = drifts.len() as u64 * looks;
     let mut signals = Vec::new();
     for drift in &drifts {
+        let (feature, counts) = (&drift.feature, profile.feature(&drift.feature));
+        let before = &reference.data.profile.features[feature];
         signals.push(shift_signal(frame, drift, reference));
+        let statistics = Statistics::of_profiles(drift.kind, before, &counts);
+        signals.extend(statistics::signals_of(
+            frame,
+            drift,
+            &statistics,
+            counts.present(),
+            before.present(),
+        ));
         if drift.role == Role::Feature {
-            let counts = profile.feature(&drift.feature);
-            signals.push(missing_ratio(frame, &drift.feature, &counts, decisions));
-            let before = &reference.data.profile.features[&drift.feature];
-            signals.extend(new_category_ratio(frame, &drift.feature, &counts, before, decisions));
+            signals.extend(of_data(frame, feature, &counts, Some(before), settings, decisions));
+            signals.extend(new_category_ratio(frame, feature, &counts, before, decisions));
         }
     }
     signals
 }
 
+/// What is wrong with the values of a feature, whatever was usual.
+fn of_data(
+    frame: &Frame<'_>,
+    feature: &str,
+    counts: &FeatureCounts,
+    reference: Option<&FeatureCounts>,
+    settings: &ModelSettings,
+    decisions: u64,
+) -> Vec<Signal> {
+    let declared = settings.ranges.get(feature).copied();
+    let mut signals = vec![missing_ratio(frame, feature, counts, decisions)];
+    signals.extend(type_mismatch_ratio(frame, feature, counts, reference, decisions));
+    signals.extend(out_of_range_ratio(frame, feature, counts, reference, declared, decisions));
+    signals
+}
+
 /// What can be said of a window alone; its shift is unknown, and why.
-fn without_reference(frame: &Frame<'_>, profile: &Profile, why: &NoReference, looks: u64) -> Vec<Signal> {
+fn without_reference(frame: &Frame<'_>, profile: &Profile, why: &NoReference, settings: &ModelSettings, looks: u64) -> Vec<Signal> {
     let code = match why {
         NoReference::NoReference(_) => "no_reference",
         NoReference::ReferenceWaiting(_) => "reference_waiting",
@@ -110,7 +154,7 @@ fn without_reference(frame: &Frame<'_>, profile: &Profile, why: &NoReference, lo
     for (feature, counts) in &profile.features {
         signals.push(frame.insufficient(shift_name(role(feature)), feature, counts.inferences, code, why.to_string()));
         if role(feature) == Role::Feature {
-            signals.push(missing_ratio(frame, feature, counts, decisions));
+            signals.extend(of_data(frame, feature, counts, None, settings, decisions));
         }
     }
     signals

@@ -68,7 +68,7 @@ impl LateLabels {
         let now = context.now();
         let mut labels = Self::default();
         for model in context.activity.models() {
-            let label_delay = context.references.settings(&model).label_delay;
+            let label_delay = context.label_delay(&model);
             for window in unfinished(&context.days, label_delay, now) {
                 let at = if window.ended_within(LENGTHS_LOOKED_AT, now) {
                     Some(now)
@@ -198,7 +198,7 @@ impl LateLabels {
         self.planned.remove(key);
         self.computed.insert(key.clone(), Computed { at: now, has_values });
         if has_labels {
-            let label_delay = context.references.settings(model).label_delay;
+            let label_delay = context.label_delay(model);
             self.planned
                 .extend(next_turn(*window, label_delay, now).map(|at| (key.clone(), at)));
         }

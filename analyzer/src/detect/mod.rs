@@ -3,14 +3,17 @@
 mod data_quality;
 mod drift;
 mod due;
+mod estimated;
 mod frame;
 mod hardware;
+mod label_delay;
 mod late_labels;
 mod quality;
 mod releases;
 mod schedule;
 mod searches;
 mod service;
+mod statistics;
 mod windows;
 
 use driftlead_store::clickhouse::query::buckets::{BUCKET_SECONDS, service_windows};
@@ -20,6 +23,7 @@ use crate::context::Context;
 use crate::error::AnalyzerError;
 
 pub(crate) use hardware::emit_hardware_signals;
+pub(crate) use label_delay::LearntDelays;
 pub(crate) use late_labels::LateLabels;
 pub(crate) use releases::Releases;
 pub(crate) use searches::Searches;

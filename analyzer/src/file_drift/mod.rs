@@ -4,7 +4,6 @@
 //! reference's telemetry does.
 
 mod quality;
-mod statistics;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -13,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
+pub use crate::statistics::{Measured, Statistics, Tested};
 pub use quality::{Bounded, Measures, Quality, QualityColumns, Task};
-pub use statistics::{Measured, Statistics, Tested};
 
 use crate::report::ShiftReport;
 use crate::rows::{Choice, Column, Kind, RowsFile, RowsFileError};
@@ -261,7 +260,7 @@ fn compare_column(
     };
     let moved = shift(&before.profile(), &now.profile(), options);
     let p = moved.as_ref().ok().map(|shift| shift.p_value);
-    let statistics = Statistics::of(&before, &now);
+    let statistics = Statistics::of_columns(&before, &now);
     let compatible = request.compatible.map(|library| compatible(library, &before, &now));
     let [before_apart, now_apart] = [before.not_finite(), now.not_finite()];
     let counts = CountedApart {

@@ -14,7 +14,7 @@ use crate::rows::{self, Fields, Kind, Kinds, RowsFileError};
 use crate::seed::seed_of;
 use crate::stats::classification::{Confusion, Measure};
 use crate::stats::estimated_error::{ErrorModel, Observed};
-use crate::stats::estimated_quality::{BinaryEstimator, Decided};
+use crate::stats::estimated_quality::{BinaryEstimator, Decided, effective_rows};
 use crate::stats::regression::Sums;
 use crate::stats::scored::Scored;
 use crate::stats::{Bounds, Undefined, calibration, normal, ranking};
@@ -27,8 +27,6 @@ const DECISION: f64 = 0.5;
 const MAX_NUMBERED_CLASSES: usize = 20;
 /// Rows that errors are learnt from: more only cost time.
 const MAX_LEARNT_ROWS: usize = 100_000;
-/// Parts of the reference's scores, of as many rows each, in which it is told how many rows speak of a window.
-const STRATA: f64 = 20.0;
 /// Every other class, where only scores decide.
 const REST: &str = "";
 
@@ -418,29 +416,4 @@ fn expected(before: &Side, now: &Side, positive: &str) -> Result<Measures, Undef
         left_out: now.rows() as u64 - n,
         of: measures.map(|(name, measure)| (name, measure.map(Bounded::from).into())).into(),
     })
-}
-
-/// Rows of a reference of the window's own scores that would say as much as this one does (Kish 1965): fewer than it has where
-/// the window's scores are those that it has few of.
-fn effective_rows(reference: &Scored, window: &Scored) -> f64 {
-    let (reference_n, n) = (reference.n() as f64, window.n() as f64);
-    let mut of_window = window.counts().iter().peekable();
-    let mut counts = reference.counts().iter().peekable();
-    let mut spread = 0.0;
-    while counts.peek().is_some() {
-        let (mut before, mut now) = (0.0, 0.0);
-        let mut end = f64::INFINITY;
-        while let Some(count) = counts.next_if(|_| before < reference_n / STRATA) {
-            before += count.n() as f64;
-            end = count.score;
-        }
-        if counts.peek().is_none() {
-            end = f64::INFINITY;
-        }
-        while let Some(count) = of_window.next_if(|count| count.score <= end) {
-            now += count.n() as f64;
-        }
-        spread += (now / n).powi(2) / (before / reference_n);
-    }
-    reference_n / spread
 }

@@ -49,6 +49,29 @@ pub fn log_loss_bounds(scored: &Scored, z: f64) -> Result<Bounds, Undefined> {
     Losses::of(scored.probabilities()?, logarithmic).bounds(z)
 }
 
+/// The mean of losses from their sum and the sum of their squares, as a database adds them up, and normal bounds, each
+/// one-sided at `z` standard deviations, not below 0.
+///
+/// # Errors
+/// There are fewer than two, or a sum is not finite.
+pub fn mean_loss(n: u64, (sum, squares): (f64, f64), z: f64) -> Result<(f64, Bounds), Undefined> {
+    if n < 2 {
+        return Err(Undefined::because("one labelled score does not show how much losses vary"));
+    }
+    let n = n as f64;
+    let mean = sum / n;
+    let variance = ((squares - sum * mean) / (n - 1.0)).max(0.0);
+    let half_width = z * (variance / n).sqrt();
+    if !(mean.is_finite() && half_width.is_finite()) {
+        return Err(Undefined::because("a loss is not finite"));
+    }
+    let bounds = Bounds {
+        lower: (mean - half_width).max(0.0),
+        upper: mean + half_width,
+    };
+    Ok((mean, bounds))
+}
+
 /// One bin of a reliability diagram: the scores with `from < score <= to`, in the first bin 0 as well.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ReliabilityBin {
@@ -181,6 +204,18 @@ mod tests {
         assert!(brier(&margins).is_err() && log_loss(&margins).is_err() && expected_calibration_error(&margins).is_err());
         assert!(brier_bounds(&scored(&[(0.5, true)]), 2.0).is_err() && log_loss_bounds(&scored(&[(0.5, true)]), 2.0).is_err());
         assert!(reliability_bins(&scored(&[(0.5, true)]), 0, 2.0).is_err());
+    }
+
+    #[test]
+    fn sums_of_losses_have_the_mean_and_the_bounds_of_their_rows() {
+        let rows = scored(&[(0.2, true), (0.9, true), (0.4, false), (0.7, false), (0.1, false)]);
+        let losses: Vec<f64> = [0.64, 0.01, 0.16, 0.49, 0.01].into();
+        let sums = (losses.iter().sum(), losses.iter().map(|loss| loss * loss).sum());
+        let (mean, bounds) = mean_loss(5, sums, 2.0).unwrap();
+        let expected = brier_bounds(&rows, 2.0).unwrap();
+        assert!((mean - brier(&rows).unwrap()).abs() < 1e-12);
+        assert!((bounds.lower - expected.lower).abs() < 1e-12 && (bounds.upper - expected.upper).abs() < 1e-12);
+        assert!(mean_loss(1, (0.3, 0.09), 2.0).is_err() && mean_loss(9, (f64::INFINITY, 0.0), 2.0).is_err());
     }
 
     #[test]

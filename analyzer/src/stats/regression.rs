@@ -85,6 +85,8 @@ pub struct Sums {
     pub absolute_errors: ExactSum,
     /// Of the squared errors.
     pub squared_errors: ExactSum,
+    /// Of the squares of those.
+    pub fourth_powers: ExactSum,
     /// Of the true values.
     pub truths: ExactSum,
     /// Of the squared true values.
@@ -102,6 +104,7 @@ impl Sums {
         self.errors = self.errors.plus(error.times(times));
         self.absolute_errors = self.absolute_errors.plus(absolute.times(times));
         self.squared_errors = self.squared_errors.plus(error.squared().times(times));
+        self.fourth_powers = self.fourth_powers.plus(error.squared().squared().times(times));
         self.truths = self.truths.plus(ExactSum::product(truth, times));
         self.squared_truths = self.squared_truths.plus(ExactSum::product(truth, truth).times(times));
     }
@@ -112,6 +115,7 @@ impl Sums {
         self.errors = self.errors.plus(other.errors);
         self.absolute_errors = self.absolute_errors.plus(other.absolute_errors);
         self.squared_errors = self.squared_errors.plus(other.squared_errors);
+        self.fourth_powers = self.fourth_powers.plus(other.fourth_powers);
         self.truths = self.truths.plus(other.truths);
         self.squared_truths = self.squared_truths.plus(other.squared_truths);
     }
@@ -130,15 +134,7 @@ impl Sums {
     /// # Errors
     /// There are fewer than two labelled predictions, or a sum is not finite.
     pub fn mean_absolute_error_bounds(&self, z: f64) -> Result<Bounds, Undefined> {
-        if self.n < 2 {
-            return Err(Undefined::because(
-                "fewer than two labelled predictions do not show how much errors vary",
-            ));
-        }
-        let n = self.n as f64;
-        let mean = self.mean_absolute_error()?;
-        let variance = finite(spread(self.squared_errors, self.absolute_errors, n))?.max(0.0) / (n - 1.0);
-        let half_width = finite(z * (variance / n).sqrt())?;
+        let (mean, half_width) = self.spread_of_mean(self.squared_errors, self.absolute_errors, z)?;
         Ok(Bounds {
             lower: (mean - half_width).max(0.0),
             upper: mean + half_width,
@@ -151,6 +147,31 @@ impl Sums {
     /// There are no labelled predictions, or their sum is not finite.
     pub fn root_mean_squared_error(&self) -> Result<f64, Undefined> {
         Ok(self.mean(self.squared_errors)?.max(0.0).sqrt())
+    }
+
+    /// Bounds of the root of the mean squared error: the roots of those of the mean, each one-sided at `z` standard deviations
+    /// of a mean of independent squares. With fewer than some 100 errors, or with heavy tails, they are too narrow.
+    ///
+    /// # Errors
+    /// There are fewer than two labelled predictions, or a sum is not finite.
+    pub fn root_mean_squared_error_bounds(&self, z: f64) -> Result<Bounds, Undefined> {
+        let (mean, half_width) = self.spread_of_mean(self.fourth_powers, self.squared_errors, z)?;
+        Ok(Bounds {
+            lower: (mean - half_width).max(0.0).sqrt(),
+            upper: (mean + half_width).sqrt(),
+        })
+    }
+
+    /// A mean, and how far it is from the true one at `z` standard deviations; from the sum and that of the squares.
+    fn spread_of_mean(&self, squares: ExactSum, sum: ExactSum, z: f64) -> Result<(f64, f64), Undefined> {
+        if self.n < 2 {
+            return Err(Undefined::because(
+                "fewer than two labelled predictions do not show how much errors vary",
+            ));
+        }
+        let n = self.n as f64;
+        let variance = finite(spread(squares, sum, n))?.max(0.0) / (n - 1.0);
+        Ok((self.mean(sum)?, finite(z * (variance / n).sqrt())?))
     }
 
     /// The mean error with its sign: above 0 where predictions are too high. Agrees with `numpy.mean(prediction - truth)`.

@@ -13,6 +13,7 @@ use std::collections::HashSet;
 
 use driftlead_store::clickhouse::query::buckets::{last_arrivals, newest_events, write_buckets};
 use driftlead_store::clickhouse::query::generations::highest_generation;
+use driftlead_store::clickhouse::query::positive::Positive;
 use driftlead_store::clickhouse::query::profiles::write_profiles;
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::state::dirty::{DirtyConsumer, DirtyMark, MAX_DIRTY_MINUTES};
@@ -184,10 +185,12 @@ async fn write(
     minutes_per_query: usize,
     generation: u64,
 ) -> Result<(), AnalyzerError> {
+    let settings = context.references.settings(&batch.model);
+    let positive = Positive::of(&settings);
     for minutes in batch.minutes.chunks(minutes_per_query) {
         match consumer {
             DirtyConsumer::Buckets => write_buckets(&context.clickhouse, &batch.model, minutes, generation).await?,
-            DirtyConsumer::Profiles => write_profiles(&context.clickhouse, &batch.model, minutes, generation).await?,
+            DirtyConsumer::Profiles => write_profiles(&context.clickhouse, &batch.model, positive, minutes, generation).await?,
             DirtyConsumer::Quality | DirtyConsumer::Outcomes => {}
         }
     }

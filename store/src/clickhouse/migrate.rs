@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{ClickHouse, TelemetryError};
 
 /// The files in their order. Statements end with a semicolon at the end of a line.
-const MIGRATIONS: [(&str, &str); 7] = [
+const MIGRATIONS: [(&str, &str); 8] = [
     ("0001_raw", include_str!("../../migrations/clickhouse/0001_raw.sql")),
     ("0002_own", include_str!("../../migrations/clickhouse/0002_own.sql")),
     (
@@ -18,6 +18,10 @@ const MIGRATIONS: [(&str, &str); 7] = [
     ("0005_merges", include_str!("../../migrations/clickhouse/0005_merges.sql")),
     ("0006_sessions", include_str!("../../migrations/clickhouse/0006_sessions.sql")),
     ("0007_search", include_str!("../../migrations/clickhouse/0007_search.sql")),
+    (
+        "0008_labelled_scores",
+        include_str!("../../migrations/clickhouse/0008_labelled_scores.sql"),
+    ),
 ];
 
 const APPLIED_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations \
@@ -165,6 +169,7 @@ fn ttls(retention: Retention) -> Vec<AppliedTtl> {
         ("profiles_minute", "minute", retention.minute_profiles_days),
         ("minute_generations", "minute", retention.minute_profiles_days),
         ("signals", "toDateTime(window_end)", retention.signals_days),
+        ("labelled_scores", "hour", retention.signals_days),
         ("version_sightings", "toDateTime(last_event_time)", retention.signals_days),
     ];
     let ttl = |(table, time, days): (&str, &str, u32)| AppliedTtl {

@@ -18,7 +18,7 @@ pub use decoded::{Decoded, SetAside};
 pub use error_document::{AllAttributes, ErrorDocument, FoundErrors};
 pub use inference::{Half, InferenceHalf, JoinedInference};
 pub use outcome::{Outcome, OutcomeKind};
-pub use profile::{FeatureCounts, MAX_CATEGORIES, OTHER_CATEGORIES, pseudo};
+pub use profile::{DecidedScores, FeatureCounts, MAX_CATEGORIES, OTHER_CATEGORIES, pseudo};
 pub use request_id::{RequestId, bounded_request_id};
 pub use signal::{SILENCE_FORGOTTEN_SECONDS, Signal, SignalState, names};
 pub use telemetry::{

@@ -22,6 +22,11 @@ pub mod pseudo {
     /// The predicted number.
     pub const PREDICTION_VALUE: &str = "prediction.value";
 
+    /// The score of the positive class where that was predicted. Not a feature of anybody's: see [`super::DecidedScores`].
+    pub const SCORE_OF_DECIDED: &str = "\u{1}score_of_decided";
+    /// The same where another class was.
+    pub const SCORE_OF_OTHERS: &str = "\u{1}score_of_others";
+
     /// Whether a name is one of these, so that its shift is a `prediction_shift`.
     pub fn is_prediction(feature: &str) -> bool {
         [PREDICTION_LABEL, PREDICTION_SCORE, PREDICTION_VALUE].contains(&feature)
@@ -47,6 +52,36 @@ pub struct FeatureCounts {
     pub values: BTreeMap<String, u64>,
     /// Categories beyond the first [`MAX_CATEGORIES`].
     pub other: u64,
+}
+
+/// The scores of the positive class by what the model decided, as keys of their buckets: what quality can be estimated from
+/// without labels. Empty for models that declare no positive class.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DecidedScores {
+    /// Where the positive class was predicted; where no class was, scores of one half or more.
+    pub decided: BTreeMap<i32, u64>,
+    /// Where another class was.
+    pub others: BTreeMap<i32, u64>,
+}
+
+impl DecidedScores {
+    /// Takes them out of the features of a profile.
+    pub fn taken_from(features: &mut BTreeMap<String, FeatureCounts>) -> Self {
+        let mut take = |name| features.remove(name).map(|counts| counts.buckets).unwrap_or_default();
+        Self {
+            decided: take(pseudo::SCORE_OF_DECIDED),
+            others: take(pseudo::SCORE_OF_OTHERS),
+        }
+    }
+
+    /// Adds the scores of another stretch.
+    pub fn merge(&mut self, other: &Self) {
+        for (mine, others) in [(&mut self.decided, &other.decided), (&mut self.others, &other.others)] {
+            for (&key, &n) in others {
+                *mine.entry(key).or_default() += n;
+            }
+        }
+    }
 }
 
 impl FeatureCounts {

@@ -78,10 +78,26 @@ pub mod names {
     pub const MISSING_RATIO: &str = "missing_ratio";
     /// Share of values that the reference never had.
     pub const NEW_CATEGORY_RATIO: &str = "new_category_ratio";
+    /// Share of values that lie outside of what is declared for the feature, or of what the reference has.
+    pub const OUT_OF_RANGE_RATIO: &str = "out_of_range_ratio";
+    /// Share of values that are texts where the reference has numbers, or numbers where it has texts.
+    pub const TYPE_MISMATCH_RATIO: &str = "type_mismatch_ratio";
     /// Total-variation distance of a feature between reference and window.
     pub const FEATURE_SHIFT: &str = "feature_shift";
     /// The same for the prediction.
     pub const PREDICTION_SHIFT: &str = "prediction_shift";
+    /// Population stability index of a feature or a prediction.
+    pub const PSI: &str = "psi";
+    /// Kolmogorov–Smirnov statistic of a number.
+    pub const KS: &str = "ks";
+    /// Jensen–Shannon distance to base 2.
+    pub const JS: &str = "js";
+    /// Wasserstein distance of a number, in its unit.
+    pub const WASSERSTEIN: &str = "wasserstein";
+    /// Statistic of the two-sample chi-square test.
+    pub const CHI2: &str = "chi2";
+    /// Hellinger distance.
+    pub const HELLINGER: &str = "hellinger";
     /// Share of labelled inferences that were right.
     pub const ACCURACY: &str = "accuracy";
     /// Share of positive predictions that were right.
@@ -92,6 +108,26 @@ pub mod names {
     pub const F1: &str = "f1";
     /// Share of negatives predicted positive.
     pub const FALSE_POSITIVE_RATIO: &str = "false_positive_ratio";
+    /// Probability that a positive's score lies above a negative's.
+    pub const ROC_AUC: &str = "roc_auc";
+    /// Average precision over all thresholds of the score.
+    pub const PR_AUC: &str = "pr_auc";
+    /// Mean squared difference between score and label.
+    pub const BRIER: &str = "brier";
+    /// Mean negative logarithm of what the true label was given.
+    pub const LOG_LOSS: &str = "log_loss";
+    /// How far shares of positives are from scores, in the mean.
+    pub const ECE: &str = "ece";
+    /// Mean error of predicted numbers, without its sign.
+    pub const MAE: &str = "mae";
+    /// Root of the mean squared error of predicted numbers.
+    pub const RMSE: &str = "rmse";
+    /// Share of the inferences that people judged which they judged incorrect.
+    pub const INCORRECT_RATIO: &str = "incorrect_ratio";
+    /// Accuracy that can be expected without labels.
+    pub const ESTIMATED_ACCURACY: &str = "estimated_accuracy";
+    /// F1 that can be expected without labels.
+    pub const ESTIMATED_F1: &str = "estimated_f1";
     /// 1 when the gate's verdict on the version is `fail`, else 0.
     pub const GATE_FAILED: &str = "gate_failed";
     /// F1 on the control set.

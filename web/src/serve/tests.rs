@@ -70,6 +70,7 @@ impl Site {
             state: state.clone(),
             commands,
             models: Arc::default(),
+            label_delays: driftlead_store::label_delays::LabelDelays::default(),
             parts: Arc::new(parts),
             public_url: Some(PUBLIC_URL.into()),
             clock,

@@ -1,5 +1,7 @@
 //! A model as the list and its own page show it.
 
+use std::time::Duration;
+
 use driftlead_store::clickhouse::query::live::{LiveBecause, VersionTraffic};
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::model_settings::{Approval, ModelSettings as Declared, RunnerSettings};
@@ -104,13 +106,13 @@ pub struct ModelSettings {
 
 impl ModelSettings {
     /// From the configuration.
-    pub fn new(settings: &Declared, declared: bool) -> Self {
+    pub fn new(settings: &Declared, declared: bool, label_delay: Duration) -> Self {
         Self {
             declared,
             positive_class: settings.positive_class.clone(),
             f1_floor: settings.f1_floor,
             latency_budget_ms: settings.latency_budget_ms,
-            label_delay_s: settings.label_delay.as_secs(),
+            label_delay_s: label_delay.as_secs(),
             runner: settings.runner.as_ref().map(|runner| match runner {
                 RunnerSettings::Candle(_) => "candle",
                 RunnerSettings::Http(_) => "http",

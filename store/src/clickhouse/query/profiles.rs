@@ -8,9 +8,10 @@ use serde::Deserialize;
 
 use super::generations::{Computed, write_generations};
 use super::minutes::{self, SERVES, dirty_inferences};
+use super::positive::{self, Positive};
 use crate::clickhouse::ClickHouse;
 use crate::clock::UnixNanos;
-use crate::records::{FeatureCounts, MAX_CATEGORIES, OTHER_CATEGORIES, pseudo};
+use crate::records::{DecidedScores, FeatureCounts, MAX_CATEGORIES, OTHER_CATEGORIES, pseudo};
 
 /// Distinct (feature, value) pairs that one read holds at most: bounds the engine's memory to some hundred
 /// megabytes where somebody sends unique ids as categories. What is beyond is "other".
@@ -44,6 +45,8 @@ pub struct Profile {
     pub inferences: u64,
     /// Counts by feature and pseudo-feature, each with the same number of inferences.
     pub features: BTreeMap<String, FeatureCounts>,
+    /// Scores of the positive class by what was decided.
+    pub scores: DecidedScores,
 }
 
 impl Profile {
@@ -59,6 +62,7 @@ impl Profile {
     /// Adds the counts of another stretch.
     pub fn merge(&mut self, other: &Self) {
         self.inferences += other.inferences;
+        self.scores.merge(&other.scores);
         for (name, counts) in &other.features {
             self.features.entry(name.clone()).or_default().merge(counts);
         }
@@ -69,11 +73,12 @@ impl Profile {
 }
 
 /// The profiles of minutes, computed from the deduplicated inferences, as a query; [`minutes::bind_dirty`] and `other`
-/// are its parameters.
+/// are its parameters, with those of [`bind_scores`]. Scores of the positive class are profiled like features.
 ///
 /// Each series of a minute has a row of the feature "" with its number of inferences, so that a feature
 /// that nobody sent is known to be absent. Keys are those of [`crate::bucket`].
-fn profiles_of_minutes() -> String {
+fn profiles_of_minutes(positive: Option<Positive<'_>>) -> String {
+    let scores = if positive.is_some() { ", scores" } else { "" };
     format!(
         "SELECT minute, environment, version, segment, arm, feature, \
            max(whole) OVER (PARTITION BY minute, environment, version, segment, arm) AS inferences, \
@@ -94,11 +99,15 @@ fn profiles_of_minutes() -> String {
                SELECT toStartOfMinute(event_time) AS minute, \
                  ifNull(environment, '') AS environment, ifNull(version, '') AS version, \
                  ifNull(segment, '') AS segment, ifNull(arm, '') AS arm, \
+                 {positive_score} AS positive_score, \
                  arrayConcat(mapKeys(numeric_features), \
-                   if(isNull(prediction_score), [], ['{score}']), if(isNull(prediction_value), [], ['{value}'])) AS number_names, \
+                   if(isNull(prediction_score), [], ['{score}']), if(isNull(prediction_value), [], ['{value}']), \
+                   if(isNull(positive_score), [], [if(ifNull(prediction_label = {{positive:String}}, positive_score >= 0.5), \
+                     {{decided:String}}, {{others:String}})])) AS number_names, \
                  arrayConcat(mapValues(numeric_features), \
                    if(isNull(prediction_score), [], [assumeNotNull(prediction_score)]), \
-                   if(isNull(prediction_value), [], [assumeNotNull(prediction_value)])) AS numbers, \
+                   if(isNull(prediction_value), [], [assumeNotNull(prediction_value)]), \
+                   if(isNull(positive_score), [], [assumeNotNull(positive_score)])) AS numbers, \
                  arrayConcat(mapKeys(categorical_features), if(isNull(prediction_label), [], ['{label}'])) AS category_names, \
                  arrayConcat(mapValues(categorical_features), \
                    if(isNull(prediction_label), [], [toString(assumeNotNull(prediction_label))])) AS categories, \
@@ -115,10 +124,11 @@ fn profiles_of_minutes() -> String {
         value = pseudo::PREDICTION_VALUE,
         label = pseudo::PREDICTION_LABEL,
         key = minutes::bucket_key("x"),
-        whole = dirty_inferences(
+        positive_score = positive::score(positive),
+        whole = dirty_inferences(&format!(
             "event_time, environment, version, segment, arm, prediction_label, prediction_score, prediction_value, \
-             numeric_features, categorical_features"
-        ),
+             numeric_features, categorical_features{scores}"
+        )),
     )
 }
 
@@ -127,13 +137,19 @@ fn profiles_of_minutes() -> String {
 ///
 /// # Errors
 /// A query failed; the minutes keep what they had, and have to be computed again.
-pub async fn write_profiles(clickhouse: &ClickHouse, model: &str, minutes: &[i64], generation: u64) -> Result<(), Error> {
+pub async fn write_profiles(
+    clickhouse: &ClickHouse,
+    model: &str,
+    positive: Option<Positive<'_>>,
+    minutes: &[i64],
+    generation: u64,
+) -> Result<(), Error> {
     let sql = format!(
         "INSERT INTO profiles_minute (model, generation, {PROFILE_COLUMNS}) \
          SELECT {{model:String}}, {{generation:UInt64}}, {PROFILE_COLUMNS} FROM ({profiles})",
-        profiles = profiles_of_minutes(),
+        profiles = profiles_of_minutes(positive),
     );
-    minutes::bind_dirty(clickhouse.writer().query(&sql), model, minutes)
+    bind_scores(minutes::bind_dirty(clickhouse.writer().query(&sql), model, minutes), positive)
         .param("generation", generation)
         .param("other", OTHER_CATEGORIES)
         .execute()
@@ -161,20 +177,32 @@ struct SeriesRow {
 ///
 /// # Errors
 /// The query failed.
-pub async fn profiles_now(clickhouse: &ClickHouse, model: &str, minutes: &[i64]) -> Result<BTreeMap<(String, String), Profile>, Error> {
+pub async fn profiles_now(
+    clickhouse: &ClickHouse,
+    model: &str,
+    positive: Option<Positive<'_>>,
+    minutes: &[i64],
+) -> Result<BTreeMap<(String, String), Profile>, Error> {
     if minutes.is_empty() {
         return Ok(BTreeMap::new());
     }
     let sql = format!(
         "SELECT environment, version, feature, inferences, `nan`, positive_infinity, negative_infinity, bucket_keys, bucket_counts, \
            values, value_counts FROM ({profiles}) WHERE {SERVES} ORDER BY minute, environment, version, segment, arm, feature",
-        profiles = profiles_of_minutes(),
+        profiles = profiles_of_minutes(positive),
     );
-    let rows: Vec<SeriesRow> = minutes::bind_dirty(clickhouse.reader().query(&sql), model, minutes)
+    let rows: Vec<SeriesRow> = bind_scores(minutes::bind_dirty(clickhouse.reader().query(&sql), model, minutes), positive)
         .param("other", OTHER_CATEGORIES)
         .fetch_all()
         .await?;
     Ok(join_series(rows))
+}
+
+fn bind_scores(query: clickhouse::query::Query, positive: Option<Positive<'_>>) -> clickhouse::query::Query {
+    query
+        .param(positive::PARAMETER, positive.map_or("", |positive| positive.class))
+        .param("decided", pseudo::SCORE_OF_DECIDED)
+        .param("others", pseudo::SCORE_OF_OTHERS)
 }
 
 /// Joins the minutes, segments and arms of each version. The feature "" comes first in each series.
@@ -198,6 +226,7 @@ fn join_series(rows: Vec<SeriesRow>) -> BTreeMap<(String, String), Profile> {
         }
     }
     for profile in profiles.values_mut() {
+        profile.scores = DecidedScores::taken_from(&mut profile.features);
         for counts in profile.features.values_mut() {
             counts.complete_to(profile.inferences);
         }
@@ -282,7 +311,8 @@ pub async fn read_profile(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> R
 pub async fn known_features(clickhouse: &ClickHouse, model: &str, environment: &str, from: UnixNanos) -> Result<Vec<String>, Error> {
     let sql = format!(
         "SELECT DISTINCT feature FROM profiles_minute WHERE model = {{model:String}} AND environment = {{environment:String}} \
-           AND minute >= toDateTime({{from:Int64}}, 'UTC') AND feature != '' AND {SERVES} ORDER BY feature"
+           AND minute >= toDateTime({{from:Int64}}, 'UTC') AND feature NOT IN ('', {{decided:String}}, {{others:String}}) AND {SERVES} \
+         ORDER BY feature"
     );
     clickhouse
         .reader()
@@ -290,6 +320,8 @@ pub async fn known_features(clickhouse: &ClickHouse, model: &str, environment: &
         .param("model", model)
         .param("environment", environment)
         .param("from", from.seconds().max(0))
+        .param("decided", pseudo::SCORE_OF_DECIDED)
+        .param("others", pseudo::SCORE_OF_OTHERS)
         .fetch_all()
         .await
 }
@@ -471,6 +503,7 @@ fn assemble(numbers: Vec<NumbersRow>, categories: Vec<CategoryRow>) -> BTreeMap<
         }
     }
     for profile in profiles.values_mut() {
+        profile.scores = DecidedScores::taken_from(&mut profile.features);
         for counts in profile.features.values_mut() {
             counts.complete_to(profile.inferences);
         }

@@ -1,67 +1,225 @@
-//! Predictions and the truths that came for them.
+//! Predictions, and the truths and verdicts that came for them.
+
+use std::collections::BTreeMap;
 
 use clickhouse::Row;
 use clickhouse::error::Error;
 use serde::Deserialize;
 
-use super::minutes::SERVES;
+use super::minutes::{SERVES, bucket_key};
+use super::positive::{self, Positive};
 use crate::clickhouse::ClickHouse;
 use crate::clock::UnixNanos;
 
-/// How often a version predicted one class where another (or the same) was true.
-#[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
-pub struct PredictedAndTrue {
-    /// The environment; empty where senders state none.
-    pub environment: String,
-    /// The version; empty where senders state none.
-    pub version: String,
-    /// The predicted class.
-    pub predicted: String,
-    /// The label that came.
-    pub truth: String,
-    /// How often.
+/// What became known of the inferences of one version in a window.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LabelledWindow {
+    /// How often one class was predicted where another (or the same) was true: predicted, true, how often.
+    pub classes: Vec<(String, String, u64)>,
+    /// Scores of the positive class.
+    pub scores: Vec<LabelledScores>,
+    /// What those scores cost.
+    pub losses: Losses,
+    /// Predicted numbers.
+    pub values: Values,
+    /// Inferences that a person judged.
+    pub verdicts: u64,
+    /// Those that were judged incorrect.
+    pub incorrect: u64,
+    /// Labelled inferences that carry the scores of several classes.
+    pub with_class_scores: u64,
+}
+
+/// Labelled inferences whose scores lie in one bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LabelledScores {
+    /// The bucket ([`crate::bucket`]).
+    pub key: i32,
+    /// Whether the positive class was predicted; where no class was, whether the score is one half or more.
+    pub is_decided: bool,
+    /// Whether it is true.
+    pub is_positive: bool,
+    /// How many.
     pub n: u64,
 }
 
-/// The labelled predictions of inferences with event times from `from` up to and not including `until`.
-/// Of several labels for one inference the one that became known last counts.
+/// Sums of what scores cost that are probabilities, from the scores themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Losses {
+    /// Scores from 0 to 1.
+    pub n: u64,
+    /// Scores that are finite, but no probabilities.
+    pub no_probabilities: u64,
+    /// Of the squared differences from the labels, and of the squares of those.
+    pub squared: (f64, f64),
+    /// Of the negative logarithms of what the true label was given, at least 2.2e-16, and of the squares of those.
+    pub logarithmic: (f64, f64),
+}
+
+/// Sums over predicted numbers whose label is a number. An error is prediction minus truth.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Values {
+    /// How many.
+    pub n: u64,
+    /// Of the errors.
+    pub errors: f64,
+    /// Of the errors without their sign.
+    pub absolute_errors: f64,
+    /// Of the squared errors.
+    pub squared_errors: f64,
+    /// Of the squares of those.
+    pub fourth_powers: f64,
+    /// Of the true values.
+    pub truths: f64,
+    /// Of the squared true values.
+    pub squared_truths: f64,
+}
+
+/// A row of one of three groupings: by classes, by scores, of all.
+#[derive(Debug, Row, Deserialize)]
+struct LabelledRow {
+    environment: String,
+    version: String,
+    is_by_class: bool,
+    is_by_score: bool,
+    has_classes: bool,
+    predicted: String,
+    truth: String,
+    has_score: bool,
+    is_decided: bool,
+    is_positive: bool,
+    key: i32,
+    n: u64,
+    probabilities: u64,
+    squared_sums: (f64, f64),
+    logarithmic_sums: (f64, f64),
+    values: u64,
+    value_sums: (f64, f64, f64, f64, f64, f64),
+    verdicts: u64,
+    incorrect: u64,
+    with_class_scores: u64,
+}
+
+/// By environment and version (empty where senders state none), what became known of the inferences with event times from
+/// `from` up to and not including `until`. Of several labels, or verdicts, for one inference the one that became known last
+/// counts. Without a positive class there are no scores.
 ///
 /// # Errors
 /// The query failed.
-pub async fn labelled_predictions(
+pub async fn labelled_windows(
     clickhouse: &ClickHouse,
     model: &str,
+    positive: Option<Positive<'_>>,
     from: UnixNanos,
     until: UnixNanos,
-) -> Result<Vec<PredictedAndTrue>, Error> {
+) -> Result<BTreeMap<(String, String), LabelledWindow>, Error> {
+    // One pass over the inferences, counted in three ways.
     let sql = format!(
-        "WITH predictions AS (\
-           SELECT request_id, ifNull(environment, '') AS environment, ifNull(version, '') AS version, \
-             toString(assumeNotNull(prediction_label)) AS predicted \
-           FROM whole_inferences \
-           WHERE model = {{model:String}} AND partial = 0 AND isNotNull(prediction_label) AND {serves} \
-             AND key_hour >= toStartOfHour(toDateTime({{from:Int64}}, 'UTC')) \
-             AND key_hour <= toStartOfHour(toDateTime({{until:Int64}}, 'UTC')) + INTERVAL 1 HOUR \
-             AND event_time >= toDateTime({{from:Int64}}, 'UTC') AND event_time < toDateTime({{until:Int64}}, 'UTC')) \
-         SELECT environment, version, predicted, truth, count() AS n \
-         FROM predictions INNER JOIN (\
-           SELECT request_id, argMax(assumeNotNull(label), (at, received_time)) AS truth FROM outcomes FINAL \
-           WHERE model = {{model:String}} AND kind = 'label' AND isNotNull(label) AND request_id IN (SELECT request_id FROM predictions) \
-           GROUP BY request_id) AS labels USING (request_id) \
-         GROUP BY environment, version, predicted, truth ORDER BY environment, version, predicted, truth",
-        serves = SERVES.replace("arm", "ifNull(arm, '')"),
+        "WITH predictions AS ({predictions}), \
+         known AS (\
+           SELECT environment, version, (isNotNull(truth) AND isNotNull(label))::Bool AS has_classes, \
+             if(has_classes, assumeNotNull(label), '') AS predicted, if(has_classes, assumeNotNull(truth), '') AS truth_of, \
+             (isNotNull(truth) AND isFinite(ifNull(score, nan)))::Bool AS has_score, if(has_score, assumeNotNull(score), 0) AS score_of, \
+             (has_score AND ifNull(label = {{positive:String}}, score_of >= 0.5))::Bool AS is_decided, \
+             (has_score AND ifNull(truth = {{positive:String}}, false))::Bool AS is_positive, toInt32({key}) AS key, \
+             has_score AND score_of >= 0 AND score_of <= 1 AS is_probability, \
+             pow(score_of - is_positive, 2) AS squared, \
+             -log(greatest(least(if(is_positive, score_of, 1 - score_of), 1 - 2.220446049250313e-16), 2.220446049250313e-16)) AS logarithmic, \
+             ifNull(isFinite(value) AND isFinite(toFloat64OrNull(truth)), false) AS has_values, \
+             if(has_values, assumeNotNull(value), 0) AS predicted_value, \
+             if(has_values, assumeNotNull(toFloat64OrNull(truth)), 0) AS true_value, predicted_value - true_value AS error, \
+             verdict, isNotNull(truth) AND has_scores AS has_class_scores \
+           FROM predictions INNER JOIN (\
+             SELECT request_id, argMaxOrNullIf(assumeNotNull(label), (at, received_time), kind = 'label' AND isNotNull(label)) AS truth, \
+               argMaxOrNullIf(assumeNotNull(verdict), (at, received_time), kind = 'verdict' AND isNotNull(verdict)) AS verdict \
+             FROM outcomes FINAL \
+             WHERE model = {{model:String}} AND kind IN ('label', 'verdict') AND request_id IN (SELECT request_id FROM predictions) \
+             GROUP BY request_id) AS outcomes USING (request_id)) \
+         SELECT environment, version, (grouping(truth_of) = 0)::Bool AS is_by_class, (grouping(key) = 0)::Bool AS is_by_score, \
+           has_classes, predicted, truth_of AS truth, has_score, is_decided, is_positive, key, count() AS n, \
+           countIf(is_probability) AS probabilities, \
+           (sumIf(squared, is_probability), sumIf(squared * squared, is_probability)) AS squared_sums, \
+           (sumIf(logarithmic, is_probability), sumIf(logarithmic * logarithmic, is_probability)) AS logarithmic_sums, \
+           countIf(has_values) AS values, \
+           (sum(error), sum(abs(error)), sum(error * error), sum(pow(error, 4)), sum(true_value), sum(true_value * true_value)) AS value_sums, \
+           countIf(isNotNull(verdict)) AS verdicts, countIf(ifNull(verdict = 0, false)) AS incorrect, \
+           countIf(has_class_scores) AS with_class_scores \
+         FROM known \
+         GROUP BY GROUPING SETS ((environment, version, has_classes, predicted, truth_of), \
+           (environment, version, has_score, is_decided, is_positive, key), (environment, version)) \
+         ORDER BY environment, version, predicted, truth, key",
+        predictions = predictions(positive::score(positive)),
+        key = bucket_key("score_of"),
     );
-    clickhouse
+    let rows: Vec<LabelledRow> = clickhouse
         .reader()
         .query(&sql)
         .param("model", model)
+        .param(positive::PARAMETER, positive.map_or("", |positive| positive.class))
         .param("from", from.seconds().max(0))
         .param("until", until.seconds().max(0))
         .fetch_all()
-        .await
+        .await?;
+    let mut windows: BTreeMap<(String, String), LabelledWindow> = BTreeMap::new();
+    for row in rows {
+        let window = windows.entry((row.environment.clone(), row.version.clone())).or_default();
+        window.take(row);
+    }
+    Ok(windows)
 }
 
-/// The hours (Unix seconds of their starts, by event time) of the inferences whose labels were received
+impl LabelledWindow {
+    fn take(&mut self, row: LabelledRow) {
+        if row.is_by_class {
+            if row.has_classes {
+                self.classes.push((row.predicted, row.truth, row.n));
+            }
+        } else if row.is_by_score {
+            if row.has_score {
+                self.scores.push(LabelledScores {
+                    key: row.key,
+                    is_decided: row.is_decided,
+                    is_positive: row.is_positive,
+                    n: row.n,
+                });
+                self.losses.no_probabilities += row.n - row.probabilities;
+            }
+        } else {
+            self.losses.n = row.probabilities;
+            self.losses.squared = row.squared_sums;
+            self.losses.logarithmic = row.logarithmic_sums;
+            let (errors, absolute_errors, squared_errors, fourth_powers, truths, squared_truths) = row.value_sums;
+            self.values = Values {
+                n: row.values,
+                errors,
+                absolute_errors,
+                squared_errors,
+                fourth_powers,
+                truths,
+                squared_truths,
+            };
+            self.verdicts = row.verdicts;
+            self.incorrect = row.incorrect;
+            self.with_class_scores = row.with_class_scores;
+        }
+    }
+}
+
+/// The predictions of a window; `{from}`, `{until}`, `{model}` and `{positive}` are parameters.
+fn predictions(score: &str) -> String {
+    format!(
+        "SELECT request_id, ifNull(environment, '') AS environment, ifNull(version, '') AS version, \
+           toNullable(toString(prediction_label)) AS label, prediction_value AS value, {score} AS score, notEmpty(scores) AS has_scores \
+         FROM whole_inferences \
+         WHERE model = {{model:String}} AND partial = 0 AND {serves} \
+           AND key_hour >= toStartOfHour(toDateTime({{from:Int64}}, 'UTC')) \
+           AND key_hour <= toStartOfHour(toDateTime({{until:Int64}}, 'UTC')) + INTERVAL 1 HOUR \
+           AND event_time >= toDateTime({{from:Int64}}, 'UTC') AND event_time < toDateTime({{until:Int64}}, 'UTC')",
+        serves = SERVES.replace("arm", "ifNull(arm, '')"),
+    )
+}
+
+/// The hours (Unix seconds of their starts, by event time) of the inferences whose labels or verdicts were received
 /// from `from` up to and not including `until`; only inferences since `oldest` are looked at. An inference that comes
 /// after its label is not found here: it is a mark of its own.
 ///
@@ -80,7 +238,7 @@ pub async fn hours_of_labels_received(
     let sql = "SELECT DISTINCT toInt64(toUnixTimestamp(toStartOfHour(event_time))) AS hour FROM inferences \
                WHERE model = {model:String} AND key_hour >= toStartOfHour(toDateTime({oldest:Int64}, 'UTC')) \
                  AND key_hour <= toStartOfHour(toDateTime({until:Int64}, 'UTC')) + INTERVAL 1 HOUR AND request_id IN (\
-                 SELECT request_id FROM outcomes WHERE model = {model:String} AND kind = 'label' \
+                 SELECT request_id FROM outcomes WHERE model = {model:String} AND kind IN ('label', 'verdict') \
                    AND received_time >= toDateTime({from:Int64}, 'UTC') AND received_time < toDateTime({until:Int64}, 'UTC')) \
                ORDER BY hour";
     clickhouse
@@ -91,5 +249,43 @@ pub async fn hours_of_labels_received(
         .param("until", until.seconds().max(0))
         .param("oldest", oldest.seconds().max(0))
         .fetch_all()
+        .await
+}
+
+/// How long labels took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Row, Deserialize)]
+pub struct LabelDelay {
+    /// Labels that were looked at.
+    pub labels: u64,
+    /// Seconds from the event of the inference until the label was received, within which 95 % of them came.
+    pub seconds: f64,
+}
+
+/// Labels of a sample.
+const SAMPLE: usize = 1_000;
+
+/// How long the labels took that were received since `since`, from a sample of them that is the same every time.
+///
+/// # Errors
+/// The query failed.
+pub async fn label_delay(clickhouse: &ClickHouse, model: &str, since: UnixNanos) -> Result<LabelDelay, Error> {
+    let sql = format!(
+        "WITH labels AS (\
+           SELECT request_id, min(received_time) AS received FROM outcomes \
+           WHERE model = {{model:String}} AND kind = 'label' AND received_time >= toDateTime({{since:Int64}}, 'UTC') \
+           GROUP BY request_id ORDER BY cityHash64(request_id), request_id LIMIT {SAMPLE}) \
+         SELECT count() AS labels, \
+           ifNotFinite(quantileExact(0.95)((toUnixTimestamp64Milli(received) - toUnixTimestamp64Milli(served)) / 1000), 0) AS seconds \
+         FROM labels INNER JOIN (\
+           SELECT request_id, min(event_time) AS served FROM inferences \
+           WHERE model = {{model:String}} AND request_id IN (SELECT request_id FROM labels) GROUP BY request_id) AS inferences \
+         USING (request_id)"
+    );
+    clickhouse
+        .reader()
+        .query(&sql)
+        .param("model", model)
+        .param("since", since.seconds().max(0))
+        .fetch_one()
         .await
 }

@@ -130,7 +130,8 @@ pub async fn show(
     };
     let row = known.row(&app, &model, &environment);
     let live = row.live.as_ref().map(|live| live.version.clone());
-    let settings = ModelSettings::new(&app.settings(&model), app.declared(&model).is_some());
+    let declared = app.settings(&model);
+    let settings = ModelSettings::new(&declared, app.declared(&model).is_some(), app.label_delays.of(&declared));
     let versions = known.versions(&app, &model, &environment, live.as_deref()).await?;
     Ok(Json(ModelResponse {
         at: known.now,

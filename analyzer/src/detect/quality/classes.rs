@@ -1,56 +1,28 @@
-//! Quality of a window from labels that came late.
+//! Measures of predicted classes.
 
-use std::collections::BTreeMap;
-
-use driftlead_store::clickhouse::query::quality::{PredictedAndTrue, labelled_predictions};
+use driftlead_store::clickhouse::query::quality::LabelledWindow;
 use driftlead_store::model_settings::ModelSettings;
 use driftlead_store::records::{Signal, names};
 use serde_json::{Value, json};
 
-use super::frame::{Estimate, Frame};
-use crate::context::Context;
-use crate::error::AnalyzerError;
+use super::{MIN_N, Z};
+use crate::detect::frame::{Estimate, Frame};
 use crate::stats::Undefined;
 use crate::stats::classification::{Confusion, Measure};
-use crate::window::Window;
 
-/// Labelled inferences below which quality says nothing.
-const MIN_N: u64 = 30;
-/// One-sided 99 % bounds.
-const Z: f64 = 2.3263478740408408;
 /// Pairs of classes that the details hold, the most frequent first.
 const MAX_PAIRS: usize = 100;
 
-/// The signals of all versions and environments of a model in a window.
-pub(super) async fn signals_of_window(context: &Context, model: &str, window: Window) -> Result<Vec<Signal>, AnalyzerError> {
-    let settings = context.references.settings(model);
-    let labelled = labelled_predictions(&context.clickhouse, model, window.start(), window.end).await?;
-    let are_labels_due = window
-        .end
-        .0
-        .saturating_add(i64::try_from(settings.label_delay.as_nanos()).unwrap_or(i64::MAX))
-        > context.now().0;
-    let by_version = by_version(&labelled);
-    let signals = by_version.iter().flat_map(|((environment, version), confusion)| {
-        let frame = Frame {
-            model,
-            version,
-            environment,
-            window,
-            provisional: are_labels_due,
-        };
-        signals_of(&frame, confusion, &settings)
-    });
-    Ok(signals.collect())
-}
-
-fn by_version(labelled: &[PredictedAndTrue]) -> BTreeMap<(String, String), Confusion> {
-    let mut by_version: BTreeMap<(String, String), Confusion> = BTreeMap::new();
-    for row in labelled {
-        let confusion = by_version.entry((row.environment.clone(), row.version.clone())).or_default();
-        confusion.add(&row.predicted, &row.truth, row.n);
+/// The signals of a window in which classes were predicted; none where no class was.
+pub(super) fn signals_of_window(frame: &Frame<'_>, window: &LabelledWindow, settings: &ModelSettings) -> Vec<Signal> {
+    let mut confusion = Confusion::default();
+    for (predicted, truth, n) in &window.classes {
+        confusion.add(predicted, truth, *n);
     }
-    by_version
+    if confusion.n() == 0 {
+        return Vec::new();
+    }
+    signals_of(frame, &confusion, settings)
 }
 
 fn signals_of(frame: &Frame<'_>, confusion: &Confusion, settings: &ModelSettings) -> Vec<Signal> {
@@ -141,6 +113,7 @@ mod tests {
     use driftlead_store::records::SignalState;
 
     use super::*;
+    use crate::window::Window;
 
     const FRAME: Frame<'static> = Frame {
         model: "m",

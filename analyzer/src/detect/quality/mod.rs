@@ -1,0 +1,83 @@
+//! Quality of a window from labels and verdicts that came late: a file for each kind of prediction.
+
+mod classes;
+mod scores;
+mod values;
+mod verdicts;
+
+use std::collections::BTreeMap;
+
+use driftlead_store::clickhouse::query::buckets::requests_by_version;
+use driftlead_store::clickhouse::query::labelled_scores::{ScoresOf, keep_labelled_scores};
+use driftlead_store::clickhouse::query::positive::Positive;
+use driftlead_store::clickhouse::query::quality::{LabelledWindow, labelled_windows};
+use driftlead_store::model_settings::ModelSettings;
+use driftlead_store::records::Signal;
+use serde_json::json;
+
+use super::frame::Frame;
+use crate::context::Context;
+use crate::error::AnalyzerError;
+use crate::window::{HOUR_SECONDS, Window};
+
+/// Labelled inferences below which quality says nothing.
+const MIN_N: u64 = 30;
+/// One-sided 99 % bounds.
+const Z: f64 = 2.3263478740408408;
+
+/// The signals of all versions and environments of a model in a window.
+pub(super) async fn signals_of_window(context: &Context, model: &str, window: Window) -> Result<Vec<Signal>, AnalyzerError> {
+    let settings = context.references.settings(model);
+    let labelled = labelled_windows(&context.clickhouse, model, Positive::of(&settings), window.start(), window.end).await?;
+    let are_labels_due = window
+        .end
+        .0
+        .saturating_add(i64::try_from(context.label_delays.of(&settings).as_nanos()).unwrap_or(i64::MAX))
+        > context.now().0;
+    let mut requests: BTreeMap<&str, BTreeMap<String, u64>> = BTreeMap::new();
+    let mut signals = Vec::new();
+    for ((environment, version), known) in &labelled {
+        let served = match requests.get(environment.as_str()) {
+            Some(served) => served,
+            None => {
+                let served = requests_by_version(&context.clickhouse, model, environment, window.start(), window.end).await?;
+                requests.entry(environment).or_insert(served.into_iter().collect())
+            }
+        };
+        let frame = Frame {
+            model,
+            version,
+            environment,
+            window,
+            provisional: are_labels_due,
+        };
+        if window.seconds == HOUR_SECONDS && !known.scores.is_empty() {
+            let of = ScoresOf {
+                model,
+                environment,
+                version,
+            };
+            keep_labelled_scores(&context.clickhouse, of, window.start(), &known.scores, context.now()).await?;
+        }
+        signals.extend(signals_of(&frame, known, served.get(version).copied(), &settings));
+    }
+    Ok(signals)
+}
+
+/// `served` are the inferences of the version in the window, where that is known: with it the signals say how many of the
+/// labels have come.
+fn signals_of(frame: &Frame<'_>, window: &LabelledWindow, served: Option<u64>, settings: &ModelSettings) -> Vec<Signal> {
+    let mut signals = classes::signals_of_window(frame, window, settings);
+    signals.extend(scores::signals_of_window(frame, window));
+    signals.extend(values::signals_of_window(frame, window));
+    signals.extend(verdicts::signal_of_window(frame, window));
+    for signal in &mut signals {
+        // Halves that came late may be labelled before they are counted.
+        let arrived = served.map(|served| (signal.n as f64 / served.max(1) as f64).min(1.0));
+        if let Some(details) = signal.details.as_object_mut() {
+            details.insert("inferences".to_owned(), json!(served));
+            details.insert("arrived".to_owned(), json!(arrived));
+        }
+    }
+    signals
+}
