@@ -143,14 +143,10 @@ async fn watch_drift(context: &Context, generations: &Generations) {
 
 /// Quality from late labels.
 async fn watch_quality(context: &Context) {
-    let mut delays = LearntDelays::default();
     // Which windows are looked at again depends on how long labels take.
-    if loaded(context, "label delays", async || LearntDelays::default().step(context).await)
-        .await
-        .is_none()
-    {
+    let Some(mut delays) = loaded(context, "label delays", || LearntDelays::load(context)).await else {
         return;
-    }
+    };
     let mut labels = LateLabels::load(context);
     let mut back_off = BackOff::new("quality");
     while !context.stop.is_cancelled() {

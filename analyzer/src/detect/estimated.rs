@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::error::AnalyzerError;
 use crate::seed::seed_of;
 use crate::stats::classification::{Measure, OneAgainstRest};
-use crate::stats::estimated_quality::{BinaryEstimator, Decided, effective_rows};
+use crate::stats::estimated_quality::{self, Decided};
 use crate::stats::scored::{ScoreCount, Scored};
 use crate::stats::{Bounds, Undefined};
 
@@ -37,7 +37,7 @@ const MIN_N: u64 = 100;
 const Z: f64 = 2.3263478740408408;
 /// Windows, the last ones with labels, by which an estimate is graded.
 const GRADED_WINDOWS: usize = 10;
-/// So many of them missed, and it is switched off: of ten sound estimates three miss once in ten thousand times.
+/// So many of them missed, and it is switched off: of ten sound estimates three miss less than once in a thousand times.
 const MISSES: usize = 3;
 /// What is estimated, and what the labels say of it.
 const PAIRS: [(&str, &str); 2] = [(names::ESTIMATED_ACCURACY, names::ACCURACY), (names::ESTIMATED_F1, names::F1)];
@@ -116,10 +116,8 @@ fn expect(learnt: &[LabelledScores], scores: &DecidedScores, seed: u64) -> Expec
             return Err(Undefined::because(format!("{n} scores in the window, fewer than {MIN_N}")));
         }
         let reference = Scored::of_counts(learnt.iter().map(|scores| count(scores.key, scores.n, scores.is_positive)))?;
-        let estimator = BinaryEstimator::learn(&reference, decisions(learnt), seed)?;
-        let window = Scored::of_counts(window)?;
-        let widening = (1.0 + n as f64 / effective_rows(&reference, &window)).sqrt();
-        let estimate = estimator.estimate(&Decided(window), Z * widening)?;
+        let window = Decided(Scored::of_counts(window)?);
+        let estimate = estimated_quality::expect(&reference, decisions(learnt), &window, Z, seed)?;
         Ok(BTreeMap::from([
             (names::ESTIMATED_ACCURACY, estimate.accuracy),
             (names::ESTIMATED_F1, estimate.f1),

@@ -24,6 +24,16 @@ pub(crate) struct LearntDelays {
 }
 
 impl LearntDelays {
+    /// Learns for the first time.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub async fn load(context: &Context) -> Result<Self, AnalyzerError> {
+        let mut delays = Self::default();
+        delays.step(context).await?;
+        Ok(delays)
+    }
+
     /// Looks at the labels of the last days, once an hour.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use crate::rows::{self, Fields, Kind, Kinds, RowsFileError};
 use crate::seed::seed_of;
 use crate::stats::classification::{Confusion, Measure};
 use crate::stats::estimated_error::{ErrorModel, Observed};
-use crate::stats::estimated_quality::{BinaryEstimator, Decided, effective_rows};
+use crate::stats::estimated_quality::{Decided, expect};
 use crate::stats::regression::Sums;
 use crate::stats::scored::Scored;
 use crate::stats::{Bounds, Undefined, calibration, normal, ranking};
@@ -386,8 +386,7 @@ fn measured(side: &Side, positive: Option<&str>) -> Measures {
     }
 }
 
-/// From the scores, once the reference has shown what they mean. The estimator's bounds are those of chance in the window; what
-/// the reference leaves open is added to it as if it were another window of [`effective_rows`].
+/// From the scores, once the reference has shown what they mean.
 fn expected(before: &Side, now: &Side, positive: &str) -> Result<Measures, Undefined> {
     let (mut confusion, mut scores) = (Confusion::default(), Vec::new());
     for row in before.decided(Some(positive), true) {
@@ -398,12 +397,11 @@ fn expected(before: &Side, now: &Side, positive: &str) -> Result<Measures, Undef
         scores.push((score, label == positive));
     }
     let reference = Scored::of_rows(scores)?;
-    let estimator = BinaryEstimator::learn(&reference, confusion.of_class(positive), seed_of(&[positive]))?;
     let decided = now.decided(Some(positive), false);
     let decided = Scored::of_rows(decided.filter_map(|row| Some((row.score?, row.prediction == positive))))?;
     let n = decided.n();
-    let widening = (1.0 + n as f64 / effective_rows(&reference, &decided)).sqrt();
-    let estimate = estimator.estimate(&Decided(decided), z() * widening)?;
+    let seed = seed_of(&[positive]);
+    let estimate = expect(&reference, confusion.of_class(positive), &Decided(decided), z(), seed)?;
     let measures = [
         ("accuracy", estimate.accuracy),
         ("precision", estimate.precision),

@@ -198,9 +198,9 @@ fn measure_of(measures: &Measures, name: &str) -> Bounded {
 #[test]
 fn a_classifiers_quality_is_measured_and_expected_where_labels_lack() {
     let files = Files::new();
-    let (before, accuracy_before) = scored_rows(20_000, 100, 1.0, true);
-    let (labelled, accuracy) = scored_rows(20_000, 101, 0.5, true);
-    let (unlabelled, _) = scored_rows(20_000, 101, 0.5, false);
+    let (before, accuracy_before) = scored_rows(20_000, 1, 1.0, true);
+    let (labelled, accuracy) = scored_rows(20_000, 2, 0.5, true);
+    let (unlabelled, _) = scored_rows(20_000, 2, 0.5, false);
     let reference = files.write("reference.csv", &before);
     let current = files.write("labelled.csv", &labelled);
     let request = asking(columns(Some("answer"), Some("score"), "truth"));

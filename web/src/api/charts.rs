@@ -118,7 +118,7 @@ pub async fn show(
     )
     .await
     .map_err(problem)?;
-    let quality = [names::F1, names::ACCURACY, names::PRECISION, names::RECALL];
+    let quality = [names::F1, names::ESTIMATED_F1, names::ACCURACY, names::PRECISION, names::RECALL];
     let quality = drawn(&app, &model, &query, &quality, window, from, until).await.map_err(problem)?;
     Ok(Json(ChartsResponse {
         from,

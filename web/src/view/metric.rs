@@ -63,6 +63,14 @@ pub struct Metric {
     pub spark: Option<Spark>,
 }
 
+/// The codes that pages have words for.
+const CODES: [&str; 3] = ["no_reference", "reference_waiting", "switched_off"];
+
+fn why_unknown(signal: &Signal) -> &'static str {
+    let said = signal.details["unknown"].as_str().unwrap_or_default();
+    CODES.into_iter().find(|code| *code == said).unwrap_or("insufficient")
+}
+
 impl Metric {
     /// A metric without a value, and why.
     pub fn unknown(signal: &'static str, why: &'static str) -> Self {
@@ -88,7 +96,7 @@ impl Metric {
         let Some(signal) = signal else { return Self::unknown(name, absent) };
         Self {
             value: signal.value,
-            unknown: (signal.state == SignalState::Insufficient || signal.value.is_none()).then_some("insufficient"),
+            unknown: (signal.state == SignalState::Insufficient || signal.value.is_none()).then(|| why_unknown(signal)),
             lower: signal.lower,
             upper: signal.upper,
             n: signal.n,

@@ -13,10 +13,11 @@
 mod binary;
 mod calibrator;
 mod effective_rows;
+mod expected;
 mod multiclass;
 mod sampling_error;
 
 pub use binary::{BinaryEstimator, Decided, Estimate, ExpectedConfusion};
 pub use calibrator::Calibrator;
-pub use effective_rows::effective_rows;
+pub use expected::expect;
 pub use multiclass::{MulticlassEstimate, MulticlassEstimator, Prediction};

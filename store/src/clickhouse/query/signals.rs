@@ -96,14 +96,15 @@ pub async fn signal_points(clickhouse: &ClickHouse, filter: SignalFilter<'_>) ->
 }
 
 /// Of each model, environment, version and name in the range one point: one with a value before one without, the
-/// latest window, and in it the largest value (of a signal about features, the feature that moved most).
+/// latest window, and in it the largest value (of a signal about features, the feature that moved most). Of an estimate the
+/// latest one: it may be switched off. Without details a point without a value still says why, as `unknown`.
 ///
 /// # Errors
 /// The query failed.
 pub async fn headlines(clickhouse: &ClickHouse, filter: SignalFilter<'_>) -> Result<Vec<Signal>, Error> {
     let sql = format!(
         "SELECT {POINT}, {details} AS details {headlines} LIMIT {MAX_HEADLINES}",
-        details = details(filter.with_details),
+        details = if filter.with_details { "signals.details" } else { WHY_UNKNOWN },
         headlines = one_of_each(),
     );
     fetch(bound(clickhouse, &sql, filter)).await
@@ -132,10 +133,15 @@ const POINTS_OF_A_DAY: usize = 24;
 fn one_of_each() -> String {
     format!(
         "FROM signals FINAL WHERE {CONDITION} \
-         ORDER BY model, name, environment, version, isNotNull(value) DESC, signals.window_end DESC, value DESC \
+         ORDER BY model, name, environment, version, isNotNull(value) OR startsWith(name, 'estimated_') DESC, \
+           signals.window_end DESC, value DESC \
          LIMIT 1 BY model, name, environment, version"
     )
 }
+
+/// Of the details only why there is no value.
+const WHY_UNKNOWN: &str = "if(state = 'insufficient' AND JSONHas(signals.details, 'unknown'), \
+    concat('{\"unknown\":', JSONExtractRaw(signals.details, 'unknown'), '}'), '{}')";
 
 const CONDITION: &str = "({model:String} = '' OR model = {model:String}) \
     AND (empty({names:Array(String)}) OR has({names:Array(String)}, name)) \

@@ -30,7 +30,7 @@ const SERVICE_STALE_SECONDS: i64 = 120;
 /// What describes now.
 const SERVICE_NAMES: [&str; 4] = [names::REQUEST_RATE, names::ERROR_RATIO, names::LATENCY_P95_MS, names::SILENCE_S];
 /// What is measured over hours and days.
-const JUDGED_NAMES: [&str; 2] = [names::FEATURE_SHIFT, names::F1];
+const JUDGED_NAMES: [&str; 3] = [names::FEATURE_SHIFT, names::F1, names::ESTIMATED_F1];
 /// Ended actions that still count for a model's state.
 const FAILED_ACTION_SECONDS: f64 = 86_400.0;
 const MAX_ALERTS: u32 = 5_000;

@@ -60,7 +60,7 @@ impl Known {
             ),
             feature_shift: judged(names::FEATURE_SHIFT, "no_reference"),
             f1: judged(names::F1, "no_labels"),
-            estimated_f1: Metric::unknown("estimated_f1", "not_computed"),
+            estimated_f1: judged(names::ESTIMATED_F1, "not_computed"),
             silence_s: service(names::SILENCE_S, None),
         }
     }

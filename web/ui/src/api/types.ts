@@ -109,6 +109,7 @@ export type Unknown =
   | "no_data" // nothing came in the window
   | "insufficient" // fewer records than the signal's minimum
   | "no_labels" // the truth has not come
+  | "switched_off" // labels contradicted the estimate
   | "no_reference" // nothing to compare with
   | "reference_waiting" // the reference is not profiled yet
   | "not_computed"; // not yet, or not for this window

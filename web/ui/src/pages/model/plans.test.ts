@@ -72,4 +72,10 @@ describe("the quality chart", () => {
       ["Recall · 1.1", false],
     ]);
   });
+
+  it("draws what is expected beside what is measured, in its color and broken", () => {
+    const quality = ["estimated_f1", "f1"].map((signal) => line(signal, "1.1", "", [0.8, 0.9]));
+    const [measured, expected] = qualityChart(charts([], quality, { "1.1": 1 }), frame, chosen).plan.lines;
+    expect([expected?.label, expected?.color, expected?.dash, measured?.dash]).toEqual(["F1 estimated · 1.1", measured?.color, [5, 3], undefined]);
+  });
 });

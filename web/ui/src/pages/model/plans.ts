@@ -36,7 +36,7 @@ export interface Chosen {
 const WINDOWS_APART = 1.5;
 /** More lines cannot be told apart. */
 const MOST_LINES = 6;
-const QUALITY = ["f1", "accuracy", "precision", "recall"];
+const QUALITY = ["f1", "estimated_f1", "accuracy", "precision", "recall"];
 const COLORS = ["--chart-1", "--chart-2", "--chart-3", "--chart-2", "--chart-3", "--chart-4"];
 const DASHES: (number[] | undefined)[] = [undefined, undefined, undefined, [5, 3], [5, 3], [2, 2]];
 
@@ -113,6 +113,10 @@ export function shiftChart(charts: ChartsResponse, frame: Frame, chosen: Chosen)
 export function qualityChart(charts: ChartsResponse, frame: Frame, chosen: Chosen): ChartPlan {
   const lines = drawnLines(charts.quality, charts.service, chosen).sort((a, b) => QUALITY.indexOf(a.signal) - QUALITY.indexOf(b.signal));
   const made = signalLines(charts.quality, lines, (line) => of("signal", line.signal));
+  // What is expected stands beside what is measured: in its color, broken.
+  made.lines.forEach((line, i) => {
+    if (lines[i]?.signal === "estimated_f1") Object.assign(line, { color: COLORS[0], dash: [5, 3] });
+  });
   const drawn = [...new Set(lines.map((line) => line.signal))];
   return {
     title: t("chart.quality"),
