@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::reference::Reference;
 use crate::seed::seed_of;
+use crate::statistics::Statistics;
 use crate::stats::shift::{Shift, ShiftOptions, shift};
 use crate::stats::{Undefined, benjamini_hochberg};
 use crate::window::Window;
@@ -45,6 +46,8 @@ pub struct FeatureDrift {
     pub shift: Result<Shift, Undefined>,
     /// Its p-value adjusted for all features of the comparison.
     pub p_adjusted: Option<f64>,
+    /// What libraries measure.
+    pub statistics: Statistics,
     /// The factor by which the variance of the decision was inflated.
     pub dispersion: f64,
 }
@@ -81,14 +84,16 @@ pub fn compare(compared: Compared<'_>, reference: &Reference, window: &Profile, 
             let before = &reference.data.profile.features[feature];
             let dispersion = reference.dispersion(feature, compared.window.seconds);
             let seed = seed_of(&[compared.model, compared.version, feature, &compared.window.end.to_string()]);
+            let kind = kind(before, &counts);
             FeatureDrift {
+                statistics: Statistics::of_profiles(kind, before, &counts),
                 feature: feature.clone(),
                 role: if pseudo::is_prediction(feature) {
                     Role::Prediction
                 } else {
                     Role::Feature
                 },
-                kind: kind(before, &counts),
+                kind,
                 shift: shift(
                     before,
                     &counts,

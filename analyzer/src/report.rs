@@ -16,6 +16,7 @@ use crate::blocking;
 use crate::drift::{Compared, FeatureDrift, Role, ValueKind, compare};
 use crate::error::AnalyzerError;
 use crate::reference::{Comparison, NoReference, Reference, ReferenceInfo, References};
+use crate::statistics::Statistics;
 use crate::stats::shift::{Bin, MIN_N_FOR_DECISIONS};
 use crate::window::{DAY_SECONDS, HOUR_SECONDS, Window};
 
@@ -93,6 +94,8 @@ pub struct FeatureReport {
     pub reference_n: u64,
     /// Both distributions.
     pub bins: Vec<Bin>,
+    /// What libraries measure.
+    pub statistics: Statistics,
 }
 
 /// The distance with its bounds.
@@ -208,6 +211,7 @@ fn feature_report(drift: FeatureDrift) -> FeatureReport {
         n: 0,
         reference_n: 0,
         bins: Vec::new(),
+        statistics: drift.statistics,
     };
     match drift.shift {
         Ok(shift) => {

@@ -16,7 +16,6 @@ use crate::context::Context;
 use crate::drift::{Compared, FeatureDrift, Role, compare};
 use crate::error::AnalyzerError;
 use crate::reference::{Comparison, NoReference, Reference};
-use crate::statistics::Statistics;
 use crate::stats::Bounds;
 use crate::stats::shift::MIN_N_FOR_DECISIONS;
 use crate::window::Window;
@@ -111,14 +110,7 @@ pub(super) fn against(
         let (feature, counts) = (&drift.feature, profile.feature(&drift.feature));
         let before = &reference.data.profile.features[feature];
         signals.push(shift_signal(frame, drift, reference));
-        let statistics = Statistics::of_profiles(drift.kind, before, &counts);
-        signals.extend(statistics::signals_of(
-            frame,
-            drift,
-            &statistics,
-            counts.present(),
-            before.present(),
-        ));
+        signals.extend(statistics::signals_of(frame, drift, counts.present(), before.present()));
         if drift.role == Role::Feature {
             signals.extend(of_data(frame, feature, &counts, Some(before), settings, decisions));
             signals.extend(new_category_ratio(frame, feature, &counts, before, decisions));

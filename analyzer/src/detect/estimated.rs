@@ -14,6 +14,7 @@ use driftlead_store::records::{DecidedScores, Signal, SignalState, names};
 use serde_json::{Value, json};
 
 use super::frame::{Estimate, Frame};
+use super::quality::Z;
 use crate::blocking;
 use crate::context::Context;
 use crate::error::AnalyzerError;
@@ -25,16 +26,14 @@ use crate::stats::{Bounds, Undefined};
 
 /// How far back labels are learnt from: the days before the window.
 const LEARNT_SECONDS: i64 = 28 * 86_400;
-/// How far back estimates are graded.
-const GRADED_SECONDS: i64 = 90 * 86_400;
+/// So many lengths of a window before those whose labels are not due estimates are graded.
+const GRADED_LENGTHS: i64 = 48;
 /// Labelled scores below which nothing is learnt.
 const MIN_LEARNT: u64 = 1_000;
 /// Of each class.
 const MIN_OF_A_CLASS: u64 = 30;
 /// Scores of a window below which nothing is estimated.
 const MIN_N: u64 = 100;
-/// Standard deviations of each bound: 99 % on its side.
-const Z: f64 = 2.3263478740408408;
 /// Windows, the last ones with labels, by which an estimate is graded.
 const GRADED_WINDOWS: usize = 10;
 /// So many of them missed, and it is switched off: of ten sound estimates three miss less than once in a thousand times.
@@ -55,14 +54,15 @@ pub(super) async fn signals_of_window(
     if scores.decided.is_empty() && scores.others.is_empty() {
         return Ok(Vec::new());
     }
-    let until = learnt_until(frame.window.start(), context.label_delays.of(settings), context.now());
+    let label_delay = context.label_delays.of(settings);
+    let until = learnt_until(frame.window.start(), label_delay, context.now());
     let of = ScoresOf {
         model: frame.model,
         environment: frame.environment,
         version: frame.version,
     };
     let learnt = labelled_scores(&context.clickhouse, of, until.plus_seconds(-LEARNT_SECONDS), until).await?;
-    let grades = grades(&graded_points(context, &frame).await?, frame.window.end);
+    let grades = grades(&graded_points(context, &frame, label_delay).await?, frame.window.end);
     let (scores, seed) = (scores.clone(), seed_of(&[class]));
     let expected = blocking::compute(move || expect(&learnt, &scores, seed)).await?;
     Ok(PAIRS
@@ -145,23 +145,33 @@ fn decisions(learnt: &[LabelledScores]) -> OneAgainstRest {
     }
 }
 
-/// The estimates and the measures of this version's earlier windows of the same length.
-async fn graded_points(context: &Context, frame: &Frame<'_>) -> Result<Vec<Signal>, AnalyzerError> {
-    let names: Vec<String> = PAIRS
-        .iter()
-        .flat_map(|(estimated, measured)| [*estimated, *measured])
-        .map(str::to_owned)
-        .collect();
-    let filter = SignalFilter {
-        names: &names,
+/// The estimates and the measures of this version's windows of the same length whose labels came last.
+async fn graded_points(context: &Context, frame: &Frame<'_>, label_delay: Duration) -> Result<Vec<Signal>, AnalyzerError> {
+    let delay = i64::try_from(label_delay.as_secs()).unwrap_or(LEARNT_SECONDS).min(LEARNT_SECONDS);
+    let reach = delay + GRADED_LENGTHS * i64::from(frame.window.seconds);
+    let owned = |names: [&str; 2]| names.map(str::to_owned);
+    let (estimated, measured) = (
+        owned(PAIRS.map(|(estimated, _)| estimated)),
+        owned(PAIRS.map(|(_, measured)| measured)),
+    );
+    // Of an estimate that was off the details say what it would have been; those of measures are large.
+    let of_estimates = SignalFilter {
+        names: &estimated,
         environment: Some(frame.environment),
         version: Some(frame.version),
         segment: Some(""),
         window_seconds: Some(frame.window.seconds),
         with_details: true,
-        ..SignalFilter::of_model(frame.model, frame.window.end.plus_seconds(-GRADED_SECONDS), frame.window.end)
+        ..SignalFilter::of_model(frame.model, frame.window.end.plus_seconds(-reach), frame.window.end)
     };
-    Ok(signal_points(&context.clickhouse, filter).await?)
+    let of_measures = SignalFilter {
+        names: &measured,
+        with_details: false,
+        ..of_estimates
+    };
+    let mut points = signal_points(&context.clickhouse, of_estimates).await?;
+    points.extend(signal_points(&context.clickhouse, of_measures).await?);
+    Ok(points)
 }
 
 /// How an estimate fared in the last windows whose labels have come.

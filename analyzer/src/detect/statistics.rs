@@ -6,15 +6,16 @@ use serde_json::json;
 
 use super::frame::{Estimate, Frame};
 use crate::drift::{FeatureDrift, ValueKind};
-use crate::statistics::{Measured, Statistics};
+use crate::statistics::{Measured, Tested};
 
 /// Values on either side below which a statistic says little.
 const MIN_N: u64 = 100;
 
 /// The statistics of a feature that has `n` values in the window and `reference_n` in the reference.
-pub(super) fn signals_of(frame: &Frame<'_>, drift: &FeatureDrift, statistics: &Statistics, n: u64, reference_n: u64) -> Vec<Signal> {
+pub(super) fn signals_of(frame: &Frame<'_>, drift: &FeatureDrift, n: u64, reference_n: u64) -> Vec<Signal> {
+    let statistics = &drift.statistics;
     let plain = |measured: &Measured<f64>| known(measured, |value| (*value, None));
-    let tested = |measured: &Measured<_>| known(measured, |test: &crate::statistics::Tested| (test.statistic, Some(test.p)));
+    let tested = |measured: &Measured<_>| known(measured, |test: &Tested| (test.statistic, Some(test.p)));
     let mut all = vec![
         (names::PSI, plain(&statistics.psi)),
         (names::JS, plain(&statistics.js)),

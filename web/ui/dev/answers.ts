@@ -188,6 +188,10 @@ function feature(name: string, i: number, role: FeatureDrift["role"]): FeatureDr
     reference_n: insufficient ? 0 : sum("reference"),
     drifted: insufficient ? null : i === 0,
     bins: insufficient ? [] : bins,
+    statistics: {
+      psi: value * 2, js: value, hellinger: value * 0.8, total_variation: value, l_infinity: value / 2, chi2: { statistic: value * 2_000, p: 0.002 * i },
+      ...(categorical ? {} : { ks: { statistic: value, p: 0.001 * i }, wasserstein: value * 30, wasserstein_normed: value }),
+    },
   };
 }
 

@@ -23,7 +23,7 @@ use crate::window::{HOUR_SECONDS, Window};
 /// Labelled inferences below which quality says nothing.
 const MIN_N: u64 = 30;
 /// One-sided 99 % bounds.
-const Z: f64 = 2.3263478740408408;
+pub(super) const Z: f64 = 2.3263478740408408;
 
 /// The signals of all versions and environments of a model in a window.
 pub(super) async fn signals_of_window(context: &Context, model: &str, window: Window) -> Result<Vec<Signal>, AnalyzerError> {

@@ -26,8 +26,6 @@ pub struct LabelledWindow {
     pub verdicts: u64,
     /// Those that were judged incorrect.
     pub incorrect: u64,
-    /// Labelled inferences that carry the scores of several classes.
-    pub with_class_scores: u64,
 }
 
 /// Labelled inferences whose scores lie in one bucket.
@@ -97,7 +95,6 @@ struct LabelledRow {
     value_sums: (f64, f64, f64, f64, f64, f64),
     verdicts: u64,
     incorrect: u64,
-    with_class_scores: u64,
 }
 
 /// By environment and version (empty where senders state none), what became known of the inferences with event times from
@@ -127,8 +124,7 @@ pub async fn labelled_windows(
              -log(greatest(least(if(is_positive, score_of, 1 - score_of), 1 - 2.220446049250313e-16), 2.220446049250313e-16)) AS logarithmic, \
              ifNull(isFinite(value) AND isFinite(toFloat64OrNull(truth)), false) AS has_values, \
              if(has_values, assumeNotNull(value), 0) AS predicted_value, \
-             if(has_values, assumeNotNull(toFloat64OrNull(truth)), 0) AS true_value, predicted_value - true_value AS error, \
-             verdict, isNotNull(truth) AND has_scores AS has_class_scores \
+             if(has_values, assumeNotNull(toFloat64OrNull(truth)), 0) AS true_value, predicted_value - true_value AS error, verdict \
            FROM predictions INNER JOIN (\
              SELECT request_id, argMaxOrNullIf(assumeNotNull(label), (at, received_time), kind = 'label' AND isNotNull(label)) AS truth, \
                argMaxOrNullIf(assumeNotNull(verdict), (at, received_time), kind = 'verdict' AND isNotNull(verdict)) AS verdict \
@@ -142,8 +138,7 @@ pub async fn labelled_windows(
            (sumIf(logarithmic, is_probability), sumIf(logarithmic * logarithmic, is_probability)) AS logarithmic_sums, \
            countIf(has_values) AS values, \
            (sum(error), sum(abs(error)), sum(error * error), sum(pow(error, 4)), sum(true_value), sum(true_value * true_value)) AS value_sums, \
-           countIf(isNotNull(verdict)) AS verdicts, countIf(ifNull(verdict = 0, false)) AS incorrect, \
-           countIf(has_class_scores) AS with_class_scores \
+           countIf(isNotNull(verdict)) AS verdicts, countIf(ifNull(verdict = 0, false)) AS incorrect \
          FROM known \
          GROUP BY GROUPING SETS ((environment, version, has_classes, predicted, truth_of), \
            (environment, version, has_score, is_decided, is_positive, key), (environment, version)) \
@@ -200,7 +195,6 @@ impl LabelledWindow {
             };
             self.verdicts = row.verdicts;
             self.incorrect = row.incorrect;
-            self.with_class_scores = row.with_class_scores;
         }
     }
 }
@@ -209,7 +203,7 @@ impl LabelledWindow {
 fn predictions(score: &str) -> String {
     format!(
         "SELECT request_id, ifNull(environment, '') AS environment, ifNull(version, '') AS version, \
-           toNullable(toString(prediction_label)) AS label, prediction_value AS value, {score} AS score, notEmpty(scores) AS has_scores \
+           toNullable(toString(prediction_label)) AS label, prediction_value AS value, {score} AS score \
          FROM whole_inferences \
          WHERE model = {{model:String}} AND partial = 0 AND {serves} \
            AND key_hour >= toStartOfHour(toDateTime({{from:Int64}}, 'UTC')) \

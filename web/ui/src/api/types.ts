@@ -473,6 +473,24 @@ export interface FeatureDrift {
   /** decision_lower above the rule's threshold; `null` where it cannot be said. */
   drifted: boolean | null;
   bins: Bin[];
+  statistics: Statistics;
+}
+
+/** A statistic, or why it has no value. */
+export type Measured<T> = T | { undefined: string };
+export type Tested = { statistic: number; p: number };
+
+/** What libraries measure; the last three of numbers only. */
+export interface Statistics {
+  psi: Measured<number>;
+  js: Measured<number>;
+  hellinger: Measured<number>;
+  total_variation: Measured<number>;
+  l_infinity: Measured<number>;
+  chi2: Measured<Tested>;
+  ks?: Measured<Tested>;
+  wasserstein?: Measured<number>;
+  wasserstein_normed?: Measured<number>;
 }
 
 /** Counts, not shares: the pages divide by `reference_n` and `n`. Numeric bins in ascending order. */

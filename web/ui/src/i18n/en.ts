@@ -425,6 +425,7 @@ export const en = {
     grew: "Grew",
     shrank: "Shrank",
     nothing: "nothing",
+    statistics: "Other statistics",
     table: { one: "{n} bin as a table", other: "All {n} bins as a table" },
     bin: "{bin}: reference {reference} ({reference_n}), now {now} ({n})",
     todo: {

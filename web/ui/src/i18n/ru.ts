@@ -432,6 +432,7 @@ export const ru: Messages = {
     grew: "Выросли",
     shrank: "Уменьшились",
     nothing: "ничего",
+    statistics: "Другие статистики",
     table: { one: "{n} столбец таблицей", few: "Все {n} столбца таблицей", many: "Все {n} столбцов таблицей", other: "Все {n} столбца таблицей" },
     bin: "{bin}: эталон {reference} ({reference_n}), сейчас {now} ({n})",
     todo: {
