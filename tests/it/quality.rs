@@ -161,3 +161,29 @@ async fn numbers_have_errors_and_answers_are_judged() {
     expect(&product, "price", "incorrect_ratio", 0.1, 1e-9).await;
     product.stop().await;
 }
+
+#[tokio::test]
+async fn how_long_labels_take_is_learnt_where_nobody_says_it() {
+    if !engine_is_there() {
+        return;
+    }
+    let mut product = Product::start("").await;
+    // Served an hour and a half ago, labelled now.
+    let start = now_ns() - HOUR_NS * 3 / 2;
+    let of = |i: u64| inference("slow", "1", &format!("s{i}"), start + i, vec![text("ml.prediction.label", "a")]);
+    send(&product, (0..200).map(of).collect()).await;
+    let label = |i: u64| json!({"model": "slow", "request_id": format!("s{i}"), "kind": "label", "label": "a"});
+    tell(&product, (0..200).map(label).collect()).await;
+    expect(&product, "slow", "accuracy", 1.0, 1e-9).await;
+    let delay = async |product: &Product| product.get("/models/slow").await?["settings"]["label_delay_s"].as_u64();
+    assert_eq!(delay(&product).await, Some(86_400), "it is learnt once an hour, and at the start");
+
+    product.kill();
+    product.start_again().await;
+    let learnt = eventually("the delay is learnt", async || {
+        delay(&product).await.filter(|&delay| delay != 86_400)
+    })
+    .await;
+    assert!((5_400..6_000).contains(&learnt), "{learnt}");
+    product.stop().await;
+}

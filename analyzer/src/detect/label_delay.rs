@@ -37,7 +37,7 @@ impl LearntDelays {
     /// Looks at the labels of the last days, once an hour.
     ///
     /// # Errors
-    /// The telemetry cannot be read.
+    /// The telemetry cannot be read at all.
     pub async fn step(&mut self, context: &Context) -> Result<(), AnalyzerError> {
         let now = context.now();
         if self.at.is_some_and(|at| now.seconds_since(at) < INTERVAL_SECONDS) {
@@ -47,7 +47,16 @@ impl LearntDelays {
             if context.references.settings(&model).label_delay.is_some() {
                 continue;
             }
-            let seen = label_delay(&context.clickhouse, &model, now.plus_seconds(-LEARNT_SECONDS)).await?;
+            let seen = label_delay(&context.clickhouse, &model, now.plus_seconds(-LEARNT_SECONDS)).await;
+            let seen = match seen.map_err(AnalyzerError::from) {
+                Ok(seen) => seen,
+                Err(error) if error.is_everybodys() => return Err(error),
+                // Quality does not wait for it: what was known before holds on.
+                Err(error) => {
+                    tracing::warn!(model, %error, "how long labels take could not be learnt; it is tried again in an hour");
+                    continue;
+                }
+            };
             if seen.labels >= MIN_LABELS {
                 let delay = rounded(seen.seconds);
                 tracing::debug!(
