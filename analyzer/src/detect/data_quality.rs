@@ -153,22 +153,11 @@ fn ratio(frame: &Frame<'_>, name: &str, feature: &str, count: u64, n: u64, decis
 
 #[cfg(test)]
 mod tests {
-    use driftlead_store::clock::UnixNanos;
     use driftlead_store::records::SignalState;
 
     use super::*;
-    use crate::window::Window;
 
-    const FRAME: Frame<'static> = Frame {
-        model: "m",
-        version: "1",
-        environment: "",
-        window: Window {
-            end: UnixNanos(0),
-            seconds: 3_600,
-        },
-        provisional: false,
-    };
+    const FRAME: Frame<'static> = Frame::EXAMPLE;
 
     fn counts(values: &[(&str, u64)], absent: u64) -> FeatureCounts {
         let mut counts = FeatureCounts {

@@ -268,16 +268,7 @@ mod tests {
     use super::*;
     use crate::window::Window;
 
-    const FRAME: Frame<'static> = Frame {
-        model: "m",
-        version: "1",
-        environment: "",
-        window: Window {
-            end: UnixNanos(360_000_000_000_000),
-            seconds: 3_600,
-        },
-        provisional: false,
-    };
+    const FRAME: Frame<'static> = Frame::EXAMPLE;
 
     /// Well calibrated scores, decided at one half: how many of each score and class.
     fn labelled(n: u64) -> Vec<LabelledScores> {

@@ -46,6 +46,19 @@ impl Estimate {
 }
 
 impl Frame<'_> {
+    /// An hour of a model, for tests.
+    #[cfg(test)]
+    pub const EXAMPLE: Frame<'static> = Frame {
+        model: "m",
+        version: "1",
+        environment: "",
+        window: Window {
+            end: driftlead_store::clock::UnixNanos(360_000_000_000_000),
+            seconds: 3_600,
+        },
+        provisional: false,
+    };
+
     pub fn signal(&self, name: &str, subject: &str, estimate: Estimate, n: u64, details: Value) -> Signal {
         Signal {
             value: Some(estimate.value),

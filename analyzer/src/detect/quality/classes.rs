@@ -109,21 +109,13 @@ fn details(confusion: &Confusion, settings: &ModelSettings) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use driftlead_store::clock::UnixNanos;
     use driftlead_store::records::SignalState;
 
     use super::*;
-    use crate::window::Window;
 
     const FRAME: Frame<'static> = Frame {
-        model: "m",
-        version: "1",
-        environment: "",
-        window: Window {
-            end: UnixNanos(0),
-            seconds: 3_600,
-        },
         provisional: true,
+        ..Frame::EXAMPLE
     };
 
     fn confusion(counts: &[(&str, &str, u64)]) -> Confusion {

@@ -96,22 +96,11 @@ fn average_precision(scored: &Scored, seed: u64) -> Result<Estimate, Undefined> 
 #[cfg(test)]
 mod tests {
     use driftlead_store::clickhouse::query::quality::Losses;
-    use driftlead_store::clock::UnixNanos;
     use driftlead_store::records::SignalState;
 
     use super::*;
-    use crate::window::Window;
 
-    const FRAME: Frame<'static> = Frame {
-        model: "m",
-        version: "1",
-        environment: "",
-        window: Window {
-            end: UnixNanos(0),
-            seconds: 3_600,
-        },
-        provisional: false,
-    };
+    const FRAME: Frame<'static> = Frame::EXAMPLE;
 
     /// Scores with how many of them are positive, and how many not.
     fn window(scores: &[(f64, u64, u64)]) -> LabelledWindow {

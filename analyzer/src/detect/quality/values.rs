@@ -45,21 +45,10 @@ pub(super) fn signals_of_window(frame: &Frame<'_>, window: &LabelledWindow) -> V
 #[cfg(test)]
 mod tests {
     use driftlead_store::clickhouse::query::quality::Values;
-    use driftlead_store::clock::UnixNanos;
 
     use super::*;
-    use crate::window::Window;
 
-    const FRAME: Frame<'static> = Frame {
-        model: "m",
-        version: "1",
-        environment: "",
-        window: Window {
-            end: UnixNanos(0),
-            seconds: 3_600,
-        },
-        provisional: false,
-    };
+    const FRAME: Frame<'static> = Frame::EXAMPLE;
 
     #[test]
     fn errors_have_their_mean_and_their_root_with_bounds() {
