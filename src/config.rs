@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::telemetry::TelemetryConfig;
 use anyhow::Context;
 use driftlead_alerting::config::{AlertingSettings, ReceiverConfig, SmtpConfig};
-use driftlead_analyzer::AnalyzerConfig;
+use driftlead_analyzer::{AnalyzerConfig, DEFAULT_MAX_SEGMENTS};
 use driftlead_collector::{CollectorConfig, RedactConfig, ScrapeTarget, TlsConfig};
 use driftlead_store::clickhouse::migrate::Retention;
 use driftlead_store::clock::UnixNanos;
@@ -245,11 +245,22 @@ impl Default for RetentionConfig {
 }
 
 /// `[drift]`.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DriftConfig {
     /// Ends of the 1-day windows (RFC 3339); unset: every midnight UTC.
     pub evaluate_at: Vec<String>,
+    /// Segments of a version that have signals of their own, those with the most traffic; 0: none.
+    pub segments: u64,
+}
+
+impl Default for DriftConfig {
+    fn default() -> Self {
+        Self {
+            evaluate_at: Vec::new(),
+            segments: DEFAULT_MAX_SEGMENTS,
+        }
+    }
 }
 
 /// `[quality]`.
@@ -408,6 +419,7 @@ impl Config {
         Ok(AnalyzerConfig {
             evaluate_at: self.evaluate_at()?,
             quality_interval: self.quality.recompute_interval,
+            max_segments: self.drift.segments,
             ..AnalyzerConfig::default()
         })
     }

@@ -23,6 +23,9 @@ use crate::window::Days;
 /// How often quality is computed again for one window while labels keep coming.
 const DEFAULT_QUALITY_INTERVAL: Duration = Duration::from_secs(300);
 
+/// Segments of a version that have signals of their own unless the settings say otherwise.
+pub const DEFAULT_MAX_SEGMENTS: u64 = 20;
+
 /// The searches that rules look at, as they are at present.
 #[derive(Clone)]
 pub struct WatchedSearches(Arc<dyn Fn() -> Vec<WatchedSearch> + Send + Sync>);
@@ -59,6 +62,8 @@ pub struct AnalyzerConfig {
     pub searches: WatchedSearches,
     /// Where it is told how long labels take.
     pub label_delays: LabelDelays,
+    /// `[drift] segments`: how many segments of a version have signals of their own, those with the most traffic.
+    pub max_segments: u64,
 }
 
 impl Default for AnalyzerConfig {
@@ -70,6 +75,7 @@ impl Default for AnalyzerConfig {
             errors: None,
             searches: WatchedSearches::new(Vec::new),
             label_delays: LabelDelays::default(),
+            max_segments: DEFAULT_MAX_SEGMENTS,
         }
     }
 }
@@ -87,6 +93,7 @@ pub(crate) struct Context {
     pub errors: Option<ErrorIndex>,
     pub searches: WatchedSearches,
     pub label_delays: LabelDelays,
+    pub max_segments: u64,
     pub clock: Clock,
     pub signals: mpsc::Sender<Vec<Signal>>,
     pub stop: CancellationToken,

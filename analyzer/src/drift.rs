@@ -59,6 +59,8 @@ pub struct Compared<'a> {
     pub model: &'a str,
     /// The version.
     pub version: &'a str,
+    /// The segment; empty for all traffic together.
+    pub segment: &'a str,
     /// The window.
     pub window: Window,
     /// Times that a rule looks at windows like this one in 30 days.
@@ -83,7 +85,13 @@ pub fn compare(compared: Compared<'_>, reference: &Reference, window: &Profile, 
             let counts = window.feature(feature);
             let before = &reference.data.profile.features[feature];
             let dispersion = reference.dispersion(feature, compared.window.seconds);
-            let seed = seed_of(&[compared.model, compared.version, feature, &compared.window.end.to_string()]);
+            let seed = seed_of(&[
+                compared.model,
+                compared.version,
+                compared.segment,
+                feature,
+                &compared.window.end.to_string(),
+            ]);
             let kind = kind(before, &counts);
             FeatureDrift {
                 statistics: Statistics::of_profiles(kind, before, &counts),

@@ -26,7 +26,7 @@ pub mod stats;
 mod upkeep;
 pub mod window;
 
-pub use context::{AnalyzerConfig, WatchedSearches};
+pub use context::{AnalyzerConfig, DEFAULT_MAX_SEGMENTS, WatchedSearches};
 pub use error::AnalyzerError;
 pub use reference::References;
 pub use report::{DriftReport, DriftRequest, FeatureReport, drift_between};

@@ -35,6 +35,8 @@ pub struct DriftRequest {
     pub environment: Option<String>,
     /// The version; unsaid: the one with the most traffic in the window.
     pub version: Option<String>,
+    /// A segment; unsaid: all traffic together.
+    pub segment: Option<String>,
     /// A reference by its name; unsaid: the one that applies to the version.
     pub reference: Option<String>,
     /// Start of the window; unsaid: the latest full hour with enough records, else the latest day.
@@ -52,6 +54,8 @@ pub struct DriftReport {
     pub environment: String,
     /// The version; empty where senders state none, or nothing came.
     pub version: String,
+    /// The segment; empty for all traffic together.
+    pub segment: String,
     /// Start of the window.
     pub from: UnixNanos,
     /// Exclusive end of the window.
@@ -123,6 +127,7 @@ pub async fn drift_between(references: &References, request: &DriftRequest, now:
         model: request.model.clone(),
         environment: environment.clone(),
         version: version.clone(),
+        segment: request.segment.clone().unwrap_or_default(),
         from: window.start(),
         to: window.end,
         reference: None,
@@ -141,6 +146,7 @@ pub async fn drift_between(references: &References, request: &DriftRequest, now:
         model: &request.model,
         version: &version,
         environment: &environment,
+        segment: request.segment.as_deref().unwrap_or_default(),
         window_start: window.start(),
         now,
     };
@@ -172,13 +178,14 @@ async fn fill(
     let known = known_features(references.clickhouse(), &report.model, &report.environment, since).await?;
     // What was sent for the first time in the last minute is not among the profiles yet.
     let known: BTreeSet<String> = known.into_iter().chain(profile.features.keys().cloned()).collect();
-    let (model, version) = (report.model.clone(), report.version.clone());
+    let [model, version, segment] = [&report.model, &report.version, &report.segment].map(String::clone);
     let (compared_with, profile) = (Arc::clone(reference), Arc::clone(profile));
     let mut features: Vec<FeatureReport> = blocking::compute(move || {
         // Somebody looks once: what rules decide is in the signals.
         let compared = Compared {
             model: &model,
             version: &version,
+            segment: &segment,
             window,
             looks: 1,
         };
@@ -300,21 +307,34 @@ async fn newest_minute(references: &References, model: &str, now: UnixNanos) -> 
 /// The minutes of a window that are not profiled as they are now, and their profiles by environment and version.
 async fn fresh(
     references: &References,
-    model: &str,
+    request: &DriftRequest,
     window: Window,
 ) -> Result<(Vec<i64>, BTreeMap<(String, String), Profile>), AnalyzerError> {
     let minutes = references
         .state()
-        .dirty_minutes_between(DirtyConsumer::Profiles, model, window.start(), window.end, MAX_FRESH_MINUTES)
+        .dirty_minutes_between(
+            DirtyConsumer::Profiles,
+            &request.model,
+            window.start(),
+            window.end,
+            MAX_FRESH_MINUTES,
+        )
         .await?;
-    let settings = references.settings(model);
-    let profiles = profiles_now(references.clickhouse(), model, Positive::of(&settings), &minutes).await?;
+    let settings = references.settings(&request.model);
+    let profiles = profiles_now(
+        references.clickhouse(),
+        &request.model,
+        Positive::of(&settings),
+        request.segment.as_deref(),
+        &minutes,
+    )
+    .await?;
     Ok((minutes, profiles))
 }
 
 /// The environment and version that are asked for, or those with the most traffic, and their profile.
 async fn traffic_of(references: &References, request: &DriftRequest, window: Window) -> Result<(String, String, Profile), AnalyzerError> {
-    let (without, fresh) = fresh(references, &request.model, window).await?;
+    let (without, fresh) = fresh(references, request, window).await?;
     let environments: BTreeSet<String> = match &request.environment {
         Some(environment) => BTreeSet::from([environment.clone()]),
         None => environments_between(references.clickhouse(), &request.model, window.start(), window.end)
@@ -333,6 +353,7 @@ async fn traffic_of(references: &References, request: &DriftRequest, window: Win
             model: &request.model,
             environment: &environment,
             version: request.version.as_deref(),
+            segment: request.segment.as_deref(),
             from: window.start(),
             until: window.end,
             without: &without,

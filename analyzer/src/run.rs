@@ -59,6 +59,7 @@ pub async fn run(
         errors: config.errors,
         searches: config.searches,
         label_delays: config.label_delays,
+        max_segments: config.max_segments,
         clickhouse,
         state,
         clock,
@@ -88,6 +89,7 @@ pub async fn run(
 async fn serve(context: &Context, generations: &Generations) {
     let mut buckets = Buckets::new();
     let mut last_signals = None;
+    let mut last_minute = None;
     let mut back_off = BackOff::new("service signals");
     while !context.stop.is_cancelled() {
         let is_time = last_signals.is_none_or(|at: tokio::time::Instant| at.elapsed() >= SERVICE_INTERVAL);
@@ -95,6 +97,7 @@ async fn serve(context: &Context, generations: &Generations) {
             let more = buckets.step(context, generations).await?;
             if is_time {
                 detect::emit_service_signals(context).await?;
+                last_minute = detect::emit_segment_signals(context, last_minute).await?;
             }
             Ok(if more { Duration::ZERO } else { UPKEEP_INTERVAL })
         };

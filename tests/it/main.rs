@@ -21,6 +21,7 @@ mod quality;
 mod records;
 mod search_limits;
 mod search_rules;
+mod segments;
 mod shift_census;
 mod shift_simulation;
 mod stock_exporters;

@@ -196,6 +196,7 @@ fn drifts(run: u64, reference: &Reference, window: &Profile, known: &BTreeSet<St
     let compared = Compared {
         model: "employment",
         version: "1.0",
+        segment: "",
         window: day,
         looks,
     };

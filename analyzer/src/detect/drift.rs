@@ -1,9 +1,12 @@
 //! Drift signals of one window: shift and what libraries measure, what is missing, of another type, out of range, new.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use driftlead_store::clickhouse::query::profiles::{Profile, ProfileQuery, environments_between, known_features, read_profiles};
+use driftlead_store::clickhouse::query::profiles::{
+    Profile, ProfileQuery, environments_between, known_features, read_profiles, read_segment_profiles,
+};
+use driftlead_store::clickhouse::query::segments::segments_served;
 use driftlead_store::model_settings::ModelSettings;
 use driftlead_store::records::{FeatureCounts, Signal, names};
 use serde_json::json;
@@ -45,47 +48,105 @@ pub(super) async fn signals_of_window(
             model,
             environment: &environment,
             version: None,
+            segment: None,
             from: window.start(),
             until: window.end,
             without: &[],
         };
         for (version, profile) in read_profiles(&context.clickhouse, query).await? {
-            let comparison = Comparison {
-                model,
-                version: &version,
-                environment: &environment,
-                window_start: window.start(),
-                now: context.now(),
-            };
-            let reference = context.references.applying_to(comparison).await?;
             let frame = Frame {
                 model,
                 version: &version,
                 environment: &environment,
+                segment: "",
                 window,
                 provisional,
             };
             signals.extend(estimated::signals_of_window(context, frame, &profile.scores, &settings).await?);
-            let looks = context.days.looks(window);
-            let (model, environment, version) = (model.to_owned(), environment.clone(), version.clone());
-            let (known, settings) = (Arc::clone(&known), Arc::clone(&settings));
-            let of_version = blocking::compute(move || {
-                let frame = Frame {
-                    model: &model,
-                    version: &version,
-                    environment: &environment,
-                    window,
-                    provisional,
-                };
-                match reference {
-                    Ok(reference) => against(&frame, &reference, &profile, &known, &settings, looks),
-                    Err(why) => without_reference(&frame, &profile, &why, &settings, looks),
-                }
-            });
-            signals.extend(of_version.await?);
+            signals.extend(compared(context, frame, profile, &known, &settings, context.days.looks(window)).await?);
+        }
+        if !provisional {
+            signals.extend(of_segments(context, query, window, &known, &settings).await?);
         }
     }
     Ok(signals)
+}
+
+/// The signals of the segments of all versions, each against the same segment of the reference. An hour that still runs has
+/// none: nobody decides by it.
+async fn of_segments(
+    context: &Context,
+    query: ProfileQuery<'_>,
+    window: Window,
+    known: &Arc<BTreeSet<String>>,
+    settings: &Arc<ModelSettings>,
+) -> Result<Vec<Signal>, AnalyzerError> {
+    let served = segments_served(&context.clickhouse, query, MIN_N_FOR_DECISIONS, context.max_segments).await?;
+    let segments: BTreeSet<String> = served.iter().map(|of| of.segment.clone()).collect();
+    let segments: Vec<String> = segments.into_iter().collect();
+    let mut profiles = read_segment_profiles(&context.clickhouse, query, &segments).await?;
+    let mut by_version: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for of in served {
+        by_version.entry(of.version).or_default().push(of.segment);
+    }
+    let mut signals = Vec::new();
+    for (version, segments) in by_version {
+        // A rule about segments looks at all of them.
+        let looks = context.days.looks(window) * segments.len() as u64;
+        for segment in segments {
+            let Some(profile) = profiles.remove(&(version.clone(), segment.clone())) else {
+                continue;
+            };
+            let frame = Frame {
+                model: query.model,
+                version: &version,
+                environment: query.environment,
+                segment: &segment,
+                window,
+                provisional: false,
+            };
+            signals.extend(compared(context, frame, profile, known, settings, looks).await?);
+        }
+    }
+    Ok(signals)
+}
+
+/// The signals of the traffic of a frame against the reference that applies to it.
+async fn compared(
+    context: &Context,
+    frame: Frame<'_>,
+    profile: Profile,
+    known: &Arc<BTreeSet<String>>,
+    settings: &Arc<ModelSettings>,
+    looks: u64,
+) -> Result<Vec<Signal>, AnalyzerError> {
+    let Frame { window, provisional, .. } = frame;
+    let comparison = Comparison {
+        model: frame.model,
+        version: frame.version,
+        environment: frame.environment,
+        segment: frame.segment,
+        window_start: window.start(),
+        now: context.now(),
+    };
+    let reference = context.references.applying_to(comparison).await?;
+    let [model, version, environment, segment] = [frame.model, frame.version, frame.environment, frame.segment].map(str::to_owned);
+    let (known, settings) = (Arc::clone(known), Arc::clone(settings));
+    let signals = blocking::compute(move || {
+        let frame = Frame {
+            model: &model,
+            version: &version,
+            environment: &environment,
+            segment: &segment,
+            window,
+            provisional,
+        };
+        match reference {
+            Ok(reference) => against(&frame, &reference, &profile, &known, &settings, looks),
+            Err(why) => without_reference(&frame, &profile, &why, &settings, looks),
+        }
+    });
+    signals.await
 }
 
 /// All signals of a version against its reference.
@@ -97,9 +158,17 @@ pub(super) fn against(
     settings: &ModelSettings,
     looks: u64,
 ) -> Vec<Signal> {
+    if reference.info.rows == 0 {
+        let why = NoReference::NoReference(format!(
+            "the reference has no inferences of the segment {:?}: it is new",
+            frame.segment
+        ));
+        return without_reference(frame, profile, &why, settings, looks);
+    }
     let compared = Compared {
         model: frame.model,
         version: frame.version,
+        segment: frame.segment,
         window: frame.window,
         looks,
     };
@@ -110,7 +179,9 @@ pub(super) fn against(
         let (feature, counts) = (&drift.feature, profile.feature(&drift.feature));
         let before = &reference.data.profile.features[feature];
         signals.push(shift_signal(frame, drift, reference));
-        signals.extend(statistics::signals_of(frame, drift, counts.present(), before.present()));
+        if frame.segment.is_empty() {
+            signals.extend(statistics::signals_of(frame, drift, counts.present(), before.present()));
+        }
         if drift.role == Role::Feature {
             signals.extend(of_data(frame, feature, &counts, Some(before), settings, decisions));
             signals.extend(new_category_ratio(frame, feature, &counts, before, decisions));

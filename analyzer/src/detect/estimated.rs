@@ -325,6 +325,7 @@ mod tests {
         let (lower, upper) = bounds;
         let estimate = Estimate::bounded((lower + upper) / 2.0, Bounds { lower, upper });
         Frame {
+            segment: "",
             window,
             provisional,
             ..FRAME

@@ -6,13 +6,15 @@ use serde_json::{Value, json};
 use crate::stats::Bounds;
 use crate::window::Window;
 
-/// Model, version, environment and window of a signal. Signals are about all segments together.
+/// Model, version, environment, segment and window of a signal.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame<'a> {
     pub model: &'a str,
     /// Empty for all versions together.
     pub version: &'a str,
     pub environment: &'a str,
+    /// Empty for all traffic together.
+    pub segment: &'a str,
     pub window: Window,
     pub provisional: bool,
 }
@@ -52,6 +54,7 @@ impl Frame<'_> {
         model: "m",
         version: "1",
         environment: "",
+        segment: "",
         window: Window {
             end: driftlead_store::clock::UnixNanos(360_000_000_000_000),
             seconds: 3_600,
@@ -87,7 +90,7 @@ impl Frame<'_> {
             model: self.model.to_owned(),
             version: self.version.to_owned(),
             environment: self.environment.to_owned(),
-            segment: String::new(),
+            segment: self.segment.to_owned(),
             subject: subject.to_owned(),
             window_end: self.window.end,
             window_seconds: self.window.seconds,

@@ -62,6 +62,7 @@ fn signals_of(gpu: &GpuWindow, pace: Option<&GpuPace>, end: UnixNanos) -> Vec<Si
         model: "",
         version: "",
         environment: &gpu.environment,
+        segment: "",
         window: Window {
             end,
             seconds: WINDOW_SECONDS,

@@ -16,7 +16,8 @@ mod service;
 mod statistics;
 mod windows;
 
-use driftlead_store::clickhouse::query::buckets::{BUCKET_SECONDS, service_windows};
+use driftlead_store::clickhouse::query::buckets::{BUCKET_SECONDS, service_windows, service_windows_by_segment};
+use driftlead_store::clock::UnixNanos;
 use driftlead_store::records::Signal;
 
 use crate::context::Context;
@@ -31,6 +32,8 @@ pub(crate) use windows::DriftWindows;
 
 /// How far the service window stays behind the clock: exporters batch logs for up to this long.
 const SERVICE_DELAY_SECONDS: i64 = 5;
+/// How far the minute of segments stays behind the clock: it is computed once, so what is a little late has to be in it.
+const SEGMENT_DELAY_SECONDS: i64 = 20;
 /// How long a version without traffic is still told of, in seconds.
 const REMEMBERED_SECONDS: i64 = 3_600;
 
@@ -52,4 +55,24 @@ pub(crate) async fn emit_service_signals(context: &Context) -> Result<(), Analyz
             .map(|s| service::silence(&s.model, &s.environment, s.seconds, s.last_seen, now)),
     );
     context.emit(signals).await
+}
+
+/// Computes and emits the service signals of segments, of the last full minute: once a minute, because there are many. Gives
+/// the end of that minute; nothing is done where it is `last`.
+///
+/// # Errors
+/// The telemetry cannot be read or written.
+#[tracing::instrument(name = "analyzer.segment_signals", level = "debug", skip_all)]
+pub(crate) async fn emit_segment_signals(context: &Context, last: Option<UnixNanos>) -> Result<Option<UnixNanos>, AnalyzerError> {
+    let seconds = i64::from(service::WINDOW_SECONDS);
+    let end = context.now().plus_seconds(-SEGMENT_DELAY_SECONDS).floor_to(seconds);
+    if last == Some(end) || context.max_segments == 0 {
+        return Ok(last);
+    }
+    let (seen_since, from) = (end.plus_seconds(-REMEMBERED_SECONDS), end.plus_seconds(-seconds));
+    let seen = service_windows_by_segment(&context.clickhouse, seen_since, from, end, context.max_segments).await?;
+    context
+        .emit(seen.iter().flat_map(|seen| service::signals_of_version(seen, end)).collect())
+        .await?;
+    Ok(Some(end))
 }

@@ -125,6 +125,7 @@ impl Releases {
             model: &release.model,
             version: &release.version,
             environment: &release.environment,
+            segment: "",
             window: Window { end: now, seconds: 0 },
             provisional: false,
         };

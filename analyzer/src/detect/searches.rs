@@ -67,6 +67,7 @@ impl Searches {
             model: "",
             version: "",
             environment: search.environment(),
+            segment: "",
             window: Window {
                 end: now,
                 seconds: search.window_seconds,

@@ -16,12 +16,13 @@ const MIN_N: u64 = 20;
 /// One-sided 99 % bounds, for display and decision: rules ask for several looks in a row (`for`).
 const Z: f64 = 2.3263478740408408;
 
-/// All signals of one version.
+/// All signals of one version, or of one segment of it.
 pub(super) fn signals_of_version(seen: &ServiceWindow, end: UnixNanos) -> Vec<Signal> {
     let frame = Frame {
         model: &seen.model,
         version: &seen.version,
         environment: &seen.environment,
+        segment: &seen.segment,
         window: Window {
             end,
             seconds: WINDOW_SECONDS,
@@ -87,6 +88,7 @@ pub(super) fn silence(model: &str, environment: &str, silent_s: Option<f64>, las
         model,
         version: "",
         environment,
+        segment: "",
         window: Window {
             end: now,
             seconds: WINDOW_SECONDS,
@@ -120,6 +122,7 @@ mod tests {
             model: "m".into(),
             environment: "production".into(),
             version: "1".into(),
+            segment: String::new(),
             requests,
             errors,
             latencies: (vec![bucket::key_of(latency_ms).unwrap()], vec![requests]),

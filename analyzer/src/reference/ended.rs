@@ -43,7 +43,7 @@ fn declared(context: &Context, model: &str) -> Option<Stretch> {
 }
 
 async fn profile_declared(context: &Context, of: Comparison<'_>, stretch: Stretch) -> Result<(), AnalyzerError> {
-    let name = format!("@pinned/{}", of.environment);
+    let name = of.kept_as("@pinned");
     let known = context.state.reference(of.model, &name).await?;
     let is_settled = known.is_some_and(|set| set.state != ReferenceState::Waiting && stretch.is_that_of(&set));
     if !is_settled {
@@ -58,6 +58,7 @@ fn of<'a>(model: &'a str, environment: &'a str, now: UnixNanos) -> Comparison<'a
         model,
         version: "",
         environment,
+        segment: "",
         window_start: now,
         now,
     }

@@ -28,8 +28,9 @@ pub(crate) use ended::profile_what_ended;
 pub use resolve::Comparison;
 pub use upload::RowsFormat;
 
-/// Profiles that are kept in memory: those of the versions that serve now, of some hundred models.
-const MAX_CACHED: usize = 256;
+/// Buckets and categories of the profiles that are kept in memory, all together: those of the versions and segments that
+/// serve now, of some hundred models, in some hundred megabytes.
+const MAX_CACHED_CELLS: usize = 4_000_000;
 
 /// Where a reference comes from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -65,6 +66,12 @@ impl Reference {
         let nearest = by_length.and_then(|factors| factors.iter().min_by_key(|(seconds, _)| seconds.abs_diff(window_seconds)));
         nearest.map_or(1.0, |(_, &factor)| factor.max(1.0))
     }
+
+    /// Buckets and categories that it holds, and one for each feature.
+    fn cells(&self) -> usize {
+        let features = self.data.profile.features.values();
+        features.map(|counts| counts.buckets.len() + counts.values.len() + 1).sum()
+    }
 }
 
 /// Why there is nothing to compare with.
@@ -85,9 +92,15 @@ pub struct References {
     clickhouse: ClickHouse,
     state: State,
     settings: Arc<Vec<ModelSettings>>,
-    cache: Arc<Mutex<HashMap<CacheKey, Arc<Reference>>>>,
+    cache: Arc<Mutex<Cache>>,
     /// Since when stretches (model and name) wait for late data.
     held: Arc<Mutex<HashMap<(String, String), UnixNanos>>>,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    references: HashMap<CacheKey, Arc<Reference>>,
+    cells: usize,
 }
 
 /// A profile and the generation that it was made from: one that late data changed has another.
@@ -96,6 +109,7 @@ struct CacheKey {
     model: String,
     name: String,
     environment: String,
+    segment: String,
     from: Option<UnixNanos>,
     to: Option<UnixNanos>,
     generation: u64,
@@ -107,6 +121,7 @@ impl CacheKey {
             model: set.model.clone(),
             name: set.name.clone(),
             environment: String::new(),
+            segment: String::new(),
             from: set.from,
             to: set.to,
             generation: set.generation,
@@ -154,16 +169,25 @@ impl References {
     }
 
     fn cached(&self, key: &CacheKey) -> Option<Arc<Reference>> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        self.cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .references
+            .get(key)
+            .cloned()
     }
 
     fn remember(&self, key: CacheKey, reference: Reference) -> Arc<Reference> {
         let reference = Arc::new(reference);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        if cache.len() >= MAX_CACHED {
-            cache.clear();
+        let cells = reference.cells();
+        if cache.cells + cells > MAX_CACHED_CELLS {
+            *cache = Cache::default();
         }
-        cache.insert(key, Arc::clone(&reference));
+        if let Some(before) = cache.references.insert(key, Arc::clone(&reference)) {
+            cache.cells -= before.cells();
+        }
+        cache.cells += cells;
         reference
     }
 }
@@ -171,8 +195,8 @@ impl References {
 /// Names that begin with @ are the analyzer's own: `@pinned/production`, `@previous/1.1/production`,
 /// `@stretch/<name>/production`. People see what they wrote, or the kind.
 fn shown_name(set: &ReferenceSet) -> String {
-    let named = set
-        .name
+    let all_traffic = set.name.split_once(resolve::OF_SEGMENT).map_or(set.name.as_str(), |(name, _)| name);
+    let named = all_traffic
         .strip_prefix("@stretch/")
         .and_then(|rest| rest.rsplit_once('/'))
         .map(|(name, _)| name);

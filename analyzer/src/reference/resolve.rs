@@ -16,6 +16,9 @@ use crate::window::{DAY_SECONDS, HOUR_SECONDS};
 /// Days before a window that it is compared with unless the settings say otherwise.
 const TRAILING_DAYS: u32 = 28;
 
+/// Between the name of a profile and the segment that it is about.
+pub(super) const OF_SEGMENT: char = '\u{1}';
+
 /// What a window is about.
 #[derive(Debug, Clone, Copy)]
 pub struct Comparison<'a> {
@@ -25,10 +28,24 @@ pub struct Comparison<'a> {
     pub version: &'a str,
     /// The environment.
     pub environment: &'a str,
+    /// The segment; empty for all traffic together.
+    pub segment: &'a str,
     /// Start of the window: a reference of the days before ends there.
     pub window_start: UnixNanos,
     /// Now.
     pub now: UnixNanos,
+}
+
+impl Comparison<'_> {
+    /// The name under which the profile of a stretch is kept: every environment has its own, and so has every segment.
+    pub(super) fn kept_as(&self, stretch: &str) -> String {
+        let Self { environment, segment, .. } = self;
+        if segment.is_empty() {
+            format!("{stretch}/{environment}")
+        } else {
+            format!("{stretch}/{environment}{OF_SEGMENT}{segment}")
+        }
+    }
 }
 
 type Found = Result<Result<Arc<Reference>, NoReference>, AnalyzerError>;
@@ -44,10 +61,7 @@ impl References {
         }
         match self.settings(of.model).reference {
             Some(ReferenceSettings::Pinned(from, to)) => match (UnixNanos::parse(&from), UnixNanos::parse(&to)) {
-                (Ok(from), Ok(to)) if from < to => {
-                    self.pinned(of, &format!("@pinned/{}", of.environment), Stretch::new(from, to, None))
-                        .await
-                }
+                (Ok(from), Ok(to)) if from < to => self.pinned(of, &of.kept_as("@pinned"), Stretch::new(from, to, None)).await,
                 _ => Ok(Err(NoReference::NoReference(format!(
                     "the pinned reference from {from:?} to {to:?} is no stretch of time"
                 )))),
@@ -78,7 +92,7 @@ impl References {
 
     /// A stretch that somebody named: every environment has its own profile of it.
     pub(super) async fn named_stretch(&self, of: Comparison<'_>, set: ReferenceSet, from: UnixNanos, to: UnixNanos) -> Found {
-        let kept_as = format!("@stretch/{}/{}", set.name, of.environment);
+        let kept_as = of.kept_as(&format!("@stretch/{}", set.name));
         let found = self.pinned(of, &kept_as, Stretch::new(from, to, None)).await?;
         match &found {
             Ok(reference) if set.state != ReferenceState::Profiled => {
@@ -110,7 +124,7 @@ impl References {
             && let Some(baseline) = release.baseline_version
         {
             let from = release.at.plus_seconds(-i64::from(TRAILING_DAYS) * i64::from(DAY_SECONDS));
-            let name = format!("@previous/{}/{}", of.version, of.environment);
+            let name = of.kept_as(&format!("@previous/{}", of.version));
             let found = self.pinned(of, &name, Stretch::new(from, release.at, Some(baseline))).await?;
             if found.as_ref().is_ok_and(|reference| reference.info.rows >= MIN_N_FOR_DECISIONS) {
                 return Ok(found);
@@ -169,6 +183,12 @@ impl References {
 
     /// A reference whose profile is kept in `reference_profiles`.
     async fn kept(&self, of: Comparison<'_>, set: &ReferenceSet) -> Found {
+        if !of.segment.is_empty() && set.kind == ReferenceKind::Uploaded {
+            return Ok(Err(NoReference::NoReference(format!(
+                "the uploaded reference {:?} does not say which of its rows belong to the segment {:?}",
+                set.name, of.segment
+            ))));
+        }
         match set.state {
             ReferenceState::Profiled => {}
             ReferenceState::Waiting => {

@@ -61,6 +61,7 @@ impl References {
             model: of.model.to_owned(),
             name: info.name.clone(),
             environment: of.environment.to_owned(),
+            segment: of.segment.to_owned(),
             from: info.from,
             to: info.to,
             generation,
@@ -195,6 +196,7 @@ impl References {
             model: of.model,
             environment: of.environment,
             version,
+            segment: Some(of.segment).filter(|segment| !segment.is_empty()),
             from,
             until: to,
             without: &[],
@@ -229,6 +231,7 @@ mod tests {
                 model: "m",
                 version: "",
                 environment: "",
+                segment: "",
                 window_start: now,
                 now,
             };

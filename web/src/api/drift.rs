@@ -26,6 +26,10 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         .query(&[
             ("environment", "unsaid: the one with the most traffic in the window"),
             ("version", "unsaid: the one with the most traffic in the window"),
+            (
+                "segment",
+                "only this segment of the traffic, against the same segment of the reference; unsaid: all traffic",
+            ),
             ("reference", "unsaid: the one that applies to the version"),
             ("from", "start of the window; unsaid: the latest hour or day with enough records"),
             ("to", "end of the window"),
@@ -38,6 +42,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 struct Parameters {
     environment: Option<String>,
     version: Option<String>,
+    segment: Option<String>,
     reference: Option<String>,
     from: Option<String>,
     to: Option<String>,
@@ -70,6 +75,7 @@ async fn show(
         model: model.clone(),
         environment: caller.environment(asked.environment)?,
         version: asked.version.filter(|version| !version.is_empty()),
+        segment: asked.segment.filter(|segment| !segment.is_empty()),
         reference: asked.reference.filter(|reference| !reference.is_empty()),
         from: parameters::instant("from", asked.from.as_deref())?,
         to: parameters::instant("to", asked.to.as_deref())?,

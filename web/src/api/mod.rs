@@ -24,6 +24,7 @@ pub mod references;
 pub mod search;
 mod search_rules;
 mod searches;
+pub mod segments;
 pub mod session;
 pub mod signals;
 pub mod silences;
@@ -49,6 +50,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         deployments::endpoints(),
         references::endpoints(),
         drift::endpoints(),
+        segments::endpoints(),
         inferences::endpoints(),
         control::endpoints(),
         examples::endpoints(),

@@ -5,12 +5,14 @@ mod scores;
 mod values;
 mod verdicts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use driftlead_store::clickhouse::query::buckets::requests_by_version;
 use driftlead_store::clickhouse::query::labelled_scores::{ScoresOf, keep_labelled_scores};
 use driftlead_store::clickhouse::query::positive::Positive;
-use driftlead_store::clickhouse::query::quality::{LabelledWindow, labelled_windows};
+use driftlead_store::clickhouse::query::profiles::{ProfileQuery, environments_between};
+use driftlead_store::clickhouse::query::quality::{LabelledOf, LabelledWindow, labelled_windows};
+use driftlead_store::clickhouse::query::segments::segments_served;
 use driftlead_store::model_settings::ModelSettings;
 use driftlead_store::records::Signal;
 use serde_json::json;
@@ -25,10 +27,14 @@ const MIN_N: u64 = 30;
 /// One-sided 99 % bounds.
 pub(super) const Z: f64 = 2.3263478740408408;
 
-/// The signals of all versions and environments of a model in a window.
+/// The signals of all versions and environments of a model in a window, of all traffic together and of each segment.
 pub(super) async fn signals_of_window(context: &Context, model: &str, window: Window) -> Result<Vec<Signal>, AnalyzerError> {
     let settings = context.references.settings(model);
-    let labelled = labelled_windows(&context.clickhouse, model, Positive::of(&settings), window.start(), window.end).await?;
+    let of_segments = served_by_segment(context, model, window).await?;
+    let segments: BTreeSet<String> = of_segments.keys().map(|of| of.segment.clone()).collect();
+    let segments: Vec<String> = segments.into_iter().collect();
+    let positive = Positive::of(&settings);
+    let labelled = labelled_windows(&context.clickhouse, model, positive, &segments, window.start(), window.end).await?;
     let are_labels_due = window
         .end
         .0
@@ -36,20 +42,33 @@ pub(super) async fn signals_of_window(context: &Context, model: &str, window: Wi
         > context.now().0;
     let mut requests: BTreeMap<&str, BTreeMap<String, u64>> = BTreeMap::new();
     let mut signals = Vec::new();
-    for ((environment, version), known) in &labelled {
+    for (of, known) in &labelled {
+        let LabelledOf {
+            environment,
+            version,
+            segment,
+        } = of;
+        let frame = Frame {
+            model,
+            version,
+            environment,
+            segment,
+            window,
+            provisional: are_labels_due,
+        };
+        if !segment.is_empty() {
+            // A segment of another version, or of another environment, has too little traffic here.
+            if let Some(&served) = of_segments.get(of) {
+                signals.extend(signals_of(&frame, known, Some(served), &settings));
+            }
+            continue;
+        }
         let served = match requests.get(environment.as_str()) {
             Some(served) => served,
             None => {
                 let served = requests_by_version(&context.clickhouse, model, environment, window.start(), window.end).await?;
                 requests.entry(environment).or_insert(served.into_iter().collect())
             }
-        };
-        let frame = Frame {
-            model,
-            version,
-            environment,
-            window,
-            provisional: are_labels_due,
         };
         if window.seconds == HOUR_SECONDS && !known.scores.is_empty() {
             let of = ScoresOf {
@@ -62,6 +81,31 @@ pub(super) async fn signals_of_window(context: &Context, model: &str, window: Wi
         signals.extend(signals_of(&frame, known, served.get(version).copied(), &settings));
     }
     Ok(signals)
+}
+
+/// The segments that have signals of their own, and how much they served; of a window whose minutes are no longer kept none.
+async fn served_by_segment(context: &Context, model: &str, window: Window) -> Result<BTreeMap<LabelledOf, u64>, AnalyzerError> {
+    let mut by_segment = BTreeMap::new();
+    for environment in environments_between(&context.clickhouse, model, window.start(), window.end).await? {
+        let query = ProfileQuery {
+            model,
+            environment: &environment,
+            version: None,
+            segment: None,
+            from: window.start(),
+            until: window.end,
+            without: &[],
+        };
+        for served in segments_served(&context.clickhouse, query, MIN_N, context.max_segments).await? {
+            let of = LabelledOf {
+                environment: environment.clone(),
+                version: served.version,
+                segment: served.segment,
+            };
+            by_segment.insert(of, served.inferences);
+        }
+    }
+    Ok(by_segment)
 }
 
 /// `served` are the inferences of the version in the window, where that is known: with it the signals say how many of the

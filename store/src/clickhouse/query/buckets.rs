@@ -2,6 +2,7 @@
 
 use clickhouse::Row;
 use clickhouse::error::Error;
+use clickhouse::query::Query;
 use serde::Deserialize;
 
 use super::generations::{Computed, write_generations};
@@ -21,6 +22,8 @@ pub struct ServiceWindow {
     pub environment: String,
     /// The version; empty where senders state none.
     pub version: String,
+    /// The segment; empty for all traffic together.
+    pub segment: String,
     /// Inferences in the window.
     pub requests: u64,
     /// Failed ones.
@@ -70,30 +73,63 @@ pub async fn service_windows(
     until: UnixNanos,
 ) -> Result<Vec<ServiceWindow>, Error> {
     let sql = format!(
-        "SELECT model, environment, version, sumIf(requests, is_inside) AS requests, sumIf(errors, is_inside) AS errors, \
-           sumMapIf(latency_keys, latency_counts, is_inside) AS latencies \
-         FROM (\
-           SELECT model, environment, version, requests, errors, latency_keys, latency_counts, generation, \
-             toStartOfMinute(bucket_start) AS minute, bucket_start >= toDateTime({{from:Int64}}, 'UTC') AS is_inside \
-           FROM buckets_10s FINAL \
-           WHERE bucket_start >= toDateTime({{seen_since:Int64}}, 'UTC') AND bucket_start < toDateTime({{until:Int64}}, 'UTC') AND {SERVES}) \
-         AS buckets \
-         INNER JOIN (\
-           SELECT model, minute, max(generation) AS current FROM minute_generations \
-           WHERE consumer = 'buckets' AND minute >= toStartOfMinute(toDateTime({{seen_since:Int64}}, 'UTC')) \
-           GROUP BY model, minute) AS generations \
-         ON buckets.model = generations.model AND buckets.minute = generations.minute \
-         WHERE generation >= current \
-         GROUP BY model, environment, version ORDER BY model, environment, version"
+        "SELECT model, environment, version, '' AS segment, {} GROUP BY model, environment, version \
+         ORDER BY model, environment, version",
+        service_window()
     );
+    bind_window(clickhouse, &sql, seen_since, from, until).fetch_all().await
+}
+
+/// The same by segment: of each version at most `limit` segments, those with the most traffic since `seen_since`.
+///
+/// # Errors
+/// The query failed.
+pub async fn service_windows_by_segment(
+    clickhouse: &ClickHouse,
+    seen_since: UnixNanos,
+    from: UnixNanos,
+    until: UnixNanos,
+    limit: u64,
+) -> Result<Vec<ServiceWindow>, Error> {
+    let sql = format!(
+        "SELECT model, environment, version, segment, {} AND segment != '' GROUP BY model, environment, version, segment \
+         ORDER BY model, environment, version, sum(buckets.requests) DESC, segment LIMIT {{most:UInt64}} BY model, environment, version",
+        service_window()
+    );
+    bind_window(clickhouse, &sql, seen_since, from, until)
+        .param("most", limit)
+        .fetch_all()
+        .await
+}
+
+/// What a [`ServiceWindow`] counts, and from which rows; [`bind_window`] gives the parameters.
+fn service_window() -> String {
+    format!(
+        "sumIf(buckets.requests, is_inside) AS requests, sumIf(buckets.errors, is_inside) AS errors, \
+       sumMapIf(latency_keys, latency_counts, is_inside) AS latencies \
+     FROM (\
+       SELECT model, environment, version, segment, requests, errors, latency_keys, latency_counts, generation, \
+         toStartOfMinute(bucket_start) AS minute, bucket_start >= toDateTime({{from:Int64}}, 'UTC') AS is_inside \
+       FROM buckets_10s FINAL \
+       WHERE bucket_start >= toDateTime({{seen_since:Int64}}, 'UTC') AND bucket_start < toDateTime({{until:Int64}}, 'UTC') \
+         AND {SERVES}) \
+     AS buckets \
+     INNER JOIN (\
+       SELECT model, minute, max(generation) AS current FROM minute_generations \
+       WHERE consumer = 'buckets' AND minute >= toStartOfMinute(toDateTime({{seen_since:Int64}}, 'UTC')) \
+       GROUP BY model, minute) AS generations \
+     ON buckets.model = generations.model AND buckets.minute = generations.minute \
+     WHERE generation >= current"
+    )
+}
+
+fn bind_window(clickhouse: &ClickHouse, sql: &str, seen_since: UnixNanos, from: UnixNanos, until: UnixNanos) -> Query {
     clickhouse
         .reader()
-        .query(&sql)
+        .query(sql)
         .param("seen_since", seen_since.seconds().max(0))
         .param("from", from.seconds().max(0))
         .param("until", until.seconds().max(0))
-        .fetch_all()
-        .await
 }
 
 /// Inferences of one model and environment from `from` up to and not including `until`, whole 10-second buckets, by version.

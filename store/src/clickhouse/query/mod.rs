@@ -13,6 +13,7 @@ pub mod quality;
 pub mod raw;
 pub mod records;
 pub mod references;
+pub mod segments;
 pub mod series;
 pub mod serving;
 pub mod signals;

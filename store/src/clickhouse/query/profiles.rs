@@ -30,6 +30,8 @@ pub struct ProfileQuery<'a> {
     pub environment: &'a str,
     /// One version; `None`: all of them.
     pub version: Option<&'a str>,
+    /// One segment; `None`: all traffic together.
+    pub segment: Option<&'a str>,
     /// First minute.
     pub from: UnixNanos,
     /// Exclusive end.
@@ -173,7 +175,8 @@ struct SeriesRow {
 }
 
 /// The profiles of minutes (Unix seconds of their starts) by environment and version as `inferences` has them now,
-/// whether they were profiled or not; nothing is written. Only traffic that was served counts.
+/// whether they were profiled or not; nothing is written. Only traffic that was served counts, and only that of the segment
+/// where one is named.
 ///
 /// # Errors
 /// The query failed.
@@ -181,6 +184,7 @@ pub async fn profiles_now(
     clickhouse: &ClickHouse,
     model: &str,
     positive: Option<Positive<'_>>,
+    segment: Option<&str>,
     minutes: &[i64],
 ) -> Result<BTreeMap<(String, String), Profile>, Error> {
     if minutes.is_empty() {
@@ -188,11 +192,14 @@ pub async fn profiles_now(
     }
     let sql = format!(
         "SELECT environment, version, feature, inferences, `nan`, positive_infinity, negative_infinity, bucket_keys, bucket_counts, \
-           values, value_counts FROM ({profiles}) WHERE {SERVES} ORDER BY minute, environment, version, segment, arm, feature",
+           values, value_counts FROM ({profiles}) WHERE {SERVES} AND ({{any_segment:Bool}} OR segment = {{segment:String}}) \
+         ORDER BY minute, environment, version, segment, arm, feature",
         profiles = profiles_of_minutes(positive),
     );
     let rows: Vec<SeriesRow> = bind_scores(minutes::bind_dirty(clickhouse.reader().query(&sql), model, minutes), positive)
         .param("other", OTHER_CATEGORIES)
+        .param("any_segment", segment.is_none())
+        .param("segment", segment.unwrap_or_default())
         .fetch_all()
         .await?;
     Ok(join_series(rows))
@@ -238,6 +245,7 @@ fn join_series(rows: Vec<SeriesRow>) -> BTreeMap<(String, String), Profile> {
 struct NumbersRow {
     block: i64,
     version: String,
+    part: String,
     feature: String,
     inferences: u64,
     nan: u64,
@@ -251,6 +259,7 @@ struct NumbersRow {
 struct CategoryRow {
     block: i64,
     version: String,
+    part: String,
     feature: String,
     value: String,
     n: u64,
@@ -262,26 +271,52 @@ struct CategoryRow {
 /// A query failed.
 pub async fn read_profiles(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> Result<BTreeMap<String, Profile>, Error> {
     let profiles = read_cut(clickhouse, query, Cut::WHOLE).await?;
-    Ok(profiles.into_iter().map(|((_, version), profile)| (version, profile)).collect())
+    Ok(profiles.into_iter().map(|((_, version, _), profile)| (version, profile)).collect())
 }
 
-/// A stretch that is cut into blocks, and which of them are read.
+/// The profiles of these segments by version and segment. Only traffic that was served counts.
+///
+/// # Errors
+/// A query failed.
+pub async fn read_segment_profiles(
+    clickhouse: &ClickHouse,
+    query: ProfileQuery<'_>,
+    segments: &[String],
+) -> Result<BTreeMap<(String, String), Profile>, Error> {
+    if segments.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let cut = Cut { segments, ..Cut::WHOLE };
+    let profiles = read_cut(clickhouse, query, cut).await?;
+    Ok(profiles
+        .into_iter()
+        .map(|((_, version, segment), profile)| ((version, segment), profile))
+        .collect())
+}
+
+/// A stretch that is cut into blocks, and which of them are read; or into segments.
 #[derive(Debug, Clone, Copy)]
-struct Cut<'a> {
+pub(super) struct Cut<'a> {
     /// Length of a block in seconds.
     seconds: i64,
     /// Numbers of blocks, from 0; empty: all.
     only: &'a [i64],
+    /// Segments that are told apart, without all others; empty: all traffic together.
+    segments: &'a [String],
 }
 
+/// Number of a block, version, segment (empty where segments are not told apart).
+type Part = (i64, String, String);
+
 impl Cut<'_> {
-    const WHOLE: Cut<'static> = Cut {
+    pub const WHOLE: Cut<'static> = Cut {
         seconds: i64::MAX,
         only: &[],
+        segments: &[],
     };
 }
 
-async fn read_cut(clickhouse: &ClickHouse, query: ProfileQuery<'_>, cut: Cut<'_>) -> Result<BTreeMap<(i64, String), Profile>, Error> {
+async fn read_cut(clickhouse: &ClickHouse, query: ProfileQuery<'_>, cut: Cut<'_>) -> Result<BTreeMap<Part, Profile>, Error> {
     let numbers: Vec<NumbersRow> = bind_query(clickhouse, &numbers_sql(), query, cut).fetch_all().await?;
     let categories: Vec<CategoryRow> = bind_query(clickhouse, &categories_sql(), query, cut)
         .with_setting("max_rows_to_group_by", MAX_GROUPS.to_string())
@@ -368,7 +403,7 @@ pub async fn block_sizes(clickhouse: &ClickHouse, query: ProfileQuery<'_>, secon
     );
     let cut = Cut {
         seconds: seconds.into(),
-        only: &[],
+        ..Cut::WHOLE
     };
     bind_query(clickhouse, &sql, query, cut).fetch_all().await
 }
@@ -389,8 +424,9 @@ pub async fn read_blocks(
         let cut = Cut {
             seconds: seconds.into(),
             only: &only,
+            ..Cut::WHOLE
         };
-        for ((block, _), profile) in read_cut(clickhouse, query, cut).await? {
+        for ((block, ..), profile) in read_cut(clickhouse, query, cut).await? {
             profiles.entry(block).or_default().merge(&profile);
         }
     }
@@ -415,15 +451,17 @@ fn fitting(blocks: &[BlockSize]) -> Vec<Vec<i64>> {
 }
 
 /// Rows of the queried minutes that are current, with the number of their block.
-fn current_profiles(columns: &str) -> String {
+pub(super) fn current_profiles(columns: &str) -> String {
     let rows = format!(
-        "(SELECT model, minute, generation, version, feature, {columns}, \
+        "(SELECT model, minute, generation, version, feature, {columns}, if(empty({{segments:Array(String)}}), '', segment) AS part, \
            intDiv(toInt64(toUnixTimestamp(minute)) - {{from:Int64}}, {{block:Int64}}) AS block \
          FROM profiles_minute FINAL \
          WHERE model = {{model:String}} AND environment = {{environment:String}} \
            AND minute >= toDateTime({{from:Int64}}, 'UTC') AND minute < toDateTime({{until:Int64}}, 'UTC') \
            AND NOT has({{without:Array(UInt32)}}, toUnixTimestamp(minute)) \
-           AND ({{any_version:Bool}} OR version = {{version:String}}) AND {SERVES})"
+           AND ({{any_version:Bool}} OR version = {{version:String}}) \
+           AND ({{any_segment:Bool}} OR segment = {{segment:String}}) \
+           AND (empty({{segments:Array(String)}}) OR has({{segments:Array(String)}}, segment)) AND {SERVES})"
     );
     let generations = "(SELECT model, minute, max(generation) AS current FROM minute_generations \
          WHERE consumer = 'profiles' AND model = {model:String} \
@@ -441,24 +479,24 @@ fn numbers_sql() -> String {
          arraySum(value_counts) AS category_n",
     );
     format!(
-        "SELECT block, version, feature, sum(inferences) AS inferences, sum(nans) AS `nan`, sum(positives) AS positive_infinity, \
+        "SELECT block, version, part, feature, sum(inferences) AS inferences, sum(nans) AS `nan`, sum(positives) AS positive_infinity, \
            sum(negatives) AS negative_infinity, sumMap(bucket_keys, bucket_counts) AS buckets, sum(category_n) AS categories \
-         FROM {rows} GROUP BY block, version, feature"
+         FROM {rows} GROUP BY block, version, part, feature"
     )
 }
 
 fn categories_sql() -> String {
     let rows = current_profiles("values, value_counts");
     format!(
-        "SELECT block, version, feature, value, sum(value_n) AS n \
-         FROM (SELECT block, version, feature, values, value_counts FROM {rows}) \
+        "SELECT block, version, part, feature, value, sum(value_n) AS n \
+         FROM (SELECT block, version, part, feature, values, value_counts FROM {rows}) \
          ARRAY JOIN values AS value, value_counts AS value_n \
-         GROUP BY block, version, feature, value \
-         ORDER BY block, version, feature, n DESC, value LIMIT {MAX_CATEGORIES} BY block, version, feature"
+         GROUP BY block, version, part, feature, value \
+         ORDER BY block, version, part, feature, n DESC, value LIMIT {MAX_CATEGORIES} BY block, version, part, feature"
     )
 }
 
-fn bind_query(clickhouse: &ClickHouse, sql: &str, query: ProfileQuery<'_>, cut: Cut<'_>) -> clickhouse::query::Query {
+pub(super) fn bind_query(clickhouse: &ClickHouse, sql: &str, query: ProfileQuery<'_>, cut: Cut<'_>) -> clickhouse::query::Query {
     let without: Vec<u32> = query.without.iter().filter_map(|&minute| u32::try_from(minute).ok()).collect();
     clickhouse
         .reader()
@@ -467,6 +505,9 @@ fn bind_query(clickhouse: &ClickHouse, sql: &str, query: ProfileQuery<'_>, cut: 
         .param("environment", query.environment)
         .param("any_version", query.version.is_none())
         .param("version", query.version.unwrap_or_default())
+        .param("any_segment", query.segment.is_none())
+        .param("segment", query.segment.unwrap_or_default())
+        .param("segments", cut.segments)
         .param("from", query.from.seconds().max(0))
         .param("until", query.until.seconds().max(0))
         .param("without", without)
@@ -474,10 +515,10 @@ fn bind_query(clickhouse: &ClickHouse, sql: &str, query: ProfileQuery<'_>, cut: 
         .param("blocks", cut.only)
 }
 
-fn assemble(numbers: Vec<NumbersRow>, categories: Vec<CategoryRow>) -> BTreeMap<(i64, String), Profile> {
-    let mut profiles: BTreeMap<(i64, String), Profile> = BTreeMap::new();
+fn assemble(numbers: Vec<NumbersRow>, categories: Vec<CategoryRow>) -> BTreeMap<Part, Profile> {
+    let mut profiles: BTreeMap<Part, Profile> = BTreeMap::new();
     for row in numbers {
-        let profile = profiles.entry((row.block, row.version)).or_default();
+        let profile = profiles.entry((row.block, row.version, row.part)).or_default();
         if row.feature.is_empty() {
             profile.inferences = row.inferences;
             continue;
@@ -492,7 +533,7 @@ fn assemble(numbers: Vec<NumbersRow>, categories: Vec<CategoryRow>) -> BTreeMap<
     }
     for row in categories {
         let Some(counts) = profiles
-            .get_mut(&(row.block, row.version))
+            .get_mut(&(row.block, row.version, row.part))
             .and_then(|profile| profile.features.get_mut(&row.feature))
         else {
             continue;

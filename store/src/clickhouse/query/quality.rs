@@ -73,11 +73,24 @@ pub struct Values {
     pub squared_truths: f64,
 }
 
-/// A row of one of three groupings: by classes, by scores, of all.
+/// Whose inferences became known.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LabelledOf {
+    /// The environment; empty where senders state none.
+    pub environment: String,
+    /// The version; empty where senders state none.
+    pub version: String,
+    /// The segment; empty for all traffic together.
+    pub segment: String,
+}
+
+/// A row of one of three groupings: by classes, by scores, of all; of all traffic, or of each segment.
 #[derive(Debug, Row, Deserialize)]
 struct LabelledRow {
     environment: String,
     version: String,
+    is_of_segment: bool,
+    segment: String,
     is_by_class: bool,
     is_by_score: bool,
     has_classes: bool,
@@ -97,9 +110,9 @@ struct LabelledRow {
     incorrect: u64,
 }
 
-/// By environment and version (empty where senders state none), what became known of the inferences with event times from
-/// `from` up to and not including `until`. Of several labels, or verdicts, for one inference the one that became known last
-/// counts. Without a positive class there are no scores.
+/// By environment and version, what became known of the inferences with event times from `from` up to and not including
+/// `until`, of all traffic together and of each of `segments`. Of several labels, or verdicts, for one inference the one that
+/// became known last counts. Without a positive class there are no scores.
 ///
 /// # Errors
 /// The query failed.
@@ -107,14 +120,25 @@ pub async fn labelled_windows(
     clickhouse: &ClickHouse,
     model: &str,
     positive: Option<Positive<'_>>,
+    segments: &[String],
     from: UnixNanos,
     until: UnixNanos,
-) -> Result<BTreeMap<(String, String), LabelledWindow>, Error> {
-    // One pass over the inferences, counted in three ways.
+) -> Result<BTreeMap<LabelledOf, LabelledWindow>, Error> {
+    // One pass over the inferences, counted in three ways, and in the same three by segment.
+    let (of_segment, by_segment) = if segments.is_empty() {
+        ("false::Bool AS is_of_segment, '' AS segment", "")
+    } else {
+        (
+            "(grouping(known_segment) = 0)::Bool AS is_of_segment, known_segment AS segment",
+            ", (environment, version, known_segment, has_classes, predicted, truth_of), \
+             (environment, version, known_segment, has_score, is_decided, is_positive, key), (environment, version, known_segment)",
+        )
+    };
     let sql = format!(
         "WITH predictions AS ({predictions}), \
          known AS (\
-           SELECT environment, version, (isNotNull(truth) AND isNotNull(label))::Bool AS has_classes, \
+           SELECT environment, version, if(has({{segments:Array(String)}}, segment), segment, '') AS known_segment, \
+             (isNotNull(truth) AND isNotNull(label))::Bool AS has_classes, \
              if(has_classes, assumeNotNull(label), '') AS predicted, if(has_classes, assumeNotNull(truth), '') AS truth_of, \
              (isNotNull(truth) AND isFinite(ifNull(score, nan)))::Bool AS has_score, if(has_score, assumeNotNull(score), 0) AS score_of, \
              (has_score AND ifNull(label = {{positive:String}}, score_of >= 0.5))::Bool AS is_decided, \
@@ -131,7 +155,7 @@ pub async fn labelled_windows(
              FROM outcomes FINAL \
              WHERE model = {{model:String}} AND kind IN ('label', 'verdict') AND request_id IN (SELECT request_id FROM predictions) \
              GROUP BY request_id) AS outcomes USING (request_id)) \
-         SELECT environment, version, (grouping(truth_of) = 0)::Bool AS is_by_class, (grouping(key) = 0)::Bool AS is_by_score, \
+         SELECT environment, version, {of_segment}, (grouping(truth_of) = 0)::Bool AS is_by_class, (grouping(key) = 0)::Bool AS is_by_score, \
            has_classes, predicted, truth_of AS truth, has_score, is_decided, is_positive, key, count() AS n, \
            countIf(is_probability) AS probabilities, \
            (sumIf(squared, is_probability), sumIf(squared * squared, is_probability)) AS squared_sums, \
@@ -141,8 +165,8 @@ pub async fn labelled_windows(
            countIf(isNotNull(verdict)) AS verdicts, countIf(ifNull(verdict = 0, false)) AS incorrect \
          FROM known \
          GROUP BY GROUPING SETS ((environment, version, has_classes, predicted, truth_of), \
-           (environment, version, has_score, is_decided, is_positive, key), (environment, version)) \
-         ORDER BY environment, version, predicted, truth, key",
+           (environment, version, has_score, is_decided, is_positive, key), (environment, version){by_segment}) \
+         ORDER BY environment, version, segment, predicted, truth, key",
         predictions = predictions(positive::score(positive)),
         key = bucket_key("score_of"),
     );
@@ -152,13 +176,22 @@ pub async fn labelled_windows(
         .param("model", model)
         .param(positive::PARAMETER, positive.map_or("", |positive| positive.class))
         .param("from", from.seconds().max(0))
+        .param("segments", segments)
         .param("until", until.seconds().max(0))
         .fetch_all()
         .await?;
-    let mut windows: BTreeMap<(String, String), LabelledWindow> = BTreeMap::new();
+    let mut windows: BTreeMap<LabelledOf, LabelledWindow> = BTreeMap::new();
     for row in rows {
-        let window = windows.entry((row.environment.clone(), row.version.clone())).or_default();
-        window.take(row);
+        // What belongs to none of the segments is in the counts of all traffic.
+        if row.is_of_segment && row.segment.is_empty() {
+            continue;
+        }
+        let of = LabelledOf {
+            environment: row.environment.clone(),
+            version: row.version.clone(),
+            segment: row.segment.clone(),
+        };
+        windows.entry(of).or_default().take(row);
     }
     Ok(windows)
 }
@@ -203,7 +236,7 @@ impl LabelledWindow {
 fn predictions(score: &str) -> String {
     format!(
         "SELECT request_id, ifNull(environment, '') AS environment, ifNull(version, '') AS version, \
-           toNullable(toString(prediction_label)) AS label, prediction_value AS value, {score} AS score \
+           ifNull(segment, '') AS segment, toNullable(toString(prediction_label)) AS label, prediction_value AS value, {score} AS score \
          FROM whole_inferences \
          WHERE model = {{model:String}} AND partial = 0 AND {serves} \
            AND key_hour >= toStartOfHour(toDateTime({{from:Int64}}, 'UTC')) \

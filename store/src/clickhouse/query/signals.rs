@@ -110,6 +110,19 @@ pub async fn headlines(clickhouse: &ClickHouse, filter: SignalFilter<'_>) -> Res
     fetch(bound(clickhouse, &sql, filter)).await
 }
 
+/// As [`headlines`], of each segment that has signals of its own.
+///
+/// # Errors
+/// The query failed.
+pub async fn segment_headlines(clickhouse: &ClickHouse, filter: SignalFilter<'_>) -> Result<Vec<Signal>, Error> {
+    let sql = format!(
+        "SELECT {POINT}, {WHY_UNKNOWN} AS details FROM signals FINAL WHERE {CONDITION} AND segment != '' \
+         ORDER BY model, name, environment, version, segment, isNotNull(value) DESC, signals.window_end DESC, value DESC \
+         LIMIT 1 BY model, name, environment, version, segment LIMIT {MAX_HEADLINES}"
+    );
+    fetch(bound(clickhouse, &sql, filter)).await
+}
+
 /// The points since `since` of the series that [`headlines`] shows, each series ascending.
 ///
 /// # Errors

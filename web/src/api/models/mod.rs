@@ -12,6 +12,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use driftlead_store::clickhouse::query::segments::segments_with_signals;
 use driftlead_store::clock::UnixNanos;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,9 @@ use crate::error::Problem;
 use crate::extract::{Path, Query};
 use crate::state::WebState;
 use crate::view::model::{ModelRow, ModelSettings, VersionRow};
+
+/// How far back segments are looked for: as far as judged signals are shown.
+const SEGMENTS_WITHIN_SECONDS: i64 = 40 * 86_400;
 
 const PARAMETERS: &[(&str, &str)] = &[
     ("environment", "only this environment"),
@@ -130,6 +134,10 @@ pub async fn show(
     };
     let row = known.row(&app, &model, &environment);
     let live = row.live.as_ref().map(|live| live.version.clone());
+    let since = known.now.plus_seconds(-SEGMENTS_WITHIN_SECONDS);
+    let segments = segments_with_signals(&app.clickhouse, &model, &environment, since)
+        .await
+        .map_err(|error| app.telemetry_problem(&error))?;
     let declared = app.settings(&model);
     let settings = ModelSettings::new(&declared, app.declared(&model).is_some(), app.label_delays.of(&declared));
     let versions = known.versions(&app, &model, &environment, live.as_deref()).await?;
@@ -137,7 +145,7 @@ pub async fn show(
         at: known.now,
         model: row,
         environments,
-        segments: Vec::new(),
+        segments,
         settings,
         versions,
     }))
