@@ -38,6 +38,15 @@ impl Person {
         let index = CATEGORICAL_FEATURES.iter().position(|name| *name == feature)?;
         self.categories[index].as_deref()
     }
+
+    /// The demo's segments.
+    pub fn age_group(&self) -> Option<&'static str> {
+        Some(match self.age? {
+            ..30.0 => "under 30",
+            ..60.0 => "30 to 59",
+            _ => "60 and over",
+        })
+    }
 }
 
 /// What is wrong with the files.

@@ -38,6 +38,8 @@ pub struct Served {
     pub time_ns: i64,
     /// Version that answered.
     pub version: String,
+    /// Which people the one who is asked about belongs to.
+    pub segment: Option<&'static str>,
     /// Names and values of the features.
     pub features: Vec<(&'static str, FeatureValue)>,
     /// Predicted class.
@@ -107,6 +109,9 @@ impl Voice {
         );
         record.add_attribute("ml.prediction.label", served.label.clone());
         record.add_attribute("ml.prediction.score", served.score);
+        if let Some(segment) = served.segment {
+            record.add_attribute("ml.segment", segment);
+        }
         for (name, value) in &served.features {
             let key = Key::from(format!("ml.feature.{name}"));
             match value {

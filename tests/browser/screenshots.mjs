@@ -34,6 +34,7 @@ const pages = {
   models: "/models",
   model: `${path}?range=4d`,
   drift: `${path}?range=4d${feature ? `&feature=${encodeURIComponent(feature)}` : ""}`,
+  segments: `${path}?range=4d&tab=segments`,
   versions: `${path}?range=4d&tab=versions`,
   actions: `${path}?range=4d&tab=actions`,
   errors: `/errors?range=4d${errors.hits[0] ? `&hit=${encodeURIComponent(errors.hits[0].id)}` : ""}`,
@@ -47,7 +48,7 @@ const pages = {
 // Where something is opened first.
 const OPENED = { rule: "Alert…" };
 
-const BELOW = ["drift", "versions", "actions"];
+const BELOW = ["drift", "segments", "versions", "actions"];
 
 const browser = await chromium.launch(config.use.launchOptions);
 const written = [];

@@ -137,6 +137,8 @@ test("a chart's cross-hair moves by arrows, tabs by arrows", async ({ page, requ
   await expect(page.locator(".timeline .hair span")).toBeAttached();
   await page.getByRole("tab", { name: "Drift" }).focus();
   await page.keyboard.press("ArrowRight");
+  await expect(page.getByRole("tab", { name: /^Segments/ })).toBeFocused();
+  await page.keyboard.press("ArrowRight");
   await expect(page.getByRole("tab", { name: /^Versions/ })).toBeFocused();
   await expect(page).toHaveURL(/tab=versions/);
   await page.keyboard.press("End");

@@ -5,6 +5,7 @@ const pages = [
   ["Models", () => "/models"],
   ["Models compared", (model, models) => `/models?compare=${encodeURIComponent(models.slice(0, 2).map((m) => `${m.environment}/${m.name}`).join("\n"))}`],
   ["Model, drift", (model) => `/models/${encodeURIComponent(model.name)}?range=7d`],
+  ["Model, segments", (model) => `/models/${encodeURIComponent(model.name)}?tab=segments`],
   ["Model, versions", (model) => `/models/${encodeURIComponent(model.name)}?tab=versions`],
   ["Model, actions", (model) => `/models/${encodeURIComponent(model.name)}?tab=actions`],
   ["Model, inferences", (model) => `/models/${encodeURIComponent(model.name)}?tab=inferences`],

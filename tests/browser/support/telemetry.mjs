@@ -27,6 +27,7 @@ export async function sendInferences(request, name, text, count) {
       "ml.model.version": name,
       "ml.request.id": `hostile-${text.length}-${now}-${i}`,
       "ml.prediction.label": text,
+      "ml.segment": name,
       "ml.latency_ms": 12.5,
       [`ml.feature.${name}`]: text,
       ...(i === 0 ? { "error.type": name, "exception.stacktrace": `${text}\n  at ${text}` } : {}),

@@ -9,8 +9,10 @@ import type {
   DriftResponse,
   FeatureDrift,
   InferencesResponse,
+  Metric,
   PatternsResponse,
   SearchHit,
+  SegmentsResponse,
   SearchResponse,
   SearchSource,
   SignalColumns,
@@ -142,6 +144,31 @@ export function deployments(now: number): Deployment[] {
     baseline_version: version === "1.1" ? "1.0" : null, retrain_id: null, commit: null, artifact: null, data_version: null,
   });
   return [make("1.0", 86_400 * 4, "live"), make("1.1", RELEASED_11_S + 60, "candidate"), make("1.1", RELEASED_11_S, "live")];
+}
+
+/** One of them with a name that nobody foresaw. */
+export const SEGMENTS = ["under 30", "30 to 59", "<b>60</b> and over \u202e" + "long ".repeat(30)];
+
+export function segments(story: ModelStory, version: string | null, now: number): SegmentsResponse {
+  const to = Math.floor(now / 60) * 60;
+  const base = { environment: story.environment, from: iso(to - 86_400), to: iso(to) };
+  if (story.level === 0) return { environment: story.environment, from: null, to: null, segments: [] };
+  const metric = (signal: string, value: number | null, n: number, subject = ""): Metric => ({
+    signal, value, unknown: value === null ? "insufficient" : null, lower: value === null ? null : value * 0.9, upper: value === null ? null : value * 1.1,
+    n, reference_n: 0, at: iso(to), window_s: signal === "feature_shift" ? 3_600 : 60, subject, provisional: false, threshold: null, spark: null,
+  });
+  return {
+    ...base,
+    segments: SEGMENTS.map((segment, i) => {
+      const share = [0.52, 0.31, 0.09][i] ?? 0;
+      const n = Math.round(70_131 * share);
+      const all = [
+        metric("request_rate", 12 * share, 60), metric("error_ratio", i === 2 ? null : 0.004 * (i + 1), n), metric("latency_p95_ms", 34 + 9 * i, n),
+        metric("feature_shift", [0.012, 0.061, null][i] ?? null, n, "AGEP"), metric("f1", 0.84 - 0.05 * i, n), metric("accuracy", 0.88 - 0.03 * i, n),
+      ];
+      return { segment, version: version ?? story.live ?? "", inferences: n, share, metrics: Object.fromEntries(all.map((one) => [one.signal, one])) };
+    }),
+  };
 }
 
 export function drift(story: ModelStory, now: number): DriftResponse {

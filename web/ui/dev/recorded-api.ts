@@ -86,12 +86,13 @@ function route(method: string, url: URL, sent: Record<string, string>): object |
     if (!story) return null;
     if (third === undefined) {
       return {
-        at: iso(now), model: scenario.row(story, now, true), environments: [story.environment], segments: [], versions: scenario.versions(story, now),
+        at: iso(now), model: scenario.row(story, now, true), environments: [story.environment], segments: answers.SEGMENTS, versions: scenario.versions(story, now),
         settings: { declared: true, positive_class: "1", f1_floor: 0.75, latency_budget_ms: 500, label_delay_s: 0, runner: "candle", rollback: "auto", retrain: "auto" },
       };
     }
     if (third === "charts") return answers.charts(story, from, to, WINDOWS[query.get("window") ?? ""] ?? null, query.get("version"), now);
     if (third === "timeline") return answers.timeline(story, from, to, now);
+    if (third === "segments") return answers.segments(story, query.get("version"), now);
     if (third === "drift") return answers.drift(story, now);
     if (third === "inferences") return answers.inferences(story, limit, query.get("cursor"), query.get("version"), now);
     if (third === "rollback" && method === "POST") return { action: rollback(story.name, sent["to"] ?? "", now) };

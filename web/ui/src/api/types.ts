@@ -241,10 +241,30 @@ export interface ModelResponse {
   model: ModelRow;
   /** All environments of this model. */
   environments: string[];
+  /** Those that have signals of their own. */
   segments: string[];
   settings: ModelSettings;
   /** Newest first. */
   versions: VersionRow[];
+}
+
+/** GET /api/v1/models/{model}/segments?environment=&version=: the largest first. */
+export interface SegmentsResponse {
+  environment: string;
+  /** The day that traffic is counted in, `null` where none came. */
+  from: Instant | null;
+  to: Instant | null;
+  segments: Segment[];
+}
+
+export interface Segment {
+  segment: string;
+  version: string;
+  inferences: number;
+  /** Of the inferences of the version. */
+  share: number;
+  /** By name of the signal, the latest value of each. */
+  metrics: Record<string, Metric>;
 }
 
 export interface ModelSettings {

@@ -357,7 +357,7 @@ export const en = {
     all_versions: "Show all versions",
   },
 
-  tab: { label: "More about the model", drift: "Drift", versions: "Versions", actions: "Actions", inferences: "Inferences" },
+  tab: { label: "More about the model", drift: "Drift", segments: "Segments", versions: "Versions", actions: "Actions", inferences: "Inferences" },
 
   timeline: {
     label: "What happened",
@@ -395,7 +395,18 @@ export const en = {
     no_labels_of: "No labels for windows of {window} in this range: send the truth to POST /api/v1/outcomes.",
   },
 
+  segments: {
+    segment: "Segment",
+    share: "Share",
+    inferences: { one: "{n} inference", other: "{n} inferences" },
+    about: "Traffic of {day}, and the latest value of each signal. Shift is against the same segment of the reference.",
+    open: "Drift of this segment",
+    none: "No inference says which segment it belongs to: send it as ml.segment, and each of the largest segments gets signals of its own.",
+  },
+
   drift: {
+    segment: "Segment",
+    all_traffic: "All traffic",
     feature: "Feature",
     feature_hint: "Sort by name",
     shift: "Shift",

@@ -364,7 +364,7 @@ export const ru: Messages = {
     all_versions: "Показать все версии",
   },
 
-  tab: { label: "Подробнее о модели", drift: "Сдвиг", versions: "Версии", actions: "Действия", inferences: "Ответы" },
+  tab: { label: "Подробнее о модели", drift: "Сдвиг", segments: "Сегменты", versions: "Версии", actions: "Действия", inferences: "Ответы" },
 
   timeline: {
     label: "Что произошло",
@@ -402,7 +402,18 @@ export const ru: Messages = {
     no_labels_of: "За это время нет меток для окон в {window}: пришлите верные ответы на POST /api/v1/outcomes.",
   },
 
+  segments: {
+    segment: "Сегмент",
+    share: "Доля",
+    inferences: { one: "{n} ответ", few: "{n} ответа", many: "{n} ответов", other: "{n} ответа" },
+    about: "Трафик за {day} и последнее значение каждого показателя. Сдвиг — относительно того же сегмента эталона.",
+    open: "Сдвиг этого сегмента",
+    none: "Ни один ответ не говорит, к какому сегменту он относится: передайте ml.segment, и у каждого из крупнейших сегментов будут свои показатели.",
+  },
+
   drift: {
+    segment: "Сегмент",
+    all_traffic: "Весь трафик",
     feature: "Признак",
     feature_hint: "Упорядочить по имени",
     shift: "Сдвиг",
