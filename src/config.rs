@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::telemetry::TelemetryConfig;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use driftlead_alerting::config::{AlertingSettings, ReceiverConfig, SmtpConfig};
-use driftlead_analyzer::{AnalyzerConfig, DEFAULT_MAX_SEGMENTS};
+use driftlead_analyzer::{AnalyzerConfig, DEFAULT_FALSE_ALERTS_PER_MONTH, DEFAULT_MAX_SEGMENTS};
 use driftlead_collector::{CollectorConfig, RedactConfig, ScrapeTarget, TlsConfig};
 use driftlead_store::clickhouse::migrate::Retention;
 use driftlead_store::clock::UnixNanos;
@@ -244,6 +244,9 @@ impl Default for RetentionConfig {
     }
 }
 
+/// Beyond this many false alerts a month nobody looks at alerts any more.
+const MOST_FALSE_ALERTS_PER_MONTH: f64 = 1_000.0;
+
 /// `[drift]`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -252,6 +255,8 @@ pub struct DriftConfig {
     pub evaluate_at: Vec<String>,
     /// Segments of a version that have signals of their own, those with the most traffic; 0: none.
     pub segments: u64,
+    /// False alerts of drift and data quality that are borne in 30 days, of all models together.
+    pub false_alerts_per_month: f64,
 }
 
 impl Default for DriftConfig {
@@ -259,6 +264,7 @@ impl Default for DriftConfig {
         Self {
             evaluate_at: Vec::new(),
             segments: DEFAULT_MAX_SEGMENTS,
+            false_alerts_per_month: DEFAULT_FALSE_ALERTS_PER_MONTH,
         }
     }
 }
@@ -420,6 +426,7 @@ impl Config {
             evaluate_at: self.evaluate_at()?,
             quality_interval: self.quality.recompute_interval,
             max_segments: self.drift.segments,
+            false_alerts_per_month: self.false_alerts_per_month()?,
             ..AnalyzerConfig::default()
         })
     }
@@ -432,6 +439,17 @@ impl Config {
             minute_profiles_days: self.retention.minute_profiles_days,
             signals_days: self.retention.signals_days,
         }
+    }
+
+    fn false_alerts_per_month(&self) -> anyhow::Result<f64> {
+        let borne = self.drift.false_alerts_per_month;
+        if !(borne > 0.0 && borne <= MOST_FALSE_ALERTS_PER_MONTH) {
+            bail!(
+                "[drift] false_alerts_per_month: {borne} is not above 0 and up to {MOST_FALSE_ALERTS_PER_MONTH}: write how many false alerts of \
+                 drift you can bear in 30 days, such as 1 or 0.1"
+            );
+        }
+        Ok(borne)
     }
 
     /// To the minute: windows are made of minutes, and rules look at the windows that were computed.

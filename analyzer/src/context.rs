@@ -15,16 +15,22 @@ use driftlead_store::state::State;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::budget::Budget;
 use crate::error::AnalyzerError;
 use crate::reference::References;
 use crate::upkeep::Activity;
-use crate::window::Days;
+use crate::window::{Days, Window};
 
 /// How often quality is computed again for one window while labels keep coming.
 const DEFAULT_QUALITY_INTERVAL: Duration = Duration::from_secs(300);
 
 /// Segments of a version that have signals of their own unless the settings say otherwise.
 pub const DEFAULT_MAX_SEGMENTS: u64 = 20;
+
+/// False alerts of drift that are borne in 30 days unless the settings say otherwise.
+pub const DEFAULT_FALSE_ALERTS_PER_MONTH: f64 = 1.0;
+/// Lengths of the windows that rules look at: hours and days.
+const WINDOW_LENGTHS: f64 = 2.0;
 
 /// The searches that rules look at, as they are at present.
 #[derive(Clone)]
@@ -64,6 +70,8 @@ pub struct AnalyzerConfig {
     pub label_delays: LabelDelays,
     /// `[drift] segments`: how many segments of a version have signals of their own, those with the most traffic.
     pub max_segments: u64,
+    /// `[drift] false_alerts_per_month`: false alerts of drift and data quality that are borne in 30 days, of all models.
+    pub false_alerts_per_month: f64,
 }
 
 impl Default for AnalyzerConfig {
@@ -76,6 +84,7 @@ impl Default for AnalyzerConfig {
             searches: WatchedSearches::new(Vec::new),
             label_delays: LabelDelays::default(),
             max_segments: DEFAULT_MAX_SEGMENTS,
+            false_alerts_per_month: DEFAULT_FALSE_ALERTS_PER_MONTH,
         }
     }
 }
@@ -94,6 +103,7 @@ pub(crate) struct Context {
     pub searches: WatchedSearches,
     pub label_delays: LabelDelays,
     pub max_segments: u64,
+    pub false_alerts_per_month: f64,
     pub clock: Clock,
     pub signals: mpsc::Sender<Vec<Signal>>,
     pub stop: CancellationToken,
@@ -107,6 +117,18 @@ impl Context {
     /// How long labels of a model take.
     pub fn label_delay(&self, model: &str) -> Duration {
         self.label_delays.of(&self.references.settings(model))
+    }
+
+    /// What a look at a window of one model and environment may cost: the false alerts that are borne are shared evenly by all
+    /// models and environments, by hours and days, and by all traffic and the segments.
+    pub fn budget(&self, window: Window) -> Budget {
+        let models = self.activity.models();
+        let places: usize = models.iter().map(|model| self.activity.environments(model).len().max(1)).sum();
+        let kinds = if self.max_segments == 0 { 1.0 } else { 2.0 };
+        Budget {
+            errors: self.false_alerts_per_month / (places.max(1) as f64 * WINDOW_LENGTHS * kinds),
+            looks: self.days.looks(window),
+        }
     }
 
     /// Up to when what was received is in the tables: now, less the drain's lag.

@@ -6,6 +6,7 @@ use driftlead_store::clickhouse::query::profiles::Profile;
 use driftlead_store::records::{FeatureCounts, pseudo};
 use serde::Serialize;
 
+use crate::budget::Budget;
 use crate::reference::Reference;
 use crate::seed::seed_of;
 use crate::statistics::Statistics;
@@ -52,7 +53,7 @@ pub struct FeatureDrift {
     pub dispersion: f64,
 }
 
-/// What is compared, and how many decisions share the allowed error.
+/// What is compared, and how sure decisions have to be.
 #[derive(Debug, Clone, Copy)]
 pub struct Compared<'a> {
     /// The model.
@@ -63,8 +64,8 @@ pub struct Compared<'a> {
     pub segment: &'a str,
     /// The window.
     pub window: Window,
-    /// Times that a rule looks at windows like this one in 30 days.
-    pub looks: u64,
+    /// How often decisions may be wrong.
+    pub budget: Budget,
 }
 
 /// Compares every feature of a window with the reference, in alphabetical order. `known` are the features
@@ -78,7 +79,7 @@ pub fn compare(compared: Compared<'_>, reference: &Reference, window: &Profile, 
         .keys()
         .filter(|feature| known.contains(*feature))
         .collect();
-    let decisions = features.len() as u64 * compared.looks;
+    let decision_error = compared.budget.decision_error(features.len());
     let mut drifts: Vec<FeatureDrift> = features
         .iter()
         .map(|&feature| {
@@ -107,7 +108,7 @@ pub fn compare(compared: Compared<'_>, reference: &Reference, window: &Profile, 
                     &counts,
                     ShiftOptions {
                         seed,
-                        decisions,
+                        decision_error,
                         dispersion,
                     },
                 ),

@@ -7,6 +7,7 @@
 //! thresholds and alerts, which are alerting's, and SQL, which is the store's.
 
 mod blocking;
+pub mod budget;
 mod context;
 pub mod control;
 mod detect;
@@ -26,7 +27,7 @@ pub mod stats;
 mod upkeep;
 pub mod window;
 
-pub use context::{AnalyzerConfig, DEFAULT_MAX_SEGMENTS, WatchedSearches};
+pub use context::{AnalyzerConfig, DEFAULT_FALSE_ALERTS_PER_MONTH, DEFAULT_MAX_SEGMENTS, WatchedSearches};
 pub use error::AnalyzerError;
 pub use reference::References;
 pub use report::{DriftReport, DriftRequest, FeatureReport, drift_between};

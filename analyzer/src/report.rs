@@ -13,6 +13,7 @@ use driftlead_store::state::dirty::DirtyConsumer;
 use serde::Serialize;
 
 use crate::blocking;
+use crate::budget::Budget;
 use crate::drift::{Compared, FeatureDrift, Role, ValueKind, compare};
 use crate::error::AnalyzerError;
 use crate::reference::{Comparison, NoReference, Reference, ReferenceInfo, References};
@@ -148,6 +149,7 @@ pub async fn drift_between(references: &References, request: &DriftRequest, now:
         environment: &environment,
         segment: request.segment.as_deref().unwrap_or_default(),
         window_start: window.start(),
+        window_seconds: window.seconds,
         now,
     };
     let reference = match &request.reference {
@@ -174,8 +176,16 @@ async fn fill(
     profile: &Arc<Profile>,
     window: Window,
 ) -> Result<(), AnalyzerError> {
-    let since = window.start().plus_seconds(-KNOWN_SECONDS);
-    let known = known_features(references.clickhouse(), &report.model, &report.environment, since).await?;
+    let known_since = ProfileQuery {
+        model: &report.model,
+        environment: &report.environment,
+        version: None,
+        segment: None,
+        from: window.start().plus_seconds(-KNOWN_SECONDS).floor_to(i64::from(DAY_SECONDS)),
+        until: window.end,
+        without: &[],
+    };
+    let known = known_features(references.clickhouse(), known_since).await?;
     // What was sent for the first time in the last minute is not among the profiles yet.
     let known: BTreeSet<String> = known.into_iter().chain(profile.features.keys().cloned()).collect();
     let [model, version, segment] = [&report.model, &report.version, &report.segment].map(String::clone);
@@ -187,7 +197,7 @@ async fn fill(
             version: &version,
             segment: &segment,
             window,
-            looks: 1,
+            budget: Budget::ONE_LOOK,
         };
         let drifts = compare(compared, &compared_with, &profile, &known);
         drifts.into_iter().map(feature_report).collect()

@@ -17,7 +17,7 @@ use crate::context::{AnalyzerConfig, Context};
 use crate::detect::{self, DriftWindows, LateLabels, LearntDelays};
 use crate::error::AnalyzerError;
 use crate::reference::{self, References};
-use crate::upkeep::{self, Activity, Buckets, Generations, Profiles};
+use crate::upkeep::{self, Activity, Buckets, Generations, Profiles, Rollups};
 use crate::window::Days;
 
 /// How often dirty minutes are looked for.
@@ -60,6 +60,7 @@ pub async fn run(
         searches: config.searches,
         label_delays: config.label_delays,
         max_segments: config.max_segments,
+        false_alerts_per_month: config.false_alerts_per_month,
         clickhouse,
         state,
         clock,
@@ -115,6 +116,9 @@ async fn watch_drift(context: &Context, generations: &Generations) {
     let Some(mut windows) = loaded(context, "drift windows", || DriftWindows::load(context)).await else {
         return;
     };
+    let Some(mut rollups) = loaded(context, "rollups", || Rollups::load(context)).await else {
+        return;
+    };
     let mut profiles = Profiles::new();
     let mut last_references = None;
     let mut back_off = BackOff::new("drift");
@@ -124,12 +128,15 @@ async fn watch_drift(context: &Context, generations: &Generations) {
         let step = async {
             let more_profiles = profiles.step(context, generations, &mut computed).await;
             windows.note(&context.days, &computed);
+            rollups.note(&computed);
             let more_profiles = more_profiles?;
+            // Before the windows, which read them.
+            let more_rollups = rollups.step(context).await?;
             let more_windows = windows.step(context).await?;
             if is_time {
                 reference::profile_what_ended(context).await?;
             }
-            Ok(if more_profiles || more_windows {
+            Ok(if more_profiles || more_rollups || more_windows {
                 Duration::ZERO
             } else {
                 UPKEEP_INTERVAL

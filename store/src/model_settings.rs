@@ -37,6 +37,9 @@ pub struct ModelSettings {
     pub label_delay: Option<std::time::Duration>,
     /// What windows are compared with; unset: the previous version, else the 28 days before.
     pub reference: Option<ReferenceSettings>,
+    /// Of weeks of telemetry take the hours that are the same hour of the week as the window: a rhythm is not drift.
+    #[serde(default = "default_match_reference")]
+    pub match_reference: bool,
     /// How versions are replayed; without one replays are `skipped`, with that reason.
     pub runner: Option<RunnerSettings>,
     /// How a version is rolled back.
@@ -60,6 +63,7 @@ impl ModelSettings {
             latency_budget_ms: DEFAULT_LATENCY_BUDGET_MS,
             label_delay: None,
             reference: None,
+            match_reference: true,
             runner: None,
             rollback: None,
             retrain: None,
@@ -170,6 +174,10 @@ pub enum Approval {
     Ask,
     /// It never happens.
     Off,
+}
+
+fn default_match_reference() -> bool {
+    true
 }
 
 fn default_f1_floor() -> f64 {

@@ -19,6 +19,7 @@ mod own_telemetry;
 mod pipeline;
 mod quality;
 mod records;
+mod rollups;
 mod search_limits;
 mod search_rules;
 mod segments;

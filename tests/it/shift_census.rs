@@ -8,6 +8,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use driftlead_analyzer::budget::Budget;
 use driftlead_analyzer::drift::{Compared, FeatureDrift, Role, compare};
 use driftlead_analyzer::profile;
 use driftlead_analyzer::reference::{Reference, ReferenceInfo};
@@ -161,6 +162,7 @@ fn reference(profile: Profile, dispersion: BTreeMap<String, BTreeMap<u32, f64>>)
             version: None,
             from: None,
             to: None,
+            matching: None,
             rows: profile.inferences,
         },
         data: ReferenceProfile { profile, dispersion },
@@ -182,23 +184,28 @@ fn dispersions(year: &Year, order: &[usize], rng: &mut impl Rng) -> BTreeMap<Str
     names.map(|name| (name.clone(), of(name, rng.random()))).collect()
 }
 
-/// The window of a run of the demo, and how often its days are looked at.
-fn last_day(run: u64) -> (Window, u64) {
+/// The window of a run of the demo, and how often decisions about its days may be wrong.
+fn last_day(run: u64) -> (Window, Budget) {
     let end = UnixNanos::parse("2026-11-20T10:30:00Z").unwrap().plus_seconds(60 * run as i64);
     let ends: Vec<UnixNanos> = (0..DAYS).map(|day| end.plus_seconds(-day * i64::from(DAY_SECONDS))).collect();
     let days = Days::new(&ends);
     let window = days.last_before(end).unwrap();
-    (window, days.looks(window))
+    // One model, hours and days, all traffic and segments share one false alert a month.
+    let budget = Budget {
+        errors: 0.25,
+        looks: days.looks(window),
+    };
+    (window, budget)
 }
 
 fn drifts(run: u64, reference: &Reference, window: &Profile, known: &BTreeSet<String>) -> Vec<FeatureDrift> {
-    let (day, looks) = last_day(run);
+    let (day, budget) = last_day(run);
     let compared = Compared {
         model: "employment",
         version: "1.0",
         segment: "",
         window: day,
-        looks,
+        budget,
     };
     compare(compared, reference, window, known)
 }

@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 
 use driftlead_analyzer::stats::dispersion::dispersion;
-use driftlead_analyzer::stats::shift::{DISPLAY_ERROR, Shift, ShiftOptions, shift};
+use driftlead_analyzer::stats::shift::{DECISION_ERROR, DISPLAY_ERROR, Shift, ShiftOptions, shift};
 use driftlead_store::bucket;
 use driftlead_store::records::FeatureCounts;
 use rand::{Rng, SeedableRng};
@@ -129,7 +129,7 @@ impl Case {
                 decisions.map(|decisions| {
                     let options = ShiftOptions {
                         seed,
-                        decisions,
+                        decision_error: DECISION_ERROR / decisions as f64,
                         dispersion: 1.0,
                     };
                     shift(&before, &now, options).unwrap()
@@ -301,7 +301,7 @@ fn decisions_hold_where_traffic_repeats_itself() {
             blocks.iter().for_each(|block| reference.merge(block));
             let options = ShiftOptions {
                 seed,
-                decisions: 1,
+                decision_error: DECISION_ERROR,
                 dispersion: dispersion(&blocks, seed).unwrap(),
             };
             let lower = |window| shift(&reference, window, options).unwrap().decision_lower;

@@ -6,7 +6,7 @@ use driftlead_store::records::{FeatureCounts, Signal, names};
 use serde_json::json;
 
 use super::frame::{Estimate, Frame};
-use crate::stats::shift::{DECISION_ERROR, DISPLAY_ERROR, is_twofold};
+use crate::stats::shift::{DISPLAY_ERROR, is_twofold};
 use crate::stats::{normal, wilson};
 
 /// Inferences below which a ratio says nothing.
@@ -17,10 +17,18 @@ const MIN_REFERENCE_N: u64 = 1_000;
 const MAX_NAMED: usize = 20;
 
 /// Share of inferences without a usable value of the feature: absent or NaN.
-pub(super) fn missing_ratio(frame: &Frame<'_>, feature: &str, counts: &FeatureCounts, decisions: u64) -> Signal {
+pub(super) fn missing_ratio(frame: &Frame<'_>, feature: &str, counts: &FeatureCounts, decision_error: f64) -> Signal {
     let missing = counts.absent + counts.nan;
     let details = json!({ "absent": counts.absent, "nan": counts.nan });
-    ratio(frame, names::MISSING_RATIO, feature, missing, counts.inferences, decisions, details)
+    ratio(
+        frame,
+        names::MISSING_RATIO,
+        feature,
+        missing,
+        counts.inferences,
+        decision_error,
+        details,
+    )
 }
 
 /// Share of a feature's categories that the reference never had; `None` for features without categories.
@@ -29,7 +37,7 @@ pub(super) fn new_category_ratio(
     feature: &str,
     counts: &FeatureCounts,
     reference: &FeatureCounts,
-    decisions: u64,
+    decision_error: f64,
 ) -> Option<Signal> {
     if counts.categories() == 0 || reference.categories() == 0 {
         return None;
@@ -56,7 +64,7 @@ pub(super) fn new_category_ratio(
         .map(|(value, count)| json!({ "value": value, "n": count }))
         .collect();
     let details = json!({ "new": named, "new_values": new.len() });
-    let signal = ratio(frame, names::NEW_CATEGORY_RATIO, feature, occurrences, n, decisions, details);
+    let signal = ratio(frame, names::NEW_CATEGORY_RATIO, feature, occurrences, n, decision_error, details);
     Some(Signal {
         reference_n: reference.inferences,
         ..signal
@@ -70,7 +78,7 @@ pub(super) fn type_mismatch_ratio(
     feature: &str,
     counts: &FeatureCounts,
     reference: Option<&FeatureCounts>,
-    decisions: u64,
+    decision_error: f64,
 ) -> Option<Signal> {
     let (numbers, texts) = (all_numbers(counts), counts.categories());
     if numbers + texts == 0 || reference.is_some_and(is_twofold) {
@@ -88,7 +96,7 @@ pub(super) fn type_mismatch_ratio(
         feature,
         other,
         numbers + texts,
-        decisions,
+        decision_error,
         details,
     ))
 }
@@ -102,7 +110,7 @@ pub(super) fn out_of_range_ratio(
     counts: &FeatureCounts,
     reference: Option<&FeatureCounts>,
     declared: Option<Range>,
-    decisions: u64,
+    decision_error: f64,
 ) -> Option<Signal> {
     let n = counts.numbers() + counts.positive_infinity + counts.negative_infinity;
     if n == 0 {
@@ -120,7 +128,7 @@ pub(super) fn out_of_range_ratio(
     let above = counts.buckets.range(highest.saturating_add(1)..).map(|(_, n)| n).sum::<u64>() + counts.positive_infinity;
     let range = declared.map_or_else(|| [bucket::middle(lowest), bucket::middle(highest)], <[f64; 2]>::from);
     let details = json!({ "range": range, "declared": declared.is_some(), "below": below, "above": above });
-    let signal = ratio(frame, names::OUT_OF_RANGE_RATIO, feature, below + above, n, decisions, details);
+    let signal = ratio(frame, names::OUT_OF_RANGE_RATIO, feature, below + above, n, decision_error, details);
     Some(Signal {
         reference_n: reference.map_or(0, |reference| reference.inferences),
         ..signal
@@ -132,7 +140,7 @@ fn all_numbers(counts: &FeatureCounts) -> u64 {
     counts.numbers() + counts.nan + counts.positive_infinity + counts.negative_infinity
 }
 
-fn ratio(frame: &Frame<'_>, name: &str, feature: &str, count: u64, n: u64, decisions: u64, details: serde_json::Value) -> Signal {
+fn ratio(frame: &Frame<'_>, name: &str, feature: &str, count: u64, n: u64, decision_error: f64, details: serde_json::Value) -> Signal {
     if n < MIN_N {
         return frame.insufficient(
             name,
@@ -146,7 +154,7 @@ fn ratio(frame: &Frame<'_>, name: &str, feature: &str, count: u64, n: u64, decis
     let estimate = Estimate {
         value: count as f64 / n as f64,
         shown: Some(bounds(DISPLAY_ERROR)),
-        decided: Some(bounds(DECISION_ERROR / decisions.max(1) as f64)),
+        decided: Some(bounds(decision_error)),
     };
     frame.signal(name, feature, estimate, n, details)
 }
@@ -174,11 +182,11 @@ mod tests {
         let mut window = counts(&[("a", 80)], 15);
         window.nan = 5;
         window.inferences += 5;
-        let signal = missing_ratio(&FRAME, "f", &window, 17);
+        let signal = missing_ratio(&FRAME, "f", &window, 0.0006);
         assert_eq!(signal.value, Some(0.2));
         assert!(signal.decision_lower < signal.lower && signal.lower < signal.value);
         assert_eq!(
-            missing_ratio(&FRAME, "f", &counts(&[("a", 9)], 0), 17).state,
+            missing_ratio(&FRAME, "f", &counts(&[("a", 9)], 0), 0.0006).state,
             SignalState::Insufficient
         );
     }
@@ -193,13 +201,13 @@ mod tests {
     fn values_of_another_type_than_the_references_are_counted() {
         let mut window = numbers((0..180).map(f64::from));
         (0..20).for_each(|_| window.add_category("unknown"));
-        let of = |reference: Option<&FeatureCounts>| type_mismatch_ratio(&FRAME, "f", &window, reference, 17);
+        let of = |reference: Option<&FeatureCounts>| type_mismatch_ratio(&FRAME, "f", &window, reference, 0.0006);
         assert_eq!(of(None).unwrap().value, Some(0.1));
         assert_eq!(of(Some(&numbers([1.0]))).unwrap().value, Some(0.1));
         // It changed its type: nearly all of it is wrong now.
         let changed = of(Some(&counts(&[("a", 5)], 0))).unwrap();
         assert_eq!((changed.value, &changed.details["expected"]), (Some(0.9), &json!("text")));
-        assert_eq!(type_mismatch_ratio(&FRAME, "f", &counts(&[], 9), None, 17), None);
+        assert_eq!(type_mismatch_ratio(&FRAME, "f", &counts(&[], 9), None, 0.0006), None);
         // Rows of a CSV do not say what they are.
         let mut twofold = numbers((0..9).map(f64::from));
         twofold.add_categories("1", 9);
@@ -211,7 +219,7 @@ mod tests {
         let window = numbers((0..200).map(|n| f64::from(n) / 100.0 - 0.5).chain([f64::INFINITY, f64::NAN]));
         let of = |reference: Option<&FeatureCounts>, declared: Option<[f64; 2]>| {
             let declared = declared.map(|range| Range::try_from(range).unwrap());
-            out_of_range_ratio(&FRAME, "f", &window, reference, declared, 17)
+            out_of_range_ratio(&FRAME, "f", &window, reference, declared, 0.0006)
         };
         let declared = of(None, Some([0.0, 1.0])).unwrap();
         // 50 lie below 0, 49 above 1, and one is infinite; NaN is missing, not out of range.
@@ -223,15 +231,15 @@ mod tests {
         assert_eq!((learnt.reference_n, &learnt.details["declared"]), (MIN_REFERENCE_N, &json!(false)));
         assert_eq!(of(Some(&numbers([0.0, 1.0])), None), None, "two numbers show no range");
         assert_eq!(of(None, None), None);
-        assert_eq!(out_of_range_ratio(&FRAME, "f", &counts(&[("a", 5)], 0), None, None, 17), None);
+        assert_eq!(out_of_range_ratio(&FRAME, "f", &counts(&[("a", 5)], 0), None, None, 0.0006), None);
     }
 
     #[test]
     fn categories_that_the_reference_never_had_are_counted_and_named() {
         let (window, reference) = (counts(&[("a", 180), ("b", 15), ("c", 5)], 10), counts(&[("a", 10), ("z", 1)], 0));
-        let signal = new_category_ratio(&FRAME, "f", &window, &reference, 17).unwrap();
+        let signal = new_category_ratio(&FRAME, "f", &window, &reference, 0.0006).unwrap();
         assert_eq!((signal.value, signal.n), (Some(0.1), 200));
         assert_eq!(signal.details["new"][0]["value"], "b");
-        assert_eq!(new_category_ratio(&FRAME, "f", &counts(&[], 10), &reference, 17), None);
+        assert_eq!(new_category_ratio(&FRAME, "f", &counts(&[], 10), &reference, 0.0006), None);
     }
 }

@@ -15,13 +15,14 @@ use super::data_quality::{missing_ratio, new_category_ratio, out_of_range_ratio,
 use super::frame::{Estimate, Frame};
 use super::{estimated, statistics};
 use crate::blocking;
+use crate::budget::Budget;
 use crate::context::Context;
 use crate::drift::{Compared, FeatureDrift, Role, compare};
 use crate::error::AnalyzerError;
 use crate::reference::{Comparison, NoReference, Reference};
 use crate::stats::Bounds;
 use crate::stats::shift::MIN_N_FOR_DECISIONS;
-use crate::window::Window;
+use crate::window::{DAY_SECONDS, Window};
 
 /// How far back a feature must have been sent to be compared: the retention of minutes.
 const KNOWN_SECONDS: i64 = 14 * 86_400;
@@ -36,14 +37,6 @@ pub(super) async fn signals_of_window(
     let mut signals = Vec::new();
     let settings = Arc::new(context.references.settings(model));
     for environment in environments_between(&context.clickhouse, model, window.start(), window.end).await? {
-        let known = known_features(
-            &context.clickhouse,
-            model,
-            &environment,
-            window.start().plus_seconds(-KNOWN_SECONDS),
-        )
-        .await?;
-        let known: Arc<BTreeSet<String>> = Arc::new(known.into_iter().collect());
         let query = ProfileQuery {
             model,
             environment: &environment,
@@ -53,7 +46,15 @@ pub(super) async fn signals_of_window(
             until: window.end,
             without: &[],
         };
-        for (version, profile) in read_profiles(&context.clickhouse, query).await? {
+        let known_since = ProfileQuery {
+            from: window.start().plus_seconds(-KNOWN_SECONDS).floor_to(i64::from(DAY_SECONDS)),
+            ..query
+        };
+        let known = known_features(&context.clickhouse, known_since).await?;
+        let known: Arc<BTreeSet<String>> = Arc::new(known.into_iter().collect());
+        let profiles = read_profiles(&context.clickhouse, query).await?;
+        let budget = context.budget(window).shared_by(profiles.len());
+        for (version, profile) in profiles {
             let frame = Frame {
                 model,
                 version: &version,
@@ -63,10 +64,10 @@ pub(super) async fn signals_of_window(
                 provisional,
             };
             signals.extend(estimated::signals_of_window(context, frame, &profile.scores, &settings).await?);
-            signals.extend(compared(context, frame, profile, &known, &settings, context.days.looks(window)).await?);
+            signals.extend(compared(context, frame, profile, &known, &settings, budget).await?);
         }
         if !provisional {
-            signals.extend(of_segments(context, query, window, &known, &settings).await?);
+            signals.extend(of_segments(context, query, window, &known, &settings, budget).await?);
         }
     }
     Ok(signals)
@@ -80,6 +81,7 @@ async fn of_segments(
     window: Window,
     known: &Arc<BTreeSet<String>>,
     settings: &Arc<ModelSettings>,
+    budget: Budget,
 ) -> Result<Vec<Signal>, AnalyzerError> {
     let served = segments_served(&context.clickhouse, query, MIN_N_FOR_DECISIONS, context.max_segments).await?;
     let segments: BTreeSet<String> = served.iter().map(|of| of.segment.clone()).collect();
@@ -92,7 +94,7 @@ async fn of_segments(
     let mut signals = Vec::new();
     for (version, segments) in by_version {
         // A rule about segments looks at all of them.
-        let looks = context.days.looks(window) * segments.len() as u64;
+        let budget = budget.shared_by(segments.len());
         for segment in segments {
             let Some(profile) = profiles.remove(&(version.clone(), segment.clone())) else {
                 continue;
@@ -105,7 +107,7 @@ async fn of_segments(
                 window,
                 provisional: false,
             };
-            signals.extend(compared(context, frame, profile, known, settings, looks).await?);
+            signals.extend(compared(context, frame, profile, known, settings, budget).await?);
         }
     }
     Ok(signals)
@@ -118,7 +120,7 @@ async fn compared(
     profile: Profile,
     known: &Arc<BTreeSet<String>>,
     settings: &Arc<ModelSettings>,
-    looks: u64,
+    budget: Budget,
 ) -> Result<Vec<Signal>, AnalyzerError> {
     let Frame { window, provisional, .. } = frame;
     let comparison = Comparison {
@@ -127,6 +129,7 @@ async fn compared(
         environment: frame.environment,
         segment: frame.segment,
         window_start: window.start(),
+        window_seconds: window.seconds,
         now: context.now(),
     };
     let reference = context.references.applying_to(comparison).await?;
@@ -142,8 +145,8 @@ async fn compared(
             provisional,
         };
         match reference {
-            Ok(reference) => against(&frame, &reference, &profile, &known, &settings, looks),
-            Err(why) => without_reference(&frame, &profile, &why, &settings, looks),
+            Ok(reference) => against(&frame, &reference, &profile, &known, &settings, budget),
+            Err(why) => without_reference(&frame, &profile, &why, &settings, budget),
         }
     });
     signals.await
@@ -156,24 +159,24 @@ pub(super) fn against(
     profile: &Profile,
     known: &BTreeSet<String>,
     settings: &ModelSettings,
-    looks: u64,
+    budget: Budget,
 ) -> Vec<Signal> {
     if reference.info.rows == 0 {
         let why = NoReference::NoReference(format!(
             "the reference has no inferences of the segment {:?}: it is new",
             frame.segment
         ));
-        return without_reference(frame, profile, &why, settings, looks);
+        return without_reference(frame, profile, &why, settings, budget);
     }
     let compared = Compared {
         model: frame.model,
         version: frame.version,
         segment: frame.segment,
         window: frame.window,
-        looks,
+        budget,
     };
     let drifts = compare(compared, reference, profile, known);
-    let decisions = drifts.len() as u64 * looks;
+    let decision_error = budget.decision_error(drifts.len());
     let mut signals = Vec::new();
     for drift in &drifts {
         let (feature, counts) = (&drift.feature, profile.feature(&drift.feature));
@@ -183,8 +186,8 @@ pub(super) fn against(
             signals.extend(statistics::signals_of(frame, drift, counts.present(), before.present()));
         }
         if drift.role == Role::Feature {
-            signals.extend(of_data(frame, feature, &counts, Some(before), settings, decisions));
-            signals.extend(new_category_ratio(frame, feature, &counts, before, decisions));
+            signals.extend(of_data(frame, feature, &counts, Some(before), settings, decision_error));
+            signals.extend(new_category_ratio(frame, feature, &counts, before, decision_error));
         }
     }
     signals
@@ -197,27 +200,27 @@ fn of_data(
     counts: &FeatureCounts,
     reference: Option<&FeatureCounts>,
     settings: &ModelSettings,
-    decisions: u64,
+    decision_error: f64,
 ) -> Vec<Signal> {
     let declared = settings.ranges.get(feature).copied();
-    let mut signals = vec![missing_ratio(frame, feature, counts, decisions)];
-    signals.extend(type_mismatch_ratio(frame, feature, counts, reference, decisions));
-    signals.extend(out_of_range_ratio(frame, feature, counts, reference, declared, decisions));
+    let mut signals = vec![missing_ratio(frame, feature, counts, decision_error)];
+    signals.extend(type_mismatch_ratio(frame, feature, counts, reference, decision_error));
+    signals.extend(out_of_range_ratio(frame, feature, counts, reference, declared, decision_error));
     signals
 }
 
 /// What can be said of a window alone; its shift is unknown, and why.
-fn without_reference(frame: &Frame<'_>, profile: &Profile, why: &NoReference, settings: &ModelSettings, looks: u64) -> Vec<Signal> {
+fn without_reference(frame: &Frame<'_>, profile: &Profile, why: &NoReference, settings: &ModelSettings, budget: Budget) -> Vec<Signal> {
     let code = match why {
         NoReference::NoReference(_) => "no_reference",
         NoReference::ReferenceWaiting(_) => "reference_waiting",
     };
-    let decisions = profile.features.len() as u64 * looks;
+    let decision_error = budget.decision_error(profile.features.len());
     let mut signals = Vec::new();
     for (feature, counts) in &profile.features {
         signals.push(frame.insufficient(shift_name(role(feature)), feature, counts.inferences, code, why.to_string()));
         if role(feature) == Role::Feature {
-            signals.extend(of_data(frame, feature, counts, None, settings, decisions));
+            signals.extend(of_data(frame, feature, counts, None, settings, decision_error));
         }
     }
     signals

@@ -15,6 +15,7 @@ use serde::Serialize;
 pub use crate::statistics::{Measured, Statistics, Tested};
 pub use quality::{Bounded, Measures, Quality, QualityColumns, Task};
 
+use crate::budget::Budget;
 use crate::report::ShiftReport;
 use crate::rows::{Choice, Column, Kind, RowsFile, RowsFileError};
 use crate::seed::seed_of;
@@ -142,7 +143,7 @@ pub fn compare_files(reference: &Path, current: &Path, request: &FileDriftReques
     let is_awaited = |name: &&String| columns.is_some_and(|columns| columns.label == **name) && !all_of_current.contains(*name);
     let names: Vec<&String> = reference.kinds().keys().filter(|name| !is_awaited(name)).collect();
     let compared = in_parallel(&names, |name| {
-        compare_column(name, &reference, &current, request, names.len() as u64)
+        compare_column(name, &reference, &current, request, Budget::ONE_LOOK.decision_error(names.len()))
     })?;
     let p: Vec<f64> = compared.iter().filter_map(|(_, p)| *p).collect();
     let mut adjusted = benjamini_hochberg::adjust(&p).into_iter();
@@ -243,7 +244,7 @@ fn compare_column(
     reference: &RowsFile,
     current: &RowsFile,
     request: &FileDriftRequest,
-    decisions: u64,
+    decision_error: f64,
 ) -> Result<Compared, RowsFileError> {
     // What the caller names is among the reference's columns.
     let kind = reference.kinds()[name];
@@ -255,7 +256,7 @@ fn compare_column(
     let now = now.unwrap_or_else(|| std::borrow::Cow::Owned(Column::without_values(kind, current.rows())));
     let options = ShiftOptions {
         seed: seed_of(&[name]),
-        decisions,
+        decision_error,
         dispersion: 1.0,
     };
     let moved = shift(&before.profile(), &now.profile(), options);

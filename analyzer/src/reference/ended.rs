@@ -60,6 +60,7 @@ fn of<'a>(model: &'a str, environment: &'a str, now: UnixNanos) -> Comparison<'a
         environment,
         segment: "",
         window_start: now,
+        window_seconds: 0,
         now,
     }
 }

@@ -9,6 +9,7 @@
 
 mod blocks;
 mod ended;
+mod matched;
 mod resolve;
 mod telemetry;
 mod upload;
@@ -25,6 +26,7 @@ use driftlead_store::state::references::{ReferenceKind, ReferenceSet};
 use serde::Serialize;
 
 pub(crate) use ended::profile_what_ended;
+pub use matched::Matching;
 pub use resolve::Comparison;
 pub use upload::RowsFormat;
 
@@ -47,6 +49,8 @@ pub struct ReferenceInfo {
     pub to: Option<UnixNanos>,
     /// Rows or inferences that it holds.
     pub rows: u64,
+    /// Which hours or days of the stretch it is made of; `None`: all.
+    pub matching: Option<Matching>,
 }
 
 /// A reference that windows can be compared with.
@@ -164,6 +168,7 @@ impl References {
             from: set.from,
             to: set.to,
             rows: set.rows,
+            matching: None,
         };
         self.remember(CacheKey::of_set(set), Reference { info, data })
     }

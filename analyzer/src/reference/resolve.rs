@@ -32,6 +32,8 @@ pub struct Comparison<'a> {
     pub segment: &'a str,
     /// Start of the window: a reference of the days before ends there.
     pub window_start: UnixNanos,
+    /// Length of the window in seconds: of a long reference the same hours or days are taken.
+    pub window_seconds: u32,
     /// Now.
     pub now: UnixNanos,
 }
@@ -56,8 +58,20 @@ impl References {
     /// # Errors
     /// Telemetry or state cannot be read. That there is no reference is no error: the inner result says why.
     pub async fn applying_to(&self, of: Comparison<'_>) -> Found {
+        let found = self.applying(of).await?;
+        self.found_like_the_window(of, found).await
+    }
+
+    async fn found_like_the_window(&self, of: Comparison<'_>, found: Result<Arc<Reference>, NoReference>) -> Found {
+        match found {
+            Ok(reference) => Ok(Ok(self.like_the_window(of, reference).await?)),
+            Err(why) => Ok(Err(why)),
+        }
+    }
+
+    async fn applying(&self, of: Comparison<'_>) -> Found {
         if let Some(name) = self.state.training_reference(of.model, of.version, of.environment).await? {
-            return self.named(of, &name).await;
+            return self.of_name(of, &name).await;
         }
         match self.settings(of.model).reference {
             Some(ReferenceSettings::Pinned(from, to)) => match (UnixNanos::parse(&from), UnixNanos::parse(&to)) {
@@ -66,7 +80,7 @@ impl References {
                     "the pinned reference from {from:?} to {to:?} is no stretch of time"
                 )))),
             },
-            Some(ReferenceSettings::Uploaded(name)) => self.named(of, &name).await,
+            Some(ReferenceSettings::Uploaded(name)) => self.of_name(of, &name).await,
             Some(ReferenceSettings::Trailing(days)) => self.trailing(of, days).await,
             Some(ReferenceSettings::PreviousVersion) | None => self.previous_or_trailing(of).await,
         }
@@ -77,6 +91,11 @@ impl References {
     /// # Errors
     /// As [`References::applying_to`].
     pub async fn named(&self, of: Comparison<'_>, name: &str) -> Found {
+        let found = self.of_name(of, name).await?;
+        self.found_like_the_window(of, found).await
+    }
+
+    async fn of_name(&self, of: Comparison<'_>, name: &str) -> Found {
         match self.state.reference(of.model, name).await? {
             Some(set) => match (set.kind, set.from, set.to) {
                 (ReferenceKind::Pinned, Some(from), Some(to)) => self.named_stretch(of, set, from, to).await,
@@ -148,6 +167,7 @@ impl References {
                 from: Some(to.plus_seconds(-length)),
                 to: Some(to),
                 rows: 0,
+                matching: None,
             };
             if let Some(reference) = self.of_telemetry(of, info).await? {
                 let is_enough = reference.info.rows >= MIN_N_FOR_DECISIONS;

@@ -233,6 +233,7 @@ mod tests {
                 environment: "",
                 segment: "",
                 window_start: now,
+                window_seconds: 0,
                 now,
             };
             assert_eq!(references.has_to_wait(of, "r", is_dirty), expected, "{seconds} {is_dirty}");

@@ -23,14 +23,39 @@ const LEAST_Z: f64 = 2.576;
 /// The factor of inflation from the reference's own blocks, at least 1; `None` with fewer than
 /// [`MIN_BLOCKS`] blocks.
 pub fn dispersion(blocks: &[FeatureCounts], seed: u64) -> Option<f64> {
-    let blocks: Vec<&FeatureCounts> = blocks.iter().filter(|block| block.inferences > 1).collect();
-    if blocks.len() < MIN_BLOCKS {
+    factor(&[blocks.iter().collect()], seed)
+}
+
+/// The same from groups of blocks that are like each other: each block is compared with the others of its group only, so what
+/// tells the groups apart does not count. [`MIN_BLOCKS`] blocks in all are enough.
+pub fn dispersion_within(groups: &[Vec<FeatureCounts>], seed: u64) -> Option<f64> {
+    let groups: Vec<Vec<&FeatureCounts>> = groups.iter().map(|group| group.iter().collect()).collect();
+    factor(&groups, seed)
+}
+
+fn factor(groups: &[Vec<&FeatureCounts>], seed: u64) -> Option<f64> {
+    let has_values = |block: &&FeatureCounts| block.inferences > 1;
+    let groups: Vec<Vec<&FeatureCounts>> = groups
+        .iter()
+        .map(|group| group.iter().copied().filter(has_values).collect::<Vec<_>>())
+        .filter(|group| group.len() > 1)
+        .collect();
+    if groups.iter().map(Vec::len).sum::<usize>() < MIN_BLOCKS {
         return None;
     }
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let scores: Vec<f64> = groups.iter().flat_map(|group| scores(group, &mut rng)).collect();
+    let n = scores.len() as f64;
+    let mean = scores.iter().sum::<f64>() / n;
+    let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    Some((mean.max(0.0) / LEAST_Z + variance.sqrt()).powi(2).max(1.0))
+}
+
+/// Of each block against all others of its group.
+fn scores(blocks: &[&FeatureCounts], rng: &mut ChaCha8Rng) -> Vec<f64> {
     let mut whole = FeatureCounts::default();
     blocks.iter().for_each(|block| whole.merge(block));
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let scores: Vec<f64> = blocks
+    blocks
         .iter()
         .flat_map(|block| {
             let atoms = ShiftAtoms::of(&whole, block);
@@ -40,11 +65,7 @@ pub fn dispersion(blocks: &[FeatureCounts], seed: u64) -> Option<f64> {
                 .zip(&atoms.window)
                 .map(|(&all, &own)| all.saturating_sub(own))
                 .collect();
-            measure_growth(&atoms.kinds, &rest, &atoms.window, &mut rng).scores()
+            measure_growth(&atoms.kinds, &rest, &atoms.window, rng).scores()
         })
-        .collect();
-    let n = scores.len() as f64;
-    let mean = scores.iter().sum::<f64>() / n;
-    let variance = scores.iter().map(|score| (score - mean).powi(2)).sum::<f64>() / (n - 1.0);
-    Some((mean.max(0.0) / LEAST_Z + variance.sqrt()).powi(2).max(1.0))
+        .collect()
 }

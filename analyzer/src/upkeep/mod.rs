@@ -1,4 +1,4 @@
-//! Keeping `buckets_10s` and `profiles_minute` true: every minute that the drain marked as dirty is computed
+//! Keeping `buckets_10s`, `profiles_minute` and what is rolled up from it true: every minute that the drain marked as dirty is computed
 //! again as a whole, buckets soon, profiles when the model's watermark has passed the minute.
 //!
 //! A mark is cleared after its minute was written, so that a crash or an engine that restarts computes the
@@ -8,6 +8,7 @@ mod activity;
 mod batches;
 mod generations;
 mod pace;
+mod rollups;
 
 use std::collections::HashSet;
 
@@ -20,6 +21,7 @@ use driftlead_store::state::dirty::{DirtyConsumer, DirtyMark, MAX_DIRTY_MINUTES}
 
 pub use activity::{Activity, WATERMARK_SECONDS};
 pub use generations::Generations;
+pub(crate) use rollups::Rollups;
 
 use crate::context::Context;
 use crate::error::AnalyzerError;

@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{ClickHouse, TelemetryError};
 
 /// The files in their order. Statements end with a semicolon at the end of a line.
-const MIGRATIONS: [(&str, &str); 8] = [
+const MIGRATIONS: [(&str, &str); 9] = [
     ("0001_raw", include_str!("../../migrations/clickhouse/0001_raw.sql")),
     ("0002_own", include_str!("../../migrations/clickhouse/0002_own.sql")),
     (
@@ -22,6 +22,7 @@ const MIGRATIONS: [(&str, &str); 8] = [
         "0008_labelled_scores",
         include_str!("../../migrations/clickhouse/0008_labelled_scores.sql"),
     ),
+    ("0010_rollups", include_str!("../../migrations/clickhouse/0010_rollups.sql")),
 ];
 
 const APPLIED_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations \
@@ -168,6 +169,9 @@ fn ttls(retention: Retention) -> Vec<AppliedTtl> {
         ("buckets_10s", "bucket_start", retention.minute_profiles_days),
         ("profiles_minute", "minute", retention.minute_profiles_days),
         ("minute_generations", "minute", retention.minute_profiles_days),
+        ("profiles_hour", "start", retention.signals_days),
+        ("profiles_day", "start", retention.signals_days),
+        ("rollup_generations", "start", retention.signals_days),
         ("signals", "toDateTime(window_end)", retention.signals_days),
         ("labelled_scores", "hour", retention.signals_days),
         ("version_sightings", "toDateTime(last_event_time)", retention.signals_days),

@@ -27,7 +27,7 @@ pub(super) use bound::measure_growth;
 pub const MIN_N_FOR_DECISIONS: u64 = 1_000;
 /// The error of the bounds that are shown, each one-sided.
 pub const DISPLAY_ERROR: f64 = 0.01;
-/// The error of all decisions over all features and looks together.
+/// The error of all decisions together of somebody who looks once.
 pub const DECISION_ERROR: f64 = 0.01;
 
 /// Categories that are described one by one; those that moved least are described together beyond it.
@@ -38,8 +38,8 @@ const MAX_DESCRIBED_CATEGORIES: usize = 50;
 pub struct ShiftOptions {
     /// Seed of the random halves.
     pub seed: u64,
-    /// How many decisions share [`DECISION_ERROR`]: features × looks in 30 days.
-    pub decisions: u64,
+    /// How rarely a bound of decision may be wrong.
+    pub decision_error: f64,
     /// How many times the variance of independent traffic the reference's own windows have; at least 1.
     pub dispersion: f64,
 }
@@ -86,7 +86,7 @@ pub struct Shift {
     pub lower: f64,
     /// Not below the distance of the binned distributions, at 99 % for this window.
     pub upper: f64,
-    /// Not above the distance in any of the features and looks together, at 99 %; `None` with fewer than
+    /// Not above the distance, but for the error of a decision; `None` with fewer than
     /// [`MIN_N_FOR_DECISIONS`] observations on either side.
     pub decision_lower: Option<f64>,
     /// Likewise not below.
@@ -122,7 +122,7 @@ pub fn shift(reference: &FeatureCounts, window: &FeatureCounts, options: ShiftOp
     let lower = measured.lower(DISPLAY_ERROR);
     let upper = value::upper(&r, &w, normal::from_upper_tail(DISPLAY_ERROR), 1.0);
     let is_decidable = n >= MIN_N_FOR_DECISIONS && reference_n >= MIN_N_FOR_DECISIONS;
-    let error = DECISION_ERROR / options.decisions.max(1) as f64;
+    let error = options.decision_error;
     Ok(Shift {
         value: value::debiased(&r, &w).clamp(lower.min(upper), upper),
         lower,

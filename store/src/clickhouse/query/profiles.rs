@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::generations::{Computed, write_generations};
 use super::minutes::{self, SERVES, dirty_inferences};
 use super::positive::{self, Positive};
+use super::profile_sources::{Sources, current_profiles};
 use crate::clickhouse::ClickHouse;
 use crate::clock::UnixNanos;
 use crate::records::{DecidedScores, FeatureCounts, MAX_CATEGORIES, OTHER_CATEGORIES, pseudo};
@@ -298,11 +299,11 @@ pub async fn read_segment_profiles(
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cut<'a> {
     /// Length of a block in seconds.
-    seconds: i64,
+    pub seconds: i64,
     /// Numbers of blocks, from 0; empty: all.
-    only: &'a [i64],
+    pub only: &'a [i64],
     /// Segments that are told apart, without all others; empty: all traffic together.
-    segments: &'a [String],
+    pub segments: &'a [String],
 }
 
 /// Number of a block, version, segment (empty where segments are not told apart).
@@ -314,11 +315,17 @@ impl Cut<'_> {
         only: &[],
         segments: &[],
     };
+
+    pub fn is_whole(self) -> bool {
+        self.seconds == i64::MAX
+    }
 }
 
 async fn read_cut(clickhouse: &ClickHouse, query: ProfileQuery<'_>, cut: Cut<'_>) -> Result<BTreeMap<Part, Profile>, Error> {
-    let numbers: Vec<NumbersRow> = bind_query(clickhouse, &numbers_sql(), query, cut).fetch_all().await?;
-    let categories: Vec<CategoryRow> = bind_query(clickhouse, &categories_sql(), query, cut)
+    let sources = Sources::of(clickhouse, query, cut).await?;
+    let numbers: Vec<NumbersRow> = sources.bind(bind_query(clickhouse, &numbers_sql(), query, cut)).fetch_all().await?;
+    let categories: Vec<CategoryRow> = sources
+        .bind(bind_query(clickhouse, &categories_sql(), query, cut))
         .with_setting("max_rows_to_group_by", MAX_GROUPS.to_string())
         .with_setting("group_by_overflow_mode", "any")
         .fetch_all()
@@ -339,22 +346,19 @@ pub async fn read_profile(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> R
     Ok(whole)
 }
 
-/// Names of all features (and pseudo-features) that a model sent since `from`.
+/// Names of all features (and pseudo-features) that a model sent in a stretch.
 ///
 /// # Errors
 /// The query failed.
-pub async fn known_features(clickhouse: &ClickHouse, model: &str, environment: &str, from: UnixNanos) -> Result<Vec<String>, Error> {
+pub async fn known_features(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> Result<Vec<String>, Error> {
     let sql = format!(
-        "SELECT DISTINCT feature FROM profiles_minute WHERE model = {{model:String}} AND environment = {{environment:String}} \
-           AND minute >= toDateTime({{from:Int64}}, 'UTC') AND feature NOT IN ('', {{decided:String}}, {{others:String}}) AND {SERVES} \
-         ORDER BY feature"
+        "SELECT DISTINCT feature FROM (SELECT feature FROM {rows}) \
+         WHERE feature NOT IN ('', {{decided:String}}, {{others:String}}) ORDER BY feature",
+        rows = current_profiles("1 AS one"),
     );
-    clickhouse
-        .reader()
-        .query(&sql)
-        .param("model", model)
-        .param("environment", environment)
-        .param("from", from.seconds().max(0))
+    let sources = Sources::of(clickhouse, query, Cut::WHOLE).await?;
+    sources
+        .bind(bind_query(clickhouse, &sql, query, Cut::WHOLE))
         .param("decided", pseudo::SCORE_OF_DECIDED)
         .param("others", pseudo::SCORE_OF_OTHERS)
         .fetch_all()
@@ -405,7 +409,8 @@ pub async fn block_sizes(clickhouse: &ClickHouse, query: ProfileQuery<'_>, secon
         seconds: seconds.into(),
         ..Cut::WHOLE
     };
-    bind_query(clickhouse, &sql, query, cut).fetch_all().await
+    let sources = Sources::of(clickhouse, query, cut).await?;
+    sources.bind(bind_query(clickhouse, &sql, query, cut)).fetch_all().await
 }
 
 /// The profiles of some blocks, all versions together, by the block's number. Blocks are read together as long as their
@@ -448,29 +453,6 @@ fn fitting(blocks: &[BlockSize]) -> Vec<Vec<i64>> {
         }
     }
     groups
-}
-
-/// Rows of the queried minutes that are current, with the number of their block.
-pub(super) fn current_profiles(columns: &str) -> String {
-    let rows = format!(
-        "(SELECT model, minute, generation, version, feature, {columns}, if(empty({{segments:Array(String)}}), '', segment) AS part, \
-           intDiv(toInt64(toUnixTimestamp(minute)) - {{from:Int64}}, {{block:Int64}}) AS block \
-         FROM profiles_minute FINAL \
-         WHERE model = {{model:String}} AND environment = {{environment:String}} \
-           AND minute >= toDateTime({{from:Int64}}, 'UTC') AND minute < toDateTime({{until:Int64}}, 'UTC') \
-           AND NOT has({{without:Array(UInt32)}}, toUnixTimestamp(minute)) \
-           AND ({{any_version:Bool}} OR version = {{version:String}}) \
-           AND ({{any_segment:Bool}} OR segment = {{segment:String}}) \
-           AND (empty({{segments:Array(String)}}) OR has({{segments:Array(String)}}, segment)) AND {SERVES})"
-    );
-    let generations = "(SELECT model, minute, max(generation) AS current FROM minute_generations \
-         WHERE consumer = 'profiles' AND model = {model:String} \
-           AND minute >= toDateTime({from:Int64}, 'UTC') AND minute < toDateTime({until:Int64}, 'UTC') \
-         GROUP BY model, minute)";
-    format!(
-        "{rows} AS profiles INNER JOIN {generations} AS generations USING (model, minute) \
-         WHERE generation >= current AND (empty({{blocks:Array(Int64)}}) OR has({{blocks:Array(Int64)}}, block))"
-    )
 }
 
 fn numbers_sql() -> String {

@@ -4,7 +4,8 @@ use clickhouse::Row;
 use clickhouse::error::Error;
 use serde::Deserialize;
 
-use super::profiles::{Cut, ProfileQuery, bind_query, current_profiles};
+use super::profile_sources::{Sources, current_profiles};
+use super::profiles::{Cut, ProfileQuery, bind_query};
 use crate::clickhouse::ClickHouse;
 use crate::clock::UnixNanos;
 use crate::records::names;
@@ -41,7 +42,9 @@ pub async fn segments_served(
          ORDER BY version, inferences DESC, segment LIMIT {{most:UInt64}} BY version",
         rows = current_profiles("inferences AS n, segment AS name"),
     );
-    bind_query(clickhouse, &sql, query, Cut::WHOLE)
+    let sources = Sources::of(clickhouse, query, Cut::WHOLE).await?;
+    sources
+        .bind(bind_query(clickhouse, &sql, query, Cut::WHOLE))
         .param("min_inferences", min_inferences)
         .param("most", limit)
         .fetch_all()
