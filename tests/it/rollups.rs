@@ -26,7 +26,7 @@ async fn profile_minutes(clickhouse: &ClickHouse, from: i64, minutes: i64, seed:
                  {generation:UInt64}, 100 + roll % 7, if(feature = '', 0, 3), if(feature = 'age', roll % 3, 0), if(feature = 'age', roll % 2, 0), 0, \
                  if(feature = 'age', [toInt32(roll % 50), toInt32(100 + roll % 11), toInt32(-7)], []), \
                  if(feature = 'age', [60, 20 + roll % 5, 10], []), \
-                 if(feature = 'city', [concat('c', toString(roll % 40)), 'Bonn', char(0, 111, 116, 104, 101, 114)], []), \
+                 if(feature = 'city', [concat('c', toString(roll % 40)), 'Bonn', char(1, 111, 116, 104, 101, 114)], []), \
                  if(feature = 'city', [50, 40 + roll % 9, 2], []) \
                FROM (SELECT number, version, segment, arm, feature, cityHash64(number, version, segment, arm, {seed:UInt64}) % 1000 AS roll \
                  FROM numbers({minutes:UInt64}) \
