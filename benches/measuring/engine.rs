@@ -37,6 +37,11 @@ impl Engine {
         }
     }
 
+    /// `[clickhouse]` for a product that is to use it.
+    pub fn configuration(&self) -> String {
+        self.engine.configuration()
+    }
+
     /// A connection.
     pub fn connect(&self) -> ClickHouse {
         self.engine.connect()

@@ -10,6 +10,7 @@ mod drift;
 mod freshness;
 mod memory;
 mod search;
+mod windows;
 
 #[path = "../measuring/mod.rs"]
 mod measuring;
@@ -22,6 +23,7 @@ async fn main() -> ExitCode {
         ("freshness", |_| Box::pin(freshness::measure())),
         ("drift", |settings| Box::pin(drift::measure(settings))),
         ("search", |settings| Box::pin(search::measure(settings))),
+        ("windows", |_| Box::pin(windows::measure())),
         ("memory", |settings| Box::pin(memory::measure(settings))),
     ];
     measuring::run("product", steps).await
