@@ -175,7 +175,7 @@ export function drift(story: ModelStory, now: number): DriftResponse {
   const to = Math.floor(now / 3_600) * 3_600;
   const base = {
     model: story.name, environment: story.environment, from: iso(to - 86_400), to: iso(to), version: story.live, n: 70_131, reference_n: 68_785, threshold: 0.03,
-    reference: { name: "2015", kind: "pinned" as const, version: null, from: iso(now - 86_400 * 4), to: iso(now - 86_400 * 3), rows: 68_785 },
+    reference: { name: "2015", kind: "pinned" as const, version: null, from: iso(now - 86_400 * 4), to: iso(now - 86_400 * 3), rows: 68_785, matching: null },
     unknown: null, reason: null,
   };
   if (story.level === 0) return { ...base, n: 0, reference_n: 0, reference: null, unknown: "no_data", reason: "no inferences of this version are profiled in the window", features: [] };

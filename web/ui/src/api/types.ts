@@ -476,6 +476,8 @@ export interface ReferenceInfo {
   from: Instant | null;
   to: Instant | null;
   rows: number;
+  /** Which hours or days of the stretch it is made of; `null`: all. */
+  matching: "hour_of_week" | "hour_of_day" | "day_of_week" | null;
 }
 
 export interface FeatureDrift {

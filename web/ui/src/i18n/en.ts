@@ -407,6 +407,7 @@ export const en = {
   drift: {
     segment: "Segment",
     all_traffic: "All traffic",
+    matching: { hour_of_week: "the same hour of the week", hour_of_day: "the same hour of the day", day_of_week: "the same day of the week" },
     feature: "Feature",
     feature_hint: "Sort by name",
     shift: "Shift",

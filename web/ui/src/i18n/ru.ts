@@ -414,6 +414,7 @@ export const ru: Messages = {
   drift: {
     segment: "Сегмент",
     all_traffic: "Весь трафик",
+    matching: { hour_of_week: "тот же час недели", hour_of_day: "тот же час суток", day_of_week: "тот же день недели" },
     feature: "Признак",
     feature_hint: "Упорядочить по имени",
     shift: "Сдвиг",
