@@ -2,7 +2,8 @@
 
 /// Seconds of a load: long enough for several segments of the log and thousands of groups.
 const DEFAULT_SECONDS: u64 = 15;
-/// Errors that are searched; a window of drift holds half as many inferences, a load at most ten times as many.
+/// Errors that are searched; a window of drift holds half as many inferences, a file ten times as many
+/// rows, a load at most as many.
 const DEFAULT_RECORDS: usize = 100_000;
 
 /// 10 GiB: many times the memory that the product uses.
@@ -44,6 +45,11 @@ impl Settings {
     /// Rows of either side of a drift window.
     pub fn window_rows(&self) -> usize {
         self.records / 2
+    }
+
+    /// Rows of either file that is compared.
+    pub fn file_rows(&self) -> usize {
+        self.records * 10
     }
 
     /// Inferences that a load may send at most.

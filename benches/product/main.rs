@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod drift;
+mod files;
 mod freshness;
 mod memory;
 mod search;
@@ -22,6 +23,7 @@ async fn main() -> ExitCode {
     let steps: &[measuring::Step] = &[
         ("freshness", |_| Box::pin(freshness::measure())),
         ("drift", |settings| Box::pin(drift::measure(settings))),
+        ("files", |settings| Box::pin(files::measure(settings))),
         ("search", |settings| Box::pin(search::measure(settings))),
         ("windows", |_| Box::pin(windows::measure())),
         ("memory", |settings| Box::pin(memory::measure(settings))),
