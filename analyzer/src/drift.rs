@@ -76,7 +76,7 @@ pub fn compare(compared: Compared<'_>, reference: &Reference, window: &Profile, 
         .keys()
         .filter(|feature| known.contains(*feature))
         .collect();
-    let decisions = features.len() as u64 * compared.looks;
+    let decisions = decisions(compared, reference, features.len());
     let mut drifts: Vec<FeatureDrift> = features
         .iter()
         .map(|&feature| {
@@ -110,6 +110,12 @@ pub fn compare(compared: Compared<'_>, reference: &Reference, window: &Profile, 
         .collect();
     adjust(&mut drifts);
     drifts
+}
+
+/// Decisions among which the allowed error is shared: those on so many features, and on embeddings where the reference has any.
+pub(crate) fn decisions(compared: Compared<'_>, reference: &Reference, features: usize) -> u64 {
+    let embeddings = u64::from(reference.data.profile.embeddings.n() > 0);
+    (features as u64 + embeddings) * compared.looks
 }
 
 fn adjust(drifts: &mut [FeatureDrift]) {

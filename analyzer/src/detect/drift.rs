@@ -10,10 +10,10 @@ use serde_json::json;
 
 use super::data_quality::{missing_ratio, new_category_ratio, out_of_range_ratio, type_mismatch_ratio};
 use super::frame::{Estimate, Frame};
-use super::{estimated, statistics};
+use super::{embeddings, estimated, statistics};
 use crate::blocking;
 use crate::context::Context;
-use crate::drift::{Compared, FeatureDrift, Role, compare};
+use crate::drift::{Compared, FeatureDrift, Role, compare, decisions};
 use crate::error::AnalyzerError;
 use crate::reference::{Comparison, NoReference, Reference};
 use crate::stats::Bounds;
@@ -104,8 +104,8 @@ pub(super) fn against(
         looks,
     };
     let drifts = compare(compared, reference, profile, known);
-    let decisions = drifts.len() as u64 * looks;
-    let mut signals = Vec::new();
+    let decisions = decisions(compared, reference, drifts.len());
+    let mut signals = embeddings::against(frame, compared, reference, &profile.embeddings, decisions);
     for drift in &drifts {
         let (feature, counts) = (&drift.feature, profile.feature(&drift.feature));
         let before = &reference.data.profile.features[feature];
@@ -141,8 +141,8 @@ fn without_reference(frame: &Frame<'_>, profile: &Profile, why: &NoReference, se
         NoReference::NoReference(_) => "no_reference",
         NoReference::ReferenceWaiting(_) => "reference_waiting",
     };
-    let decisions = profile.features.len() as u64 * looks;
-    let mut signals = Vec::new();
+    let decisions = (profile.features.len() as u64 + u64::from(profile.embeddings.n() > 0)) * looks;
+    let mut signals = embeddings::without_reference(frame, &profile.embeddings, code, &why.to_string(), decisions);
     for (feature, counts) in &profile.features {
         signals.push(frame.insufficient(shift_name(role(feature)), feature, counts.inferences, code, why.to_string()));
         if role(feature) == Role::Feature {

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use driftlead_store::clickhouse::ClickHouse;
 use driftlead_store::clickhouse::query::profiles::{BlockSize, Profile, ProfileQuery, block_sizes, read_blocks};
-use driftlead_store::records::FeatureCounts;
+use driftlead_store::embedding::PROJECTIONS;
+use driftlead_store::records::{EmbeddingKind, Embeddings, FeatureCounts};
 
 use crate::blocking;
+use crate::embedding_drift::projection_name;
 use crate::error::AnalyzerError;
 use crate::seed::seed_of;
 use crate::stats::dispersion::{MIN_BLOCKS, dispersion};
@@ -41,12 +43,45 @@ fn of_blocks(model: &str, hours: &[Profile], days: &[Profile]) -> BTreeMap<Strin
             let counts: Vec<FeatureCounts> = blocks.iter().map(|block| block.feature(feature)).collect();
             dispersion(&counts, seed_of(&[model, feature]))
         };
-        let by_hour = of(hours);
-        let factors = by_feature.entry(feature.clone()).or_default();
-        factors.extend(by_hour.map(|factor| (HOUR_SECONDS, factor)));
-        factors.extend(of(days).or(by_hour).map(|factor| (DAY_SECONDS, factor)));
+        by_feature.insert(feature.clone(), factors(of(hours), of(days)));
     }
+    by_feature.extend(of_embeddings(model, hours, days));
     by_feature
+}
+
+fn factors(by_hour: Option<f64>, by_day: Option<f64>) -> BTreeMap<u32, f64> {
+    let by_length = [(HOUR_SECONDS, by_hour), (DAY_SECONDS, by_day.or(by_hour))];
+    let known = by_length.into_iter().filter_map(|(seconds, factor)| Some((seconds, factor?)));
+    known.collect()
+}
+
+/// The same of each projection of the usual kind of embeddings.
+fn of_embeddings(model: &str, hours: &[Profile], days: &[Profile]) -> BTreeMap<String, BTreeMap<u32, f64>> {
+    let mut all = Embeddings::default();
+    hours.iter().for_each(|block| all.merge(&block.embeddings));
+    let Some(kind) = all.usual_kind() else {
+        return BTreeMap::new();
+    };
+    let by_projection = (0..PROJECTIONS).map(|projection| {
+        let name = projection_name(projection);
+        let of = |blocks: &[Profile]| {
+            let counts: Vec<FeatureCounts> = blocks.iter().map(|block| along(block, kind, projection)).collect();
+            dispersion(&counts, seed_of(&[model, &name]))
+        };
+        let factors = factors(of(hours), of(days));
+        (name, factors)
+    });
+    by_projection.collect()
+}
+
+fn along(block: &Profile, kind: &EmbeddingKind, projection: usize) -> FeatureCounts {
+    let mut counts = FeatureCounts::default();
+    if let Some(directions) = block.embeddings.directions.get(kind) {
+        let buckets = (0..).zip(directions.projections()[projection]);
+        counts.buckets = buckets.filter(|&(_, n)| n > 0).collect();
+        counts.complete_to(directions.n());
+    }
+    counts
 }
 
 /// Some blocks of the stretch, evenly spread over those with enough in them, each with all of its categories.
