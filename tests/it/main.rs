@@ -8,6 +8,8 @@ mod blocks;
 mod chaos;
 mod disk;
 mod elasticsearch;
+mod embedding_simulation;
+mod embeddings;
 mod engine_by_url;
 mod errors;
 mod examples;

@@ -99,7 +99,53 @@ fn chosen(mut blocks: Vec<BlockSize>) -> Vec<BlockSize> {
 
 #[cfg(test)]
 mod tests {
+    use driftlead_store::embedding::buckets_of;
+
     use super::*;
+
+    /// Blocks of vectors, each of which came `repeats` times.
+    fn blocks_of_vectors(repeats: u64) -> Vec<Profile> {
+        let mut state = 1_u64;
+        let mut number = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+        };
+        let mut block = || {
+            let kind = EmbeddingKind {
+                dimensions: 24,
+                encoder: String::new(),
+            };
+            let mut profile = Profile::default();
+            profile.embeddings.kinds.insert(kind.clone(), 960);
+            let directions = profile.embeddings.directions.entry(kind).or_default();
+            for _ in 0..960 / repeats {
+                let buckets = buckets_of(&std::array::from_fn::<f32, 24, _>(|_| number())).unwrap();
+                (0..repeats).for_each(|_| directions.add(buckets));
+            }
+            profile
+        };
+        (0..12).map(|_| block()).collect()
+    }
+
+    #[test]
+    fn every_projection_says_how_much_it_varies() {
+        let mean = |repeats| {
+            let factors = of_blocks("m", &blocks_of_vectors(repeats), &[]);
+            assert_eq!(factors.len(), PROJECTIONS);
+            let of_days: Vec<f64> = factors.values().map(|by_length| by_length[&DAY_SECONDS]).collect();
+            assert!(
+                factors
+                    .values()
+                    .all(|by_length| by_length[&HOUR_SECONDS] == by_length[&DAY_SECONDS])
+            );
+            of_days.iter().sum::<f64>() / of_days.len() as f64
+        };
+        let (independent, repeated) = (mean(1), mean(8));
+        assert!(independent < 1.6 && repeated > 4.0, "{independent} {repeated}");
+        assert!(of_blocks("m", &vec![Profile::default(); 12], &[]).is_empty());
+    }
 
     #[test]
     fn blocks_with_enough_in_them_are_spread_evenly() {
