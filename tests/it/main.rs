@@ -8,6 +8,7 @@ mod blocks;
 mod chaos;
 mod disk;
 mod elasticsearch;
+mod embedding_profiles;
 mod embedding_simulation;
 mod embeddings;
 mod engine_by_url;
