@@ -12,6 +12,8 @@ pub enum Unit {
     Milliseconds,
     /// Seconds; `"90s"`, `"15m"`.
     Seconds,
+    /// Days; `"30d"`, `"12h"`.
+    Days,
     /// Events a second.
     PerSecond,
     /// Bytes; `"10MiB"`.
@@ -162,8 +164,11 @@ pub static SIGNALS: &[SignalKind] = &[
     signal(names::NEW_CATEGORY_RATIO, Unit::Ratio, Windows::HourOrDay),
     signal(names::OUT_OF_RANGE_RATIO, Unit::Ratio, Windows::HourOrDay),
     signal(names::TYPE_MISMATCH_RATIO, Unit::Ratio, Windows::HourOrDay),
+    signal(names::SHAPE_MISMATCH_RATIO, Unit::Ratio, Windows::HourOrDay),
     signal(names::FEATURE_SHIFT, Unit::Ratio, Windows::HourOrDay),
     signal(names::PREDICTION_SHIFT, Unit::Ratio, Windows::HourOrDay),
+    signal(names::EMBEDDING_SHIFT, Unit::Ratio, Windows::HourOrDay),
+    signal(names::EMBEDDING_AGE_DAYS, Unit::Days, Windows::HourOrDay),
     signal(names::PSI, Unit::Number, Windows::HourOrDay),
     signal(names::KS, Unit::Ratio, Windows::HourOrDay),
     signal(names::JS, Unit::Ratio, Windows::HourOrDay),

@@ -79,7 +79,7 @@ pub fn compare(compared: Compared<'_>, reference: &Reference, window: &Profile, 
         .keys()
         .filter(|feature| known.contains(*feature))
         .collect();
-    let decision_error = compared.budget.decision_error(features.len());
+    let decision_error = decision_error(compared, reference, features.len());
     let mut drifts: Vec<FeatureDrift> = features
         .iter()
         .map(|&feature| {
@@ -119,6 +119,13 @@ pub fn compare(compared: Compared<'_>, reference: &Reference, window: &Profile, 
         .collect();
     adjust(&mut drifts);
     drifts
+}
+
+/// The error of each decision: those on so many features share what is allowed, and that on embeddings where the reference has
+/// any.
+pub(crate) fn decision_error(compared: Compared<'_>, reference: &Reference, features: usize) -> f64 {
+    let embeddings = usize::from(reference.data.profile.embeddings.n() > 0);
+    compared.budget.decision_error(features + embeddings)
 }
 
 fn adjust(drifts: &mut [FeatureDrift]) {

@@ -14,7 +14,8 @@ use serde::Serialize;
 
 use crate::blocking;
 use crate::budget::Budget;
-use crate::drift::{Compared, FeatureDrift, Role, ValueKind, compare};
+use crate::drift::{Compared, FeatureDrift, Role, ValueKind, compare, decision_error};
+use crate::embedding_drift::{self, EmbeddingDrift, NotCompared};
 use crate::error::AnalyzerError;
 use crate::reference::{Comparison, NoReference, Reference, ReferenceInfo, References};
 use crate::statistics::Statistics;
@@ -74,6 +75,32 @@ pub struct DriftReport {
     /// By feature, the one that moved most first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<FeatureReport>,
+    /// Of the embeddings, where there are any on either side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<EmbeddingReport>,
+}
+
+/// How far embeddings moved.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct EmbeddingReport {
+    /// What made those that were compared; empty where senders do not say.
+    pub encoder: String,
+    /// Numbers in each of them.
+    pub dimensions: Option<u32>,
+    /// The distance; every part `None` where it is unknown.
+    pub shift: ShiftReport,
+    /// Why it is unknown, or not fit for a decision.
+    pub unknown: Option<&'static str>,
+    /// The same in words.
+    pub reason: Option<String>,
+    /// Projections of 64 along which something surely moved.
+    pub moved_projections: usize,
+    /// Embeddings of the window that were compared.
+    pub n: u64,
+    /// Embeddings of the window that were not: of other kinds, or without a direction.
+    pub left_out: u64,
+    /// Embeddings of the reference that were compared.
+    pub reference_n: u64,
 }
 
 /// How far one feature moved.
@@ -137,6 +164,7 @@ pub async fn drift_between(references: &References, request: &DriftRequest, now:
         n: profile.inferences,
         reference_n: 0,
         features: Vec::new(),
+        embedding: None,
     };
     if profile.inferences == 0 {
         report.unknown = Some("no_data");
@@ -190,7 +218,7 @@ async fn fill(
     let known: BTreeSet<String> = known.into_iter().chain(profile.features.keys().cloned()).collect();
     let [model, version, segment] = [&report.model, &report.version, &report.segment].map(String::clone);
     let (compared_with, profile) = (Arc::clone(reference), Arc::clone(profile));
-    let mut features: Vec<FeatureReport> = blocking::compute(move || {
+    let (mut features, embedding) = blocking::compute(move || {
         // Somebody looks once: what rules decide is in the signals.
         let compared = Compared {
             model: &model,
@@ -200,7 +228,10 @@ async fn fill(
             budget: Budget::ONE_LOOK,
         };
         let drifts = compare(compared, &compared_with, &profile, &known);
-        drifts.into_iter().map(feature_report).collect()
+        let decision_error = decision_error(compared, &compared_with, drifts.len());
+        let embedding = embedding_drift::compare(compared, decision_error, &compared_with, &profile.embeddings);
+        let features: Vec<FeatureReport> = drifts.into_iter().map(feature_report).collect();
+        (features, embedding.map(embedding_report))
     })
     .await?;
     features.sort_by(|a, b| {
@@ -213,7 +244,39 @@ async fn fill(
     report.reference = Some(reference.info.clone());
     report.reference_n = reference.info.rows;
     report.features = features;
+    report.embedding = embedding;
     Ok(())
+}
+
+fn embedding_report(found: Result<EmbeddingDrift, NotCompared>) -> EmbeddingReport {
+    let drift = match found {
+        Ok(drift) => drift,
+        Err(why) => {
+            return EmbeddingReport {
+                unknown: Some(why.code),
+                reason: Some(why.reason),
+                ..EmbeddingReport::default()
+            };
+        }
+    };
+    let shift = drift.shift;
+    let is_decided = shift.decision_lower.is_some();
+    EmbeddingReport {
+        encoder: drift.kind.encoder,
+        dimensions: Some(drift.kind.dimensions),
+        shift: ShiftReport {
+            value: Some(shift.value),
+            lower: Some(shift.lower),
+            upper: Some(shift.upper),
+            decision_lower: shift.decision_lower,
+        },
+        unknown: (!is_decided).then_some("insufficient"),
+        reason: (!is_decided).then(|| format!("a decision takes {MIN_N_FOR_DECISIONS} embeddings on either side")),
+        moved_projections: shift.moved_projections,
+        n: shift.n,
+        left_out: drift.left_out,
+        reference_n: shift.reference_n,
+    }
 }
 
 fn feature_report(drift: FeatureDrift) -> FeatureReport {

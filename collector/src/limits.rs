@@ -36,7 +36,7 @@ pub const MAX_NESTING: usize = 32;
 /// Features of one inference; further ones are cut.
 pub const MAX_FEATURES: usize = 1_000;
 /// Dimensions of an embedding; a longer one is left out whole, since a part of it means nothing.
-pub const MAX_EMBEDDING_DIMENSIONS: usize = 4_096;
+pub const MAX_EMBEDDING_DIMENSIONS: usize = driftlead_store::embedding::MAX_DIMENSIONS;
 /// Exceptions of one span that are found in the index; each is a document of its own.
 pub const MAX_EXCEPTIONS_PER_SPAN: usize = 16;
 /// Bytes of the names of models, services, features and attributes.

@@ -15,6 +15,7 @@ pub mod clickhouse;
 pub mod clock;
 pub mod drain;
 mod durable_file;
+pub mod embedding;
 pub mod ids;
 pub mod index;
 pub mod label_delays;

@@ -69,7 +69,7 @@ async fn a_segment_that_moves_or_errs_is_told_from_the_others_also_after_a_crash
     // Too little traffic for signals, and beyond the two segments that have some.
     send_hour(&product, "kiosk", 2, 500, 9).await;
     let label = |segment: &str, i: u64| {
-        let is_right = segment == "web" || i % 5 != 0;
+        let is_right = segment == "web" || !i.is_multiple_of(5);
         let id = format!("{segment}-2-{i}");
         json!({"model": "credit", "request_id": id, "kind": "label", "label": if is_right { "yes" } else { "no" }})
     };

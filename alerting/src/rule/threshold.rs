@@ -53,6 +53,7 @@ fn with_unit(text: &str, signal: &SignalKind) -> Result<f64, String> {
         (Unit::Bytes, unit) => bytes(unit).ok_or_else(|| no_such(text, signal))?,
         (Unit::Milliseconds, _) => return in_milliseconds(text, signal),
         (Unit::Seconds, _) => return in_milliseconds(text, signal).map(|milliseconds| milliseconds / 1_000.0),
+        (Unit::Days, _) => return in_milliseconds(text, signal).map(|milliseconds| milliseconds / 86_400_000.0),
         _ => return Err(no_such(text, signal)),
     };
     Ok(number * factor)
@@ -82,6 +83,7 @@ fn no_such(text: &str, signal: &SignalKind) -> String {
         Unit::Ratio => "a share such as 0.03 or \"3%\"",
         Unit::Milliseconds => "milliseconds such as 500 or \"500ms\"",
         Unit::Seconds => "seconds such as 90 or \"15m\"",
+        Unit::Days => "days such as 30 or \"30d\"",
         Unit::PerSecond => "events a second such as 5 or \"5/s\"",
         Unit::Bytes => "bytes such as \"10MiB\"",
         Unit::Celsius => "degrees such as 85 or \"85°C\"",
@@ -121,6 +123,10 @@ mod tests {
             ("latency_p95_ms", "2s", Some(2_000.0)),
             ("latency_p95_ms", "3%", None),
             ("silence_s", "15m", Some(900.0)),
+            ("embedding_age_days", "30d", Some(30.0)),
+            ("embedding_age_days", "12h", Some(0.5)),
+            ("embedding_age_days", "3%", None),
+            ("embedding_shift", "3%", Some(0.03)),
             ("request_rate", "5/s", Some(5.0)),
             ("request_rate", "5 ", None),
             ("log_backlog_bytes", "10MiB", Some(10_485_760.0)),

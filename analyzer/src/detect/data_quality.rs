@@ -140,7 +140,16 @@ fn all_numbers(counts: &FeatureCounts) -> u64 {
     counts.numbers() + counts.nan + counts.positive_infinity + counts.negative_infinity
 }
 
-fn ratio(frame: &Frame<'_>, name: &str, feature: &str, count: u64, n: u64, decision_error: f64, details: serde_json::Value) -> Signal {
+/// A share of `n` with its bounds; [`MIN_N`] of them at least.
+pub(super) fn ratio(
+    frame: &Frame<'_>,
+    name: &str,
+    feature: &str,
+    count: u64,
+    n: u64,
+    decision_error: f64,
+    details: serde_json::Value,
+) -> Signal {
     if n < MIN_N {
         return frame.insufficient(
             name,

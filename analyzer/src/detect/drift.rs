@@ -13,11 +13,11 @@ use serde_json::json;
 
 use super::data_quality::{missing_ratio, new_category_ratio, out_of_range_ratio, type_mismatch_ratio};
 use super::frame::{Estimate, Frame};
-use super::{estimated, statistics};
+use super::{embeddings, estimated, statistics};
 use crate::blocking;
 use crate::budget::Budget;
 use crate::context::Context;
-use crate::drift::{Compared, FeatureDrift, Role, compare};
+use crate::drift::{Compared, FeatureDrift, Role, compare, decision_error};
 use crate::error::AnalyzerError;
 use crate::reference::{Comparison, NoReference, Reference};
 use crate::stats::Bounds;
@@ -176,8 +176,8 @@ pub(super) fn against(
         budget,
     };
     let drifts = compare(compared, reference, profile, known);
-    let decision_error = budget.decision_error(drifts.len());
-    let mut signals = Vec::new();
+    let decision_error = decision_error(compared, reference, drifts.len());
+    let mut signals = embeddings::against(frame, compared, reference, &profile.embeddings, decision_error);
     for drift in &drifts {
         let (feature, counts) = (&drift.feature, profile.feature(&drift.feature));
         let before = &reference.data.profile.features[feature];
@@ -215,8 +215,8 @@ fn without_reference(frame: &Frame<'_>, profile: &Profile, why: &NoReference, se
         NoReference::NoReference(_) => "no_reference",
         NoReference::ReferenceWaiting(_) => "reference_waiting",
     };
-    let decision_error = budget.decision_error(profile.features.len());
-    let mut signals = Vec::new();
+    let decision_error = budget.decision_error(profile.features.len() + usize::from(profile.embeddings.n() > 0));
+    let mut signals = embeddings::without_reference(frame, &profile.embeddings, code, &why.to_string(), decision_error);
     for (feature, counts) in &profile.features {
         signals.push(frame.insufficient(shift_name(role(feature)), feature, counts.inferences, code, why.to_string()));
         if role(feature) == Role::Feature {

@@ -3,6 +3,7 @@
 mod data_quality;
 mod drift;
 mod due;
+mod embeddings;
 mod estimated;
 mod frame;
 mod hardware;

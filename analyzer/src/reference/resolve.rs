@@ -230,7 +230,7 @@ impl References {
             return Ok(Ok(reference));
         }
         let data = read_reference(&self.clickhouse, of.model, &set.name, set.generation).await?;
-        if set.rows > 0 && data.profile.features.is_empty() {
+        if set.rows > 0 && data.profile.features.is_empty() && data.profile.embeddings.n() == 0 {
             let reason = "its profile is not there: upload its rows again";
             let failed = ReferenceSet {
                 state: ReferenceState::Failed,

@@ -42,8 +42,10 @@ impl Rollups {
         let until = now.plus_seconds(RollupLength::Day.seconds());
         let profiled = hours_profiled(&context.clickhouse, None, from, until).await?;
         let rolled = rollup_generations(&context.clickhouse, None, from, until).await?;
-        let mut rollups = Self::default();
-        rollups.due = stale(&profiled, &rolled);
+        let mut rollups = Self {
+            due: stale(&profiled, &rolled),
+            ..Self::default()
+        };
         rollups.forget(now);
         Ok(rollups)
     }

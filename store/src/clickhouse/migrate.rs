@@ -7,7 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::{ClickHouse, TelemetryError};
 
 /// The files in their order. Statements end with a semicolon at the end of a line.
-const MIGRATIONS: [(&str, &str); 9] = [
+const MIGRATIONS: [(&str, &str); 10] = [
     ("0001_raw", include_str!("../../migrations/clickhouse/0001_raw.sql")),
     ("0002_own", include_str!("../../migrations/clickhouse/0002_own.sql")),
     (
@@ -22,6 +22,7 @@ const MIGRATIONS: [(&str, &str); 9] = [
         "0008_labelled_scores",
         include_str!("../../migrations/clickhouse/0008_labelled_scores.sql"),
     ),
+    ("0009_embeddings", include_str!("../../migrations/clickhouse/0009_embeddings.sql")),
     ("0010_rollups", include_str!("../../migrations/clickhouse/0010_rollups.sql")),
 ];
 

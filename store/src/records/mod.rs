@@ -1,6 +1,7 @@
 //! The domain: what telemetry becomes once it is decoded, in the order in which data meets it.
 
 mod decoded;
+mod embeddings;
 mod error_document;
 mod inference;
 mod outcome;
@@ -15,6 +16,7 @@ mod watched_search;
 pub const MAX_NAME_BYTES: usize = 256;
 
 pub use decoded::{Decoded, SetAside};
+pub use embeddings::{Directions, EmbeddingKind, Embeddings};
 pub use error_document::{AllAttributes, ErrorDocument, FoundErrors};
 pub use inference::{Half, InferenceHalf, JoinedInference};
 pub use outcome::{Outcome, OutcomeKind};

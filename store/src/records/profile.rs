@@ -27,6 +27,19 @@ pub mod pseudo {
     /// The same where another class was.
     pub const SCORE_OF_OTHERS: &str = "\u{1}score_of_others";
 
+    /// What embeddings there are: the category is an [`super::super::EmbeddingKind`]. Not a feature of anybody's, like those below:
+    /// see [`super::super::Embeddings`].
+    pub const EMBEDDING_KIND: &str = "\u{1}embedding_kind";
+    /// How many days old embeddings were when they were used.
+    pub const EMBEDDING_AGE_DAYS: &str = "\u{1}embedding_age_days";
+    /// Followed by a kind: the buckets of all projections of its embeddings, `projection × BUCKETS + bucket`.
+    pub const EMBEDDING_DIRECTIONS: &str = "\u{1}embedding_directions/";
+    /// Followed by the number of a projection: how much it differs among the windows of a reference.
+    pub const EMBEDDING_PROJECTION: &str = "\u{1}embedding_projection/";
+
+    /// What names that are no feature of anybody's begin with.
+    pub const HIDDEN: &str = "\u{1}";
+
     /// Whether a name is one of these, so that its shift is a `prediction_shift`.
     pub fn is_prediction(feature: &str) -> bool {
         [PREDICTION_LABEL, PREDICTION_SCORE, PREDICTION_VALUE].contains(&feature)

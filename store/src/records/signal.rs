@@ -82,10 +82,16 @@ pub mod names {
     pub const OUT_OF_RANGE_RATIO: &str = "out_of_range_ratio";
     /// Share of values that are texts where the reference has numbers, or numbers where it has texts.
     pub const TYPE_MISMATCH_RATIO: &str = "type_mismatch_ratio";
+    /// Share of embeddings whose length is not the usual one.
+    pub const SHAPE_MISMATCH_RATIO: &str = "shape_mismatch_ratio";
     /// Total-variation distance of a feature between reference and window.
     pub const FEATURE_SHIFT: &str = "feature_shift";
     /// The same for the prediction.
     pub const PREDICTION_SHIFT: &str = "prediction_shift";
+    /// Share of the embeddings that moved since the reference, as far as their projections show.
+    pub const EMBEDDING_SHIFT: &str = "embedding_shift";
+    /// The age in days that 95 % of the embeddings are younger than.
+    pub const EMBEDDING_AGE_DAYS: &str = "embedding_age_days";
     /// Population stability index of a feature or a prediction.
     pub const PSI: &str = "psi";
     /// Kolmogorov–Smirnov statistic of a number.

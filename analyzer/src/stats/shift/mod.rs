@@ -3,11 +3,13 @@
 //!
 //! The way through it: [`atoms`] puts the finest cells of two profiles side by side, [`bins`] says which
 //! are compared as one, [`value`] estimates the distance without what chance adds to it, and [`bound`]
-//! chooses a set of bins on one half of the observations and measures it on the other.
+//! chooses a set of bins on one half of the observations and measures it on the other. [`directions`] does the same with all
+//! projections of embeddings.
 
 mod atoms;
 mod bins;
 mod bound;
+mod directions;
 mod value;
 
 use driftlead_store::records::FeatureCounts;
@@ -21,6 +23,7 @@ pub(super) use atoms::Atoms as ShiftAtoms;
 pub(crate) use atoms::is_twofold;
 use bins::{BinLabel, Bins};
 pub(super) use bound::measure_growth;
+pub use directions::{DirectionsOptions, DirectionsShift, directions_shift};
 
 /// Observations on either side below which no decision is taken: the normal approximations, and the
 /// patience of the people who are woken.

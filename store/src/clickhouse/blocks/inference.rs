@@ -8,6 +8,7 @@ use super::values::{Instant, Second};
 use super::{Columns, Tabled};
 use crate::clickhouse::TelemetryError;
 use crate::clock::UnixNanos;
+use crate::embedding;
 use crate::records::{InferenceHalf, JoinedInference};
 
 impl Tabled for JoinedInference {
@@ -43,9 +44,12 @@ impl Tabled for JoinedInference {
             .with("input_hash", told(|half| half.input_hash.as_deref()))?
             .with("embedding_model", told(|half| half.embedding_model.as_deref()))?
             .with("embedding_created_at", told(|half| half.embedding_created_at.map(Instant)))?
-            .with("embedding", |joined| {
-                let embeddings = halves(joined).map(|half| half.embedding.as_slice());
-                embeddings.into_iter().find(|embedding| !embedding.is_empty()).unwrap_or(&[])
+            .with("embedding", vector_of)?
+            .with("embedding_dimensions", |joined| {
+                u16::try_from(vector_of(joined).len()).unwrap_or(u16::MAX)
+            })?
+            .with("embedding_projections", |joined| {
+                embedding::buckets_of(vector_of(joined)).map(Vec::from).unwrap_or_default()
             })?
             .with("scores", merged(|half| &half.scores))?
             .with("numeric_features", merged(|half| &half.numeric_features))?
@@ -68,6 +72,12 @@ impl<'a> Columns<'a, JoinedInference> {
 /// What there is, the log's first.
 fn halves(joined: &JoinedInference) -> impl Iterator<Item = &InferenceHalf> {
     joined.log.iter().chain(&joined.span)
+}
+
+/// The embedding that the log tells, else the span's; empty where there is none.
+fn vector_of(joined: &JoinedInference) -> &[f32] {
+    let embeddings = halves(joined).map(|half| half.embedding.as_slice());
+    embeddings.into_iter().find(|embedding| !embedding.is_empty()).unwrap_or(&[])
 }
 
 /// What the log says, else what the span says.

@@ -12,11 +12,16 @@ use super::positive::{self, Positive};
 use super::profile_sources::{Sources, current_profiles};
 use crate::clickhouse::ClickHouse;
 use crate::clock::UnixNanos;
-use crate::records::{DecidedScores, FeatureCounts, MAX_CATEGORIES, OTHER_CATEGORIES, pseudo};
+use crate::embedding::BUCKETS;
+use crate::records::{DecidedScores, Embeddings, FeatureCounts, MAX_CATEGORIES, OTHER_CATEGORIES, pseudo};
 
 /// Distinct (feature, value) pairs that one read holds at most: bounds the engine's memory to some hundred
 /// megabytes where somebody sends unique ids as categories. What is beyond is "other".
 const MAX_GROUPS: usize = 1_000_000;
+
+/// Kinds of embeddings whose directions a minute of a series holds, the most frequent: each is a row of 64 × 32 numbers at most. One
+/// encoder gives way to another; more at once is a sender who names every vector differently.
+const MAX_KINDS: usize = 4;
 
 /// What a row of `profiles_minute` holds beside its model and generation.
 const PROFILE_COLUMNS: &str = "minute, environment, version, segment, arm, feature, inferences, absent, `nan`, positive_infinity, \
@@ -50,6 +55,8 @@ pub struct Profile {
     pub features: BTreeMap<String, FeatureCounts>,
     /// Scores of the positive class by what was decided.
     pub scores: DecidedScores,
+    /// What there is of embeddings.
+    pub embeddings: Embeddings,
 }
 
 impl Profile {
@@ -66,6 +73,7 @@ impl Profile {
     pub fn merge(&mut self, other: &Self) {
         self.inferences += other.inferences;
         self.scores.merge(&other.scores);
+        self.embeddings.merge(&other.embeddings);
         for (name, counts) in &other.features {
             self.features.entry(name.clone()).or_default().merge(counts);
         }
@@ -76,10 +84,13 @@ impl Profile {
 }
 
 /// The profiles of minutes, computed from the deduplicated inferences, as a query; [`minutes::bind_dirty`] and `other`
-/// are its parameters, with those of [`bind_scores`]. Scores of the positive class are profiled like features.
+/// are its parameters, with those of [`bind_names`]. Scores of the positive class are profiled like features.
 ///
 /// Each series of a minute has a row of the feature "" with its number of inferences, so that a feature
 /// that nobody sent is known to be absent. Keys are those of [`crate::bucket`].
+///
+/// Embeddings are profiled as pseudo-features ([`Embeddings`]). What the drain said of their directions is counted beside the
+/// values: one row of an inference that names the kind, and the buckets of all projections in one aggregate.
 fn profiles_of_minutes(positive: Option<Positive<'_>>) -> String {
     let scores = if positive.is_some() { ", scores" } else { "" };
     format!(
@@ -87,17 +98,21 @@ fn profiles_of_minutes(positive: Option<Positive<'_>>) -> String {
            max(whole) OVER (PARTITION BY minute, environment, version, segment, arm) AS inferences, \
            if(feature = '', 0, inferences - present) AS absent, nans AS `nan`, positive_infinities AS positive_infinity, \
            negative_infinities AS negative_infinity, \
-           CAST(buckets.1, 'Array(Int32)') AS bucket_keys, CAST(buckets.2, 'Array(UInt64)') AS bucket_counts, \
+           if(empty(directions), CAST(buckets.1, 'Array(Int32)'), arrayMap(x -> x.1, counted)) AS bucket_keys, \
+           if(empty(directions), CAST(buckets.2, 'Array(UInt64)'), arrayMap(x -> x.2, counted)) AS bucket_counts, \
            if(categories_n > {MAX_CATEGORIES}, arrayPushBack(kept.1, {{other:String}}), kept.1) AS values, \
            if(categories_n > {MAX_CATEGORIES}, arrayPushBack(kept.2, toUInt64(category_total - arraySum(kept.2))), kept.2) AS value_counts \
          FROM (\
            SELECT minute, environment, version, segment, arm, feature, \
+             anyIf(directions, kind = 6) AS directions, \
+             arrayFilter(x -> x.2 > 0, arrayZip(CAST(range(length(directions)), 'Array(Int32)'), directions)) AS counted, \
              sumIf(n, kind = 5) AS whole, sumIf(n, kind != 5) AS present, sumIf(n, kind = 1) AS category_total, \
              sumIf(n, kind = 2) AS nans, sumIf(n, kind = 3) AS positive_infinities, sumIf(n, kind = 4) AS negative_infinities, \
              arraySort(groupArrayIf((key, n), kind = 0)) AS buckets, countIf(kind = 1) AS categories_n, \
              arraySlice(arraySort(x -> (-toInt64(x.2), x.1), groupArrayIf((value, n), kind = 1)), 1, {MAX_CATEGORIES}) AS kept \
            FROM (\
-             SELECT minute, environment, version, segment, arm, feature, kind, key, value, count() AS n \
+             SELECT minute, environment, version, segment, arm, feature, kind, key, value, count() AS n, \
+               arrayFlatten(countResampleForEachIf(0, {BUCKETS}, 1)(embedding_projections, kind = 6)) AS directions \
              FROM (\
                SELECT toStartOfMinute(event_time) AS minute, \
                  ifNull(environment, '') AS environment, ifNull(version, '') AS version, \
@@ -105,24 +120,35 @@ fn profiles_of_minutes(positive: Option<Positive<'_>>) -> String {
                  {positive_score} AS positive_score, \
                  arrayConcat(mapKeys(numeric_features), \
                    if(isNull(prediction_score), [], ['{score}']), if(isNull(prediction_value), [], ['{value}']), \
+                   if(isNull(embedding_created_at), [], [{{embedding_age:String}}]), \
                    if(isNull(positive_score), [], [if(ifNull(prediction_label = {{positive:String}}, positive_score >= 0.5), \
                      {{decided:String}}, {{others:String}})])) AS number_names, \
                  arrayConcat(mapValues(numeric_features), \
                    if(isNull(prediction_score), [], [assumeNotNull(prediction_score)]), \
                    if(isNull(prediction_value), [], [assumeNotNull(prediction_value)]), \
+                   if(isNull(embedding_created_at), [], \
+                     [(toUnixTimestamp64Nano(event_time) - toUnixTimestamp64Nano(assumeNotNull(embedding_created_at))) / 86400e9]), \
                    if(isNull(positive_score), [], [assumeNotNull(positive_score)])) AS numbers, \
-                 arrayConcat(mapKeys(categorical_features), if(isNull(prediction_label), [], ['{label}'])) AS category_names, \
+                 concat(toString(embedding_dimensions), ':', ifNull(embedding_model, '')) AS embedding_kind, \
+                 arrayConcat(mapKeys(categorical_features), if(isNull(prediction_label), [], ['{label}']), \
+                   if(embedding_dimensions = 0, [], [{{embedding_kind:String}}])) AS category_names, \
                  arrayConcat(mapValues(categorical_features), \
-                   if(isNull(prediction_label), [], [toString(assumeNotNull(prediction_label))])) AS categories, \
-                 arrayConcat(number_names, category_names, ['']) AS features, \
+                   if(isNull(prediction_label), [], [toString(assumeNotNull(prediction_label))]), \
+                   if(embedding_dimensions = 0, [], [embedding_kind])) AS categories, \
+                 if(empty(embedding_projections), [], [concat({{embedding_directions:String}}, embedding_kind)]) AS directed, \
+                 arrayConcat(number_names, category_names, directed, ['']) AS features, \
                  arrayConcat(arrayMap(x -> multiIf(isFinite(x), 0, isNaN(x), 2, x > 0, 3, 4), numbers), \
-                   arrayMap(x -> 1, categories), [5]) AS kinds, \
-                 arrayConcat(arrayMap(x -> {key}, numbers), arrayMap(x -> 0, categories), [0]) AS keys, \
-                 arrayConcat(arrayMap(x -> '', numbers), categories, ['']) AS texts \
+                   arrayMap(x -> 1, categories), arrayMap(x -> 6, directed), [5]) AS kinds, \
+                 arrayConcat(arrayMap(x -> {key}, numbers), arrayMap(x -> 0, categories), arrayMap(x -> 0, directed), [0]) AS keys, \
+                 arrayConcat(arrayMap(x -> '', numbers), categories, arrayMap(x -> '', directed), ['']) AS texts, \
+                 embedding_projections \
                FROM {whole}) \
              ARRAY JOIN features AS feature, kinds AS kind, keys AS key, texts AS value \
              GROUP BY minute, environment, version, segment, arm, feature, kind, key, value) \
-           GROUP BY minute, environment, version, segment, arm, feature)",
+           GROUP BY minute, environment, version, segment, arm, feature) \
+         QUALIFY empty(directions) OR \
+           row_number() OVER (PARTITION BY minute, environment, version, segment, arm, empty(directions) ORDER BY present DESC, feature) \
+             <= {MAX_KINDS}",
         score = pseudo::PREDICTION_SCORE,
         value = pseudo::PREDICTION_VALUE,
         label = pseudo::PREDICTION_LABEL,
@@ -130,7 +156,8 @@ fn profiles_of_minutes(positive: Option<Positive<'_>>) -> String {
         positive_score = positive::score(positive),
         whole = dirty_inferences(&format!(
             "event_time, environment, version, segment, arm, prediction_label, prediction_score, prediction_value, \
-             numeric_features, categorical_features{scores}"
+             numeric_features, categorical_features, embedding_model, embedding_created_at, embedding_dimensions, \
+             embedding_projections{scores}"
         )),
     )
 }
@@ -152,7 +179,7 @@ pub async fn write_profiles(
          SELECT {{model:String}}, {{generation:UInt64}}, {PROFILE_COLUMNS} FROM ({profiles})",
         profiles = profiles_of_minutes(positive),
     );
-    bind_scores(minutes::bind_dirty(clickhouse.writer().query(&sql), model, minutes), positive)
+    bind_names(minutes::bind_dirty(clickhouse.writer().query(&sql), model, minutes), positive)
         .param("generation", generation)
         .param("other", OTHER_CATEGORIES)
         .execute()
@@ -197,7 +224,7 @@ pub async fn profiles_now(
          ORDER BY minute, environment, version, segment, arm, feature",
         profiles = profiles_of_minutes(positive),
     );
-    let rows: Vec<SeriesRow> = bind_scores(minutes::bind_dirty(clickhouse.reader().query(&sql), model, minutes), positive)
+    let rows: Vec<SeriesRow> = bind_names(minutes::bind_dirty(clickhouse.reader().query(&sql), model, minutes), positive)
         .param("other", OTHER_CATEGORIES)
         .param("any_segment", segment.is_none())
         .param("segment", segment.unwrap_or_default())
@@ -206,11 +233,14 @@ pub async fn profiles_now(
     Ok(join_series(rows))
 }
 
-fn bind_scores(query: clickhouse::query::Query, positive: Option<Positive<'_>>) -> clickhouse::query::Query {
+fn bind_names(query: clickhouse::query::Query, positive: Option<Positive<'_>>) -> clickhouse::query::Query {
     query
         .param(positive::PARAMETER, positive.map_or("", |positive| positive.class))
         .param("decided", pseudo::SCORE_OF_DECIDED)
         .param("others", pseudo::SCORE_OF_OTHERS)
+        .param("embedding_kind", pseudo::EMBEDDING_KIND)
+        .param("embedding_age", pseudo::EMBEDDING_AGE_DAYS)
+        .param("embedding_directions", pseudo::EMBEDDING_DIRECTIONS)
 }
 
 /// Joins the minutes, segments and arms of each version. The feature "" comes first in each series.
@@ -235,6 +265,7 @@ fn join_series(rows: Vec<SeriesRow>) -> BTreeMap<(String, String), Profile> {
     }
     for profile in profiles.values_mut() {
         profile.scores = DecidedScores::taken_from(&mut profile.features);
+        profile.embeddings = Embeddings::taken_from(&mut profile.features);
         for counts in profile.features.values_mut() {
             counts.complete_to(profile.inferences);
         }
@@ -353,14 +384,13 @@ pub async fn read_profile(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> R
 pub async fn known_features(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> Result<Vec<String>, Error> {
     let sql = format!(
         "SELECT DISTINCT feature FROM (SELECT feature FROM {rows}) \
-         WHERE feature NOT IN ('', {{decided:String}}, {{others:String}}) ORDER BY feature",
+         WHERE feature != '' AND NOT startsWith(feature, {{hidden:String}}) ORDER BY feature",
         rows = current_profiles("1 AS one"),
     );
     let sources = Sources::of(clickhouse, query, Cut::WHOLE).await?;
     sources
         .bind(bind_query(clickhouse, &sql, query, Cut::WHOLE))
-        .param("decided", pseudo::SCORE_OF_DECIDED)
-        .param("others", pseudo::SCORE_OF_OTHERS)
+        .param("hidden", pseudo::HIDDEN)
         .fetch_all()
         .await
 }
@@ -527,6 +557,7 @@ fn assemble(numbers: Vec<NumbersRow>, categories: Vec<CategoryRow>) -> BTreeMap<
     }
     for profile in profiles.values_mut() {
         profile.scores = DecidedScores::taken_from(&mut profile.features);
+        profile.embeddings = Embeddings::taken_from(&mut profile.features);
         for counts in profile.features.values_mut() {
             counts.complete_to(profile.inferences);
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::profiles::Profile;
 use crate::clickhouse::ClickHouse;
-use crate::records::{FeatureCounts, OTHER_CATEGORIES};
+use crate::records::{Embeddings, FeatureCounts, OTHER_CATEGORIES, pseudo};
 
 #[derive(Debug, Row, Serialize, Deserialize)]
 struct ReferenceRow {
@@ -51,7 +51,12 @@ pub async fn write_reference(
     reference_profile: &ReferenceProfile,
 ) -> Result<(), Error> {
     let mut insert = clickhouse.writer().insert::<ReferenceRow>("reference_profiles").await?;
-    for (feature, counts) in &reference_profile.profile.features {
+    let mut features = reference_profile.profile.features.clone();
+    features.extend(reference_profile.profile.embeddings.features());
+    // How much a projection varies has a row of its own; what is counted of all of them is one.
+    let projections = reference_profile.dispersion.keys().filter(|name| name.starts_with(pseudo::HIDDEN));
+    projections.for_each(|name| _ = features.entry(name.clone()).or_default());
+    for (feature, counts) in &features {
         let dispersion = reference_profile.dispersion.get(feature);
         insert
             .write(&row(model, reference, generation, feature, counts, dispersion))
@@ -83,6 +88,7 @@ pub async fn read_reference(clickhouse: &ClickHouse, model: &str, reference: &st
         let (feature, counts) = counts(row);
         read.profile.features.insert(feature, counts);
     }
+    read.profile.embeddings = Embeddings::taken_from(&mut read.profile.features);
     Ok(read)
 }
 

@@ -16,6 +16,8 @@ export function written(signal: string, value: number | null | undefined): strin
       return say.duration(value);
     case "per_second":
       return say.perSecond(value);
+    case "days":
+      return say.duration(value * 86_400);
     case "bytes":
       return say.bytes(value);
     case "celsius":
@@ -25,7 +27,7 @@ export function written(signal: string, value: number | null | undefined): strin
   }
 }
 
-export type Unit = "share" | "milliseconds" | "seconds" | "per_second" | "bytes" | "celsius" | "plain";
+export type Unit = "share" | "milliseconds" | "seconds" | "days" | "per_second" | "bytes" | "celsius" | "plain";
 
 /** Read off the signal's name, which ends in its unit; scores such as F1 are written plainly. */
 export function signalUnit(signal: string): Unit {
@@ -33,6 +35,7 @@ export function signalUnit(signal: string): Unit {
   if (signal.endsWith("_temperature_c")) return "celsius";
   if (signal.endsWith("_ms")) return "milliseconds";
   if (signal.endsWith("_s")) return "seconds";
+  if (signal.endsWith("_days")) return "days";
   if (signal.endsWith("_bytes")) return "bytes";
   if (signal === "request_rate" || signal.endsWith("_per_second")) return "per_second";
   return "plain";
