@@ -160,7 +160,8 @@ async fn embeddings_that_moved_grew_old_or_changed_are_seen() {
     assert!(number(&same, "lower") < 0.02 && number(&same, "value") < 0.06, "{same}");
     let shift = expect(&product, "rag", "embedding_shift", 1_500).await;
     assert!(number(&shift, "lower") > 0.2 && number(&shift, "lower") <= 0.3, "{shift}");
-    assert!((number(&shift, "value") - 0.3).abs() < 0.04, "{shift}");
+    // The best of 64 directions tells nearly all of what moved.
+    assert!((0.2..0.34).contains(&number(&shift, "value")), "{shift}");
     assert_eq!(
         shift["reference_n"].as_u64().map(|n| n == 3_000 || n == 1_600),
         Some(true),

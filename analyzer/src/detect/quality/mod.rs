@@ -10,9 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use driftlead_store::clickhouse::query::buckets::requests_by_version;
 use driftlead_store::clickhouse::query::labelled_scores::{ScoresOf, keep_labelled_scores};
 use driftlead_store::clickhouse::query::positive::Positive;
-use driftlead_store::clickhouse::query::profiles::{ProfileQuery, environments_between};
-use driftlead_store::clickhouse::query::quality::{LabelledOf, LabelledWindow, labelled_windows};
-use driftlead_store::clickhouse::query::segments::segments_served;
+use driftlead_store::clickhouse::query::quality::{LabelledOf, LabelledWindow, labelled_windows, segments_in_window};
 use driftlead_store::model_settings::ModelSettings;
 use driftlead_store::records::Signal;
 use serde_json::json;
@@ -30,11 +28,12 @@ pub(super) const Z: f64 = 2.3263478740408408;
 /// The signals of all versions and environments of a model in a window, of all traffic together and of each segment.
 pub(super) async fn signals_of_window(context: &Context, model: &str, window: Window) -> Result<Vec<Signal>, AnalyzerError> {
     let settings = context.references.settings(model);
-    let of_segments = served_by_segment(context, model, window).await?;
+    let (from, until) = (window.start(), window.end);
+    let of_segments = segments_in_window(&context.clickhouse, model, from, until, MIN_N, context.max_segments).await?;
     let segments: BTreeSet<String> = of_segments.keys().map(|of| of.segment.clone()).collect();
     let segments: Vec<String> = segments.into_iter().collect();
     let positive = Positive::of(&settings);
-    let labelled = labelled_windows(&context.clickhouse, model, positive, &segments, window.start(), window.end).await?;
+    let labelled = labelled_windows(&context.clickhouse, model, positive, &segments, from, until).await?;
     let are_labels_due = window
         .end
         .0
@@ -81,31 +80,6 @@ pub(super) async fn signals_of_window(context: &Context, model: &str, window: Wi
         signals.extend(signals_of(&frame, known, served.get(version).copied(), &settings));
     }
     Ok(signals)
-}
-
-/// The segments that have signals of their own, and how much they served; of a window whose minutes are no longer kept none.
-async fn served_by_segment(context: &Context, model: &str, window: Window) -> Result<BTreeMap<LabelledOf, u64>, AnalyzerError> {
-    let mut by_segment = BTreeMap::new();
-    for environment in environments_between(&context.clickhouse, model, window.start(), window.end).await? {
-        let query = ProfileQuery {
-            model,
-            environment: &environment,
-            version: None,
-            segment: None,
-            from: window.start(),
-            until: window.end,
-            without: &[],
-        };
-        for served in segments_served(&context.clickhouse, query, MIN_N, context.max_segments).await? {
-            let of = LabelledOf {
-                environment: environment.clone(),
-                version: served.version,
-                segment: served.segment,
-            };
-            by_segment.insert(of, served.inferences);
-        }
-    }
-    Ok(by_segment)
 }
 
 /// `served` are the inferences of the version in the window, where that is known: with it the signals say how many of the

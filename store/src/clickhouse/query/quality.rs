@@ -232,6 +232,54 @@ impl LabelledWindow {
     }
 }
 
+#[derive(Debug, Row, Deserialize)]
+struct SegmentRow {
+    environment: String,
+    version: String,
+    segment: String,
+    inferences: u64,
+}
+
+/// The segments that served at least `min_inferences` in a window, by environment and version at most `limit` of them, those with
+/// the most traffic, and how many inferences each served. From the inferences, because labels may come before profiles.
+///
+/// # Errors
+/// The query failed.
+pub async fn segments_in_window(
+    clickhouse: &ClickHouse,
+    model: &str,
+    from: UnixNanos,
+    until: UnixNanos,
+    min_inferences: u64,
+    limit: u64,
+) -> Result<BTreeMap<LabelledOf, u64>, Error> {
+    let sql = format!(
+        "SELECT environment, version, segment, count() AS inferences FROM ({predictions}) WHERE segment != '' \
+         GROUP BY environment, version, segment HAVING inferences >= {{min_inferences:UInt64}} \
+         ORDER BY environment, version, inferences DESC, segment LIMIT {{most:UInt64}} BY environment, version",
+        predictions = predictions("NULL"),
+    );
+    let rows: Vec<SegmentRow> = clickhouse
+        .reader()
+        .query(&sql)
+        .param("model", model)
+        .param("from", from.seconds().max(0))
+        .param("until", until.seconds().max(0))
+        .param("min_inferences", min_inferences)
+        .param("most", limit)
+        .fetch_all()
+        .await?;
+    let of = |row: SegmentRow| {
+        let of = LabelledOf {
+            environment: row.environment,
+            version: row.version,
+            segment: row.segment,
+        };
+        (of, row.inferences)
+    };
+    Ok(rows.into_iter().map(of).collect())
+}
+
 /// The predictions of a window; `{from}`, `{until}`, `{model}` and `{positive}` are parameters.
 fn predictions(score: &str) -> String {
     format!(
