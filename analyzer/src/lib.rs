@@ -10,6 +10,7 @@ mod blocking;
 mod context;
 pub mod control;
 mod detect;
+pub mod data_check;
 pub mod drift;
 mod error;
 mod failures;

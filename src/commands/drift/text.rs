@@ -5,7 +5,7 @@ use std::fmt::Write;
 use driftlead_analyzer::file_drift::{ColumnDrift, DriftVerdict, FileDrift, Measured};
 use driftlead_analyzer::rows::Kind;
 
-use super::numbers::{count, percent, short};
+use crate::commands::numbers::{count, percent, short};
 use super::{Files, quality};
 
 /// Widest name that a table has.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use driftlead_analyzer::file_drift::{DriftVerdict, FileDrift};
 
 use super::Files;
-use super::numbers::percent;
+use crate::commands::numbers::percent;
 use super::text::{headline, remarks};
 use crate::commands::markup::escaped;
 
