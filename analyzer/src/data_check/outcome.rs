@@ -104,7 +104,7 @@ pub struct Check {
     pub outcome: Outcome,
     /// In a sentence.
     pub message: String,
-    /// What it found, what is beyond its limit first.
+    /// What it found: what is beyond its limit first, then what has one.
     pub findings: Vec<Finding>,
     /// Rows that are suspicious by it, listed or not.
     pub suspicious_rows: u64,
@@ -155,11 +155,12 @@ impl Checking {
 
     /// What it says; `fine` is the sentence where nothing was found.
     pub(super) fn ended(mut self, fine: &str) -> (Check, Suspects) {
-        self.findings.sort_by_key(|finding| !finding.is_beyond_limit);
+        self.findings.sort_by_key(|finding| (!finding.is_beyond_limit, finding.limit.is_none()));
         let beyond = self.findings.iter().filter(|finding| finding.is_beyond_limit).count();
         let (outcome, message) = match (beyond, self.findings.len()) {
             (0, 0) => (Outcome::Fine, fine.to_owned()),
-            (0, _) => (Outcome::Note, fine.to_owned()),
+            (0, 1) => (Outcome::Note, self.findings[0].message.clone()),
+            (0, notes) => (Outcome::Note, format!("{notes} notes: {}", self.findings[0].message)),
             (1, _) => (Outcome::Found, self.findings[0].message.clone()),
             (beyond, _) => (Outcome::Found, format!("{beyond} findings: {}", self.findings[0].message)),
         };
