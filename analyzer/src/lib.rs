@@ -9,8 +9,8 @@
 mod blocking;
 mod context;
 pub mod control;
-mod detect;
 pub mod data_check;
+mod detect;
 pub mod drift;
 mod error;
 mod failures;

@@ -37,7 +37,11 @@ pub(super) fn check(inputs: &Inputs<'_>, keys: &[u128], limits: &Limits) -> Chec
         labels.sort_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
         // Only where one label is given more often than any other, it is a suggestion.
         let suggested = (labels[0].1 > labels[1].1).then(|| labels[0].0.clone());
-        let named: Vec<String> = labels.iter().take(MAX_NAMED).map(|(label, count)| format!("{label} ({count})")).collect();
+        let named: Vec<String> = labels
+            .iter()
+            .take(MAX_NAMED)
+            .map(|(label, count)| format!("{label} ({count})"))
+            .collect();
         let more = if labels.len() > MAX_NAMED { ", …" } else { "" };
         for row in &group {
             let given = inputs.label_of(*row).unwrap_or_default();
@@ -45,7 +49,11 @@ pub(super) fn check(inputs: &Inputs<'_>, keys: &[u128], limits: &Limits) -> Chec
             let other = suggested.as_ref().filter(|label| **label != given);
             checking.suspects.add(Suspect {
                 row: *row,
-                reason: format!("{} rows with this input have different labels: {}{more}", group.len(), named.join(", ")),
+                reason: format!(
+                    "{} rows with this input have different labels: {}{more}",
+                    group.len(),
+                    named.join(", ")
+                ),
                 suggested: other.map(|label| (label.clone(), counts[label] as f64 / group.len() as f64)),
                 score: 1.0 - share,
             });

@@ -10,6 +10,10 @@ use super::outcome::Checking;
 use super::suspicious::Suspect;
 use super::{CheckName, Limits};
 
+/// How suspicious a copy is: it may be meant, a wrong label never is.
+const COPY_SCORE: f64 = 0.5;
+const NEAR_COPY_SCORE: f64 = 0.4;
+
 pub(super) fn check(inputs: &Inputs<'_>, limits: &Limits) -> Checking {
     let rows = inputs.table.rows();
     let mut checking = Checking::new(CheckName::Duplicates, rows);
@@ -23,17 +27,20 @@ pub(super) fn check(inputs: &Inputs<'_>, limits: &Limits) -> Checking {
         let alike = *first_near.entry(near[row]).or_insert(row);
         if same != row {
             copies += 1;
-            checking.suspects.add(Suspect::of(row, 1.0, format!("it is the same as row {}", same + 1)));
+            checking
+                .suspects
+                .add(Suspect::of(row, COPY_SCORE, format!("it is the same as row {}", same + 1)));
         } else if alike != row {
             near_copies += 1;
             let reason = format!("but for case, punctuation and white space it is the same as row {}", alike + 1);
-            checking.suspects.add(Suspect::of(row, 0.9, reason));
+            checking.suspects.add(Suspect::of(row, NEAR_COPY_SCORE, reason));
         }
     }
     if copies + near_copies > 0 {
         let surplus = copies + near_copies;
         let share = percent(surplus as f64 / rows as f64);
-        let message = format!("{surplus} rows ({share}) repeat another one, {near_copies} of them but for case, punctuation and white space");
+        let message =
+            format!("{surplus} rows ({share}) repeat another one, {near_copies} of them but for case, punctuation and white space");
         checking.found(None, surplus, limits.duplicates, message);
     }
     checking

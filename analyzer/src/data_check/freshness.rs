@@ -22,8 +22,18 @@ pub(super) fn check(inputs: &Inputs<'_>, previous: &Table, request: &DataCheckRe
     if shared.is_empty() {
         return checking.insufficient("the previous file has no column of the inputs".to_owned());
     }
-    let keys = row_keys(&shared.iter().map(|(name, column, _)| (*column, inputs.sameness(name))).collect::<Vec<_>>());
-    let before = row_keys(&shared.iter().map(|(name, _, column)| (*column, inputs.sameness(name))).collect::<Vec<_>>());
+    let keys = row_keys(
+        &shared
+            .iter()
+            .map(|(name, column, _)| (*column, inputs.sameness(name)))
+            .collect::<Vec<_>>(),
+    );
+    let before = row_keys(
+        &shared
+            .iter()
+            .map(|(name, _, column)| (*column, inputs.sameness(name)))
+            .collect::<Vec<_>>(),
+    );
     let before: HashSet<u128> = before.into_iter().collect();
     let new = keys.iter().filter(|key| !before.contains(*key)).count();
     let here: HashSet<u128> = keys.into_iter().collect();

@@ -50,7 +50,9 @@ impl<'a> Inputs<'a> {
             }
         }
         if let (Some(prefix), true) = (&request.probabilities, probabilities.is_empty()) {
-            return Err(format!("there is no column whose name begins with {prefix:?}, which --probabilities says"));
+            return Err(format!(
+                "there is no column whose name begins with {prefix:?}, which --probabilities says"
+            ));
         }
         let mut texts = BTreeSet::new();
         for name in &request.texts {
@@ -61,7 +63,11 @@ impl<'a> Inputs<'a> {
             texts.insert(name);
         }
         if texts.is_empty() {
-            texts = columns.iter().filter(|(_, column)| is_text(column)).map(|(name, _)| *name).collect();
+            texts = columns
+                .iter()
+                .filter(|(_, column)| is_text(column))
+                .map(|(name, _)| *name)
+                .collect();
         }
         Ok(Self {
             table,
@@ -75,7 +81,11 @@ impl<'a> Inputs<'a> {
 
     /// What counts as the same in a column of the inputs.
     pub(super) fn sameness(&self, name: &str) -> Sameness {
-        if self.texts.contains(name) { Sameness::OfTexts } else { Sameness::OfCategories }
+        if self.texts.contains(name) {
+            Sameness::OfTexts
+        } else {
+            Sameness::OfCategories
+        }
     }
 
     /// The label of a row as it is written, where it has one.

@@ -69,8 +69,12 @@ pub(super) fn normalised(text: &str, sameness: Sameness) -> Cow<'_, str> {
         Sameness::OfCategories => Cow::Owned(text.trim().to_lowercase()),
         Sameness::OfTexts => {
             let lower = text.to_lowercase();
-            let mut words = lower.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty());
-            let Some(first) = words.next() else { return Cow::Owned(lower.trim().to_owned()) };
+            let mut words = lower
+                .split(|character: char| !character.is_alphanumeric())
+                .filter(|word| !word.is_empty());
+            let Some(first) = words.next() else {
+                return Cow::Owned(lower.trim().to_owned());
+            };
             let mut normalised = first.to_owned();
             for word in words {
                 normalised.push(' ');
@@ -87,7 +91,9 @@ mod tests {
     use crate::rows::Table;
 
     fn keys(values: &[serde_json::Value], sameness: Sameness) -> Vec<u128> {
-        let rows = values.iter().map(|value| serde_json::Map::from_iter([("a".to_owned(), value.clone())]));
+        let rows = values
+            .iter()
+            .map(|value| serde_json::Map::from_iter([("a".to_owned(), value.clone())]));
         let table = Table::of_rows(rows).unwrap();
         row_keys(&[(table.column("a").unwrap(), sameness)])
     }
@@ -103,7 +109,12 @@ mod tests {
 
     #[test]
     fn only_words_count_in_texts() {
-        for (text, normal) in [("  Hello,   WORLD! ", "hello world"), ("?!", "?!"), ("Привет-Мир", "привет мир"), ("a1_b", "a1 b")] {
+        for (text, normal) in [
+            ("  Hello,   WORLD! ", "hello world"),
+            ("?!", "?!"),
+            ("Привет-Мир", "привет мир"),
+            ("a1_b", "a1 b"),
+        ] {
             assert_eq!(normalised(text, Sameness::OfTexts), normal);
         }
         let texts = ["Lost card?".into(), "lost  CARD".into(), "A+".into(), "A-".into()];

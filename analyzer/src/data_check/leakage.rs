@@ -68,7 +68,11 @@ fn is_json(path: &Path) -> bool {
 
 /// The file as a control set, where its name and size say that it may be one.
 fn set_of(path: &Path) -> Result<Option<Result<ExampleSet, String>>, RowsFileError> {
-    let format = match path.extension().map(|extension| extension.to_string_lossy().to_lowercase()).as_deref() {
+    let format = match path
+        .extension()
+        .map(|extension| extension.to_string_lossy().to_lowercase())
+        .as_deref()
+    {
         Some("json") => SetFormat::Json,
         Some("jsonl" | "ndjson") => SetFormat::JsonLines,
         Some("csv") => SetFormat::Csv,
@@ -91,7 +95,11 @@ fn row_of(example: &Example) -> Map<String, Value> {
         FeatureValue::Number(number) => Value::from(*number),
         FeatureValue::Text(text) => Value::from(text.as_str()),
     };
-    let mut row: Map<String, Value> = input.features.iter().map(|(name, feature)| (name.clone(), value(feature))).collect();
+    let mut row: Map<String, Value> = input
+        .features
+        .iter()
+        .map(|(name, feature)| (name.clone(), value(feature)))
+        .collect();
     row.extend(input.text.iter().map(|text| (TEXT.to_owned(), Value::from(text.as_str()))));
     row.extend(input.image.iter().map(|image| ("image".to_owned(), Value::from(image.as_str()))));
     row
@@ -118,10 +126,23 @@ pub(super) fn check(inputs: &Inputs<'_>, control: &Control, request: &DataCheckR
         let because = format!("the control set has no column of the inputs; it has {}", names.join(", "));
         return checking.insufficient(because);
     }
-    let keys = row_keys(&shared.iter().map(|(name, column, _)| (*column, inputs.sameness(name))).collect::<Vec<_>>());
-    let of_control = row_keys(&shared.iter().map(|(name, _, column)| (*column, inputs.sameness(name))).collect::<Vec<_>>());
+    let keys = row_keys(
+        &shared
+            .iter()
+            .map(|(name, column, _)| (*column, inputs.sameness(name)))
+            .collect::<Vec<_>>(),
+    );
+    let of_control = row_keys(
+        &shared
+            .iter()
+            .map(|(name, _, column)| (*column, inputs.sameness(name)))
+            .collect::<Vec<_>>(),
+    );
     let mut examples: HashMap<u128, Vec<usize>> = HashMap::new();
-    of_control.iter().enumerate().for_each(|(example, key)| examples.entry(*key).or_default().push(example));
+    of_control
+        .iter()
+        .enumerate()
+        .for_each(|(example, key)| examples.entry(*key).or_default().push(example));
     let different = examples.len();
     let mut leaked = std::collections::BTreeSet::<usize>::new();
     for (row, key) in keys.iter().enumerate() {
@@ -135,11 +156,15 @@ pub(super) fn check(inputs: &Inputs<'_>, control: &Control, request: &DataCheckR
     if !leaked.is_empty() {
         let share = percent(leaked.len() as f64 / n as f64);
         let columns = shared.len();
-        let message = format!("{} of {n} control examples ({share}) are among the rows, the same in {columns} columns", leaked.len());
+        let message = format!(
+            "{} of {n} control examples ({share}) are among the rows, the same in {columns} columns",
+            leaked.len()
+        );
         checking.found(None, leaked.len(), request.limits.leakage, message);
     }
     if (different as f64) < DIFFERENT_SHARE * n as f64 {
-        let message = format!("only {different} of {n} control examples are different from each other: what is the same may be so by chance");
+        let message =
+            format!("only {different} of {n} control examples are different from each other: what is the same may be so by chance");
         checking.note(None, n - different, message);
     }
     let is_compared = |name: &str| shared.iter().any(|(shared, ..)| *shared == name) || only_text.is_some() && name == TEXT;
@@ -152,7 +177,7 @@ pub(super) fn check(inputs: &Inputs<'_>, control: &Control, request: &DataCheckR
         .collect();
     if !rest.is_empty() {
         let named = rest.iter().take(5).copied().collect::<Vec<_>>().join(", ");
-        checking.note(None, 0, format!("{} columns of the control set are not among the inputs and were not compared: {named}", rest.len()));
+        checking.note(None, 0, format!("not compared, since only the control set has it: {named}"));
     }
     checking.ended(&format!("none of {n} control examples is among the rows"))
 }

@@ -207,7 +207,11 @@ fn all_checks(inputs: &Inputs<'_>, reference: Option<&Reference>, request: &Data
     let rows = inputs.table.rows();
     let limits = &request.limits;
     // Other files are read with the kinds that this one has, so that the same values are the same.
-    let kinds: CellKinds = inputs.table.columns().map(|(name, column)| (name.to_owned(), column.kind())).collect();
+    let kinds: CellKinds = inputs
+        .table
+        .columns()
+        .map(|(name, column)| (name.to_owned(), column.kind()))
+        .collect();
     let mut checks = vec![
         missing::check(inputs, reference, limits).ended("no value is missing"),
         duplicates::check(inputs, limits).ended("no row is there twice"),
@@ -240,8 +244,16 @@ fn label_checks(inputs: &Inputs<'_>, request: &DataCheckRequest) -> [Checked; 2]
     if inputs.columns.is_empty() && inputs.probabilities.is_empty() {
         return names.map(|name| Checking::new(name, rows).insufficient("there is no column but the label's".to_owned()));
     }
-    let columns: Vec<_> = inputs.columns.iter().map(|(name, column)| (*column, inputs.sameness(name))).collect();
-    let keys = if columns.is_empty() { (0..rows as u128).collect() } else { keys::row_keys(&columns) };
+    let columns: Vec<_> = inputs
+        .columns
+        .iter()
+        .map(|(name, column)| (*column, inputs.sameness(name)))
+        .collect();
+    let keys = if columns.is_empty() {
+        (0..rows as u128).collect()
+    } else {
+        keys::row_keys(&columns)
+    };
     let conflicts = conflicts::check(inputs, &keys, &request.limits).ended("the same input always has the same label");
     let noise = if inputs.is_regression(request) {
         let why = "the labels are numbers, not classes; --kind LABEL=categorical says otherwise";

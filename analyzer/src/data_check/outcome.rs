@@ -155,7 +155,8 @@ impl Checking {
 
     /// What it says; `fine` is the sentence where nothing was found.
     pub(super) fn ended(mut self, fine: &str) -> (Check, Suspects) {
-        self.findings.sort_by_key(|finding| (!finding.is_beyond_limit, finding.limit.is_none()));
+        self.findings
+            .sort_by_key(|finding| (!finding.is_beyond_limit, finding.limit.is_none()));
         let beyond = self.findings.iter().filter(|finding| finding.is_beyond_limit).count();
         let (outcome, message) = match (beyond, self.findings.len()) {
             (0, 0) => (Outcome::Fine, fine.to_owned()),

@@ -79,13 +79,26 @@ fn check_column(checking: &mut Checking, name: &str, column: &TableColumn, range
             .max_by(|a, b| a.1.total_cmp(&b.1));
         if let Some((number, beyond)) = worst {
             outside += 1;
-            let score = if beyond.is_finite() { 0.5 + 0.5 * beyond / (1.0 + beyond) } else { 1.0 };
-            checking.suspects.add(Suspect::of(row, score, format!("{name} is {number}, outside of {}{whose}", range.text())));
+            let score = if beyond.is_finite() {
+                0.5 + 0.5 * beyond / (1.0 + beyond)
+            } else {
+                1.0
+            };
+            checking.suspects.add(Suspect::of(
+                row,
+                score,
+                format!("{name} is {number}, outside of {}{}", range.text(), whose.trim_end_matches(',')),
+            ));
         }
     }
     if outside > 0 {
         let share = percent(outside as f64 / column.rows() as f64);
-        checking.found(Some(name), outside, limit, format!("{name} is outside of {}{whose} in {outside} rows ({share})", range.text()));
+        checking.found(
+            Some(name),
+            outside,
+            limit,
+            format!("{name} is outside of {}{whose} in {outside} rows ({share})", range.text()),
+        );
     }
 }
 
@@ -121,7 +134,7 @@ fn check_normalised(checking: &mut Checking, name: &str, column: &TableColumn) {
         return;
     }
     if inside as f64 >= NORMALISED_SHARE * arrays as f64 {
-        check_column(checking, name, column, unit, ", in which most of its arrays lie", 0.0);
+        check_column(checking, name, column, unit, ", where most of its arrays lie,", 0.0);
         return;
     }
     // Whatever they may be, they are finite numbers.

@@ -44,7 +44,12 @@ fn check_columns(checking: &mut Checking, inputs: &Inputs<'_>, reference: &Refer
     let rows = inputs.table.rows();
     let here: BTreeSet<&str> = inputs.table.columns().map(|(name, _)| name).collect();
     for name in reference.columns().keys().filter(|name| !here.contains(name.as_str())) {
-        checking.found(Some(name), rows, 0.0, format!("the reference has a column {name}, which is not there"));
+        checking.found(
+            Some(name),
+            rows,
+            0.0,
+            format!("the reference has a column {name}, which is not there"),
+        );
     }
     for name in here.iter().filter(|name| reference.column(name).is_none()) {
         checking.note(Some(name), rows, format!("{name} is new: the reference has no such column"));
@@ -85,20 +90,31 @@ fn check_kind(checking: &mut Checking, name: &str, column: &TableColumn, known: 
 }
 
 fn check_categories(checking: &mut Checking, name: &str, column: &TableColumn, known: &ReferenceColumn, limits: &Limits) {
-    let (Some(categories), CellKind::Categorical) = (&known.categories, column.kind()) else { return };
+    let (Some(categories), CellKind::Categorical) = (&known.categories, column.kind()) else {
+        return;
+    };
     let (mut unknown, mut names) = (0, BTreeMap::<String, usize>::new());
     for (row, cell) in column.cells().enumerate() {
-        let Some(value) = written(cell).filter(|value| !categories.contains_key(value.as_ref())) else { continue };
+        let Some(value) = written(cell).filter(|value| !categories.contains_key(value.as_ref())) else {
+            continue;
+        };
         unknown += 1;
         if names.len() <= MAX_NAMED || names.contains_key(value.as_ref()) {
             *names.entry(value.clone().into_owned()).or_default() += 1;
         }
-        checking.suspects.add(Suspect::of(row, 0.5, format!("{name} is {:?}, which the reference does not have", shortened(&value))));
+        checking.suspects.add(Suspect::of(
+            row,
+            0.5,
+            format!("{name} is {:?}, which the reference does not have", shortened(&value)),
+        ));
     }
     if unknown > 0 {
         let limit = limits.unknown_categories + known.expected_unknown();
         let share = percent(unknown as f64 / column.rows() as f64);
-        let message = format!("{name} is in {unknown} rows ({share}) what the reference does not have: {}", listed(names.keys()));
+        let message = format!(
+            "{name} is in {unknown} rows ({share}) what the reference does not have: {}",
+            listed(names.keys())
+        );
         checking.found(Some(name), unknown, limit, message);
     }
 }
@@ -118,12 +134,21 @@ fn check_classes(checking: &mut Checking, name: &str, column: &TableColumn, know
     let new: Vec<&String> = here.keys().filter(|class| !categories.contains_key(*class)).collect();
     if !new.is_empty() {
         let rows = new.iter().map(|class| here[*class]).sum();
-        checking.found(Some(name), rows, 0.0, format!("{} classes are new: {}", new.len(), listed(new.into_iter())));
+        checking.found(
+            Some(name),
+            rows,
+            0.0,
+            format!("{} classes are new: {}", new.len(), listed(new.into_iter())),
+        );
     }
     let mut gone: Vec<&String> = categories.keys().filter(|class| !here.contains_key(*class)).collect();
     gone.sort_unstable();
     if !gone.is_empty() {
-        let message = format!("{} classes of the reference have no rows any more: {}", gone.len(), listed(gone.into_iter()));
+        let message = format!(
+            "{} classes of the reference have no rows any more: {}",
+            gone.len(),
+            listed(gone.into_iter())
+        );
         checking.found(Some(name), column.rows(), 0.0, message);
     }
 }
@@ -136,7 +161,11 @@ fn note_constant(checking: &mut Checking, name: &str, column: &TableColumn) {
         (a, b) => a == b,
     };
     if column.rows() > 1 && !first.is_missing() && cells.all(is_same) {
-        checking.note(Some(name), column.rows(), format!("{name} is the same in every row: nothing can be learnt from it"));
+        checking.note(
+            Some(name),
+            column.rows(),
+            format!("{name} is the same in every row: nothing can be learnt from it"),
+        );
     }
 }
 

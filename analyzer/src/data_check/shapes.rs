@@ -69,9 +69,18 @@ fn check_column(checking: &mut Checking, name: &str, column: &TableColumn, shape
             _ => "no array".to_owned(),
         };
         different += 1;
-        checking.suspects.add(Suspect::of(row, 1.0, format!("the shape of {name} is {found}, not {wanted}, {why}")));
+        checking.suspects.add(Suspect::of(
+            row,
+            1.0,
+            format!("the shape of {name} is {found}, not {wanted}, {why}"),
+        ));
     }
     if different > 0 {
-        checking.found(Some(name), different, 0.0, format!("{different} rows of {name} do not have the shape {wanted}, {why}"));
+        checking.found(
+            Some(name),
+            different,
+            0.0,
+            format!("{different} rows of {name} do not have the shape {wanted}, {why}"),
+        );
     }
 }

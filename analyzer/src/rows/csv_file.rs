@@ -83,7 +83,9 @@ pub(super) fn looks(source: impl Read) -> Result<Vec<(String, Looks)>, String> {
     let mut reader = Reader::from_reader(source);
     let names = names(&mut reader)?;
     let mut looks = vec![Looks::default(); names.len()];
-    each_row(&mut reader, |row| looks.iter_mut().zip(row).for_each(|(looks, field)| looks.add_field(field)))?;
+    each_row(&mut reader, |row| {
+        looks.iter_mut().zip(row).for_each(|(looks, field)| looks.add_field(field))
+    })?;
     Ok(names.into_iter().zip(looks).collect())
 }
 
@@ -105,7 +107,9 @@ pub(super) fn table(source: impl Read, kinds: Vec<(String, Option<CellKind>)>) -
         }
     })?;
     let read = kinds.into_iter().zip(columns);
-    let columns: Vec<(String, TableColumn)> = read.filter_map(|((name, kind), column)| Some((name, column?.built(kind?)))).collect();
+    let columns: Vec<(String, TableColumn)> = read
+        .filter_map(|((name, kind), column)| Some((name, column?.built(kind?))))
+        .collect();
     Ok(Table::of(rows, columns, BTreeMap::new()))
 }
 

@@ -149,7 +149,8 @@ impl Rows {
                 None => {
                     check_count(self.columns.len() + 1)?;
                     self.places.insert(name.clone(), self.columns.len());
-                    self.columns.push((name, ColumnBuilder::new(CellKind::Categorical), Looks::default()));
+                    self.columns
+                        .push((name, ColumnBuilder::new(CellKind::Categorical), Looks::default()));
                     self.columns.len() - 1
                 }
             };

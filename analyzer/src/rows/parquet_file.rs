@@ -12,8 +12,8 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::{Field, List};
 use parquet::schema::types::{ColumnDescriptor, Type as SchemaType};
 
-use super::positioned::Positioned;
 use super::array::{Builder, Shape, common};
+use super::positioned::Positioned;
 use super::table::{ColumnBuilder, TableColumn, check_count};
 use super::{Array, CellKind, CellKinds, Column, Fields, Kind, Layout, RowsFileError, Table, content};
 
@@ -145,7 +145,10 @@ impl ParquetFile {
         let wrong = |error: ParquetError| format!("column {root:?}: {error}");
         let schema = self.reader.metadata().file_metadata().schema();
         let fields = schema.get_fields().iter().filter(|field| field.name() == root).cloned().collect();
-        let projection = SchemaType::group_type_builder(schema.name()).with_fields(fields).build().map_err(wrong)?;
+        let projection = SchemaType::group_type_builder(schema.name())
+            .with_fields(fields)
+            .build()
+            .map_err(wrong)?;
         let mut column = ColumnBuilder::new(CellKind::Array);
         for row in self.reader.get_row_iter(Some(projection)).map_err(wrong)? {
             match row.map_err(wrong)?.get_column_iter().next() {
@@ -219,9 +222,7 @@ fn number_of(field: &Field) -> Option<f64> {
         Field::Byte(number) => f64::from(*number),
         Field::Short(number) => f64::from(*number),
         Field::Int(number) | Field::Date(number) | Field::TimeMillis(number) => f64::from(*number),
-        Field::Long(number) | Field::TimeMicros(number) | Field::TimestampMillis(number) | Field::TimestampMicros(number) => {
-            *number as f64
-        }
+        Field::Long(number) | Field::TimeMicros(number) | Field::TimestampMillis(number) | Field::TimestampMicros(number) => *number as f64,
         Field::UByte(number) => f64::from(*number),
         Field::UShort(number) => f64::from(*number),
         Field::UInt(number) => f64::from(*number),

@@ -180,11 +180,7 @@ impl Table {
 
     /// Of columns that all have so many rows.
     pub(super) fn of(rows: usize, columns: Vec<(String, TableColumn)>, left_out: BTreeMap<String, String>) -> Self {
-        Self {
-            rows,
-            columns,
-            left_out,
-        }
+        Self { rows, columns, left_out }
     }
 
     /// Of rows of JSON values, such as the inputs of a control set. Objects in a row are left out.
@@ -221,7 +217,9 @@ impl Table {
 /// Whether a table may have so many columns.
 pub(super) fn check_count(columns: usize) -> Result<(), String> {
     if columns > MAX_COLUMNS {
-        return Err(format!("it has {columns} columns, more than {MAX_COLUMNS}: leave out what is no feature"));
+        return Err(format!(
+            "it has {columns} columns, more than {MAX_COLUMNS}: leave out what is no feature"
+        ));
     }
     Ok(())
 }

@@ -215,7 +215,8 @@ fn counted(labels: &[usize], thresholds: &[Option<f64>], probabilities: Probabil
     let classes = thresholds.len();
     let mut counted = vec![vec![0; classes]; classes];
     for (row, label) in labels.iter().enumerate() {
-        let reaches = |class: &usize| thresholds[*class].is_some_and(|threshold| probabilities.of_class(row, *class) >= threshold - TOLERANCE);
+        let reaches =
+            |class: &usize| thresholds[*class].is_some_and(|threshold| probabilities.of_class(row, *class) >= threshold - TOLERANCE);
         let mut confident = (0..classes).filter(reaches);
         let class = match (confident.next(), confident.next()) {
             (None, _) => continue,
@@ -246,7 +247,13 @@ fn rounded(row: &[f64]) -> Vec<u64> {
     let missing = row.iter().sum::<f64>().round_ties_even() - whole.iter().sum::<f64>();
     let mut order: Vec<usize> = (0..row.len()).collect();
     let lost = |index: &usize| row[*index] - row[*index].round_ties_even();
-    order.sort_by(|a, b| if missing > 0.0 { lost(b).total_cmp(&lost(a)) } else { lost(a).total_cmp(&lost(b)) });
+    order.sort_by(|a, b| {
+        if missing > 0.0 {
+            lost(b).total_cmp(&lost(a))
+        } else {
+            lost(a).total_cmp(&lost(b))
+        }
+    });
     for index in order.into_iter().take(missing.abs() as usize) {
         whole[index] += missing.signum();
     }
@@ -287,7 +294,10 @@ mod tests {
     #[test]
     fn what_cannot_be_learnt_says_why() {
         let because = |labels: &[usize], values: &[f32], classes| {
-            Probabilities::of(values, classes).and_then(|probabilities| ConfidentLearning::of(labels, probabilities)).unwrap_err().0
+            Probabilities::of(values, classes)
+                .and_then(|probabilities| ConfidentLearning::of(labels, probabilities))
+                .unwrap_err()
+                .0
         };
         assert!(because(&[], &[], 2).contains("no rows"));
         assert!(because(&[0], &[0.5], 2).contains("no classes, or rows of different lengths"));

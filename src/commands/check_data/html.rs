@@ -68,7 +68,12 @@ fn write_check(page: &mut String, check: &Check, report: &DataReport) {
         }
         page.push_str("</table>\n");
     }
-    let mut rows = report.suspicious.iter().filter(|row| row.check == check.check).take(MAX_SHOWN_ROWS).peekable();
+    let mut rows = report
+        .suspicious
+        .iter()
+        .filter(|row| row.check == check.check)
+        .take(MAX_SHOWN_ROWS)
+        .peekable();
     if rows.peek().is_some() {
         page.push_str("<table>\n<tr><th>row</th><th>id</th><th>label</th><th>suggested</th><th>why</th></tr>\n");
         for row in rows {

@@ -50,7 +50,10 @@ fn task(report: &DataReport, reasons: &[&SuspiciousRow], score: f64) -> Value {
         .iter()
         .filter_map(|row| Some((row.suggested_label.as_deref()?, row.suggested_probability?)))
         .max_by(|a, b| a.1.total_cmp(&b.1));
-    let predictions: Vec<Value> = suggestion.iter().map(|(label, probability)| prediction(row.row, label, *probability)).collect();
+    let predictions: Vec<Value> = suggestion
+        .iter()
+        .map(|(label, probability)| prediction(row.row, label, *probability))
+        .collect();
     let checks: Vec<&str> = reasons.iter().map(|row| row.check.as_str()).collect();
     json!({
         "data": data,
@@ -68,7 +71,7 @@ fn prediction(row: u64, label: &str, probability: f64) -> Value {
             "from_name": LABEL,
             "to_name": INPUT,
             "type": "choices",
-            "value": {"choices": [label]},
+            "value": {"choices": [choice(label)]},
         }],
     })
 }
@@ -78,7 +81,10 @@ pub(super) fn configuration(report: &DataReport) -> String {
     let mut xml = "<View>\n  <Header value=\"$reason\" size=\"5\"/>\n".to_owned();
     match text_column(report) {
         Some(_) => {
-            let _ = writeln!(xml, "  <Text name=\"{INPUT}\" value=\"$text\"/>\n  <Table name=\"row\" value=\"$row\"/>");
+            let _ = writeln!(
+                xml,
+                "  <Text name=\"{INPUT}\" value=\"$text\"/>\n  <Table name=\"row\" value=\"$row\"/>"
+            );
         }
         None => {
             let _ = writeln!(xml, "  <Table name=\"{INPUT}\" value=\"$row\"/>");
@@ -97,9 +103,17 @@ pub(super) fn configuration(report: &DataReport) -> String {
 fn write_choices<'a>(xml: &mut String, name: &str, values: impl Iterator<Item = &'a str>) {
     let _ = writeln!(xml, "  <Choices name=\"{name}\" toName=\"{INPUT}\" choice=\"single\">");
     for value in values {
-        let _ = writeln!(xml, "    <Choice value=\"{}\"/>", escaped(value));
+        let _ = writeln!(xml, "    <Choice value=\"{}\"/>", escaped(&choice(value)));
     }
     xml.push_str("  </Choices>\n");
+}
+
+/// A label as a choice: what XML cannot hold is a space, in the configuration and in predictions alike.
+fn choice(label: &str) -> String {
+    label
+        .chars()
+        .map(|character| if character.is_control() { ' ' } else { character })
+        .collect()
 }
 
 /// The column that is read first.

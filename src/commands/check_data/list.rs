@@ -30,7 +30,8 @@ pub(super) fn csv(report: &DataReport) -> anyhow::Result<Vec<u8>> {
             harmless(&row.reason).into_owned(),
             text(&row.given_label),
             text(&row.suggested_label),
-            row.suggested_probability.map_or_else(String::new, |probability| format!("{probability:.4}")),
+            row.suggested_probability
+                .map_or_else(String::new, |probability| format!("{probability:.4}")),
             format!("{:.4}", row.score),
         ])?;
     }

@@ -25,7 +25,11 @@ fn report() -> DataReport {
     let folder = tempfile::tempdir().unwrap();
     let mut text = "id,text,topic\n".to_owned();
     for row in 1..=60 {
-        let (topic, words) = if row % 2 == 0 { ("<card>", "my card was stolen today") } else { ("loan", "rates of a new loan") };
+        let (topic, words) = if row % 2 == 0 {
+            ("<card>", "my card was stolen today")
+        } else {
+            ("loan", "rates of a new loan")
+        };
         let topic = if row == 7 { "<card>" } else { topic };
         writeln!(text, "{row},{words} number {},{topic}", row * 31).unwrap();
     }
@@ -55,7 +59,10 @@ fn what_is_asked_for_is_read_or_refused_in_one_line() {
     .unwrap();
     assert_eq!(asked.kinds, CellKinds::from([("a=b".to_owned(), CellKind::Numeric)]));
     assert_eq!((asked.ignored.len(), asked.new_share, asked.limits.missing), (1, (0.0, 0.5), 0.2));
-    assert_eq!((asked.ranges["image"], &asked.shapes["image"]), ((-1.0, 1000.0), &vec![3, 224, 224]));
+    assert_eq!(
+        (asked.ranges["image"], &asked.shapes["image"]),
+        ((-1.0, 1000.0), &vec![3, 224, 224])
+    );
     assert_eq!(with(&[]).unwrap(), DataCheckRequest::default(), "defaults are stated in two places");
     for (more, part) in [
         (vec!["--kind", "zip"], "COLUMN=numeric"),
@@ -79,11 +86,20 @@ fn every_form_says_the_same_and_holds_no_markup_of_the_data() {
     let report = report();
     assert_eq!(report.id.as_deref(), Some("id"));
     let text = written("text", "<rows>.csv", &report).unwrap();
-    assert!(text.starts_with("nothing is beyond its limit: <rows>.csv (61 rows, 3 columns)"), "{text}");
-    assert!(text.contains("label: topic; id: id; texts: text") && text.contains("row 7: a model of the other rows"), "{text}");
+    assert!(
+        text.starts_with("nothing is beyond its limit: <rows>.csv (61 rows, 3 columns)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("label: topic; id: id; texts: text") && text.contains("row 7: a model of the other rows"),
+        "{text}"
+    );
     let junit = written("junit", "<rows>.csv", &report).unwrap();
     assert!(junit.contains("tests=\"9\" failures=\"0\" errors=\"0\" skipped=\"2\""), "{junit}");
-    assert!(junit.contains("classname=\"&lt;rows&gt;.csv\" name=\"leakage\"><skipped"), "{junit}");
+    assert!(
+        junit.contains("classname=\"&lt;rows&gt;.csv\" name=\"leakage\"><skipped"),
+        "{junit}"
+    );
     let html = written("html", "<rows>.csv", &report).unwrap();
     assert!(html.contains("&lt;card&gt;") && !html.contains("<card>") && !html.contains("<script"));
     assert!(!html.contains("http://") && !html.contains("https://"), "it loads nothing");
@@ -112,10 +128,16 @@ fn tasks_refer_to_the_tags_of_the_configuration() {
     let tasks: serde_json::Value = serde_json::from_slice(&label_studio::tasks(&report).unwrap()).unwrap();
     let task = &tasks[0];
     assert_eq!(task["data"]["text"], "rates of a new loan number 217");
-    assert_eq!((&task["data"]["row"]["topic"], &task["data"]["given_label"]), (&"<card>".into(), &"<card>".into()));
+    assert_eq!(
+        (&task["data"]["row"]["topic"], &task["data"]["given_label"]),
+        (&"<card>".into(), &"<card>".into())
+    );
     assert_eq!(task["meta"]["checks"], serde_json::json!(["label_noise"]));
     let result = &task["predictions"][0]["result"][0];
-    assert_eq!((&result["type"], &result["value"]["choices"]), (&"choices".into(), &serde_json::json!(["loan"])));
+    assert_eq!(
+        (&result["type"], &result["value"]["choices"]),
+        (&"choices".into(), &serde_json::json!(["loan"]))
+    );
     let configuration = label_studio::configuration(&report);
     for name in [&result["from_name"], &result["to_name"]] {
         assert!(configuration.contains(&format!("name={name}")), "{configuration}");

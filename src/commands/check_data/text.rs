@@ -38,7 +38,11 @@ pub(super) fn word(outcome: Outcome) -> &'static str {
 /// What was taken for what, in a sentence.
 pub(super) fn taken_for(report: &DataReport) -> String {
     let column = |name: &Option<String>| name.clone().unwrap_or_else(|| "none".to_owned());
-    let texts = if report.texts.is_empty() { "none".to_owned() } else { report.texts.join(", ") };
+    let texts = if report.texts.is_empty() {
+        "none".to_owned()
+    } else {
+        report.texts.join(", ")
+    };
     format!("label: {}; id: {}; texts: {texts}", column(&report.label), column(&report.id))
 }
 
@@ -58,7 +62,12 @@ pub(super) fn text(file: &str, report: &DataReport) -> String {
         );
         // One finding is the sentence itself.
         let is_said = |message: &str| message == check.message;
-        for finding in check.findings.iter().filter(|finding| !is_said(&finding.message)).take(MAX_SHOWN_FINDINGS) {
+        for finding in check
+            .findings
+            .iter()
+            .filter(|finding| !is_said(&finding.message))
+            .take(MAX_SHOWN_FINDINGS)
+        {
             let mark = if finding.is_beyond_limit { '!' } else { '-' };
             let _ = writeln!(text, "{:>34}{mark} {}", "", clean(&finding.message));
         }

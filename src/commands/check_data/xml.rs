@@ -20,7 +20,12 @@ pub(super) fn junit(file: &str, report: &DataReport) -> String {
     );
     for check in &report.checks {
         let message = escaped(&check.message);
-        let findings: Vec<&str> = check.findings.iter().take(MAX_SHOWN_FINDINGS).map(|finding| finding.message.as_str()).collect();
+        let findings: Vec<&str> = check
+            .findings
+            .iter()
+            .take(MAX_SHOWN_FINDINGS)
+            .map(|finding| finding.message.as_str())
+            .collect();
         let findings = escaped(&findings.join("; "));
         let outcome = match check.outcome {
             Outcome::Found => format!("<failure message=\"{message}\">{findings}</failure>"),

@@ -43,7 +43,9 @@ pub(super) fn out_of_fold(features: &Features, labels: &[usize], classes: usize,
             if fold >= FOLDS {
                 return judged;
             }
-            let model = Model::fitted(features, labels, classes, passes.min(MAX_PASSES), seed + fold as u64, |row| !folds.is_left_out(fold, row));
+            let model = Model::fitted(features, labels, classes, passes.min(MAX_PASSES), seed + fold as u64, |row| {
+                !folds.is_left_out(fold, row)
+            });
             for row in (0..labels.len()).filter(|row| folds.is_left_out(fold, *row)) {
                 judged.push((row, model.probabilities(features.row(row))));
             }
@@ -89,7 +91,11 @@ impl Model {
                 let length: f32 = slopes.iter().map(|slope| slope * slope).sum();
                 of_intercepts += length;
                 let step = STEP / (of_intercepts + f32::EPSILON).sqrt();
-                model.intercepts.iter_mut().zip(&slopes).for_each(|(intercept, slope)| *intercept -= step * slope);
+                model
+                    .intercepts
+                    .iter_mut()
+                    .zip(&slopes)
+                    .for_each(|(intercept, slope)| *intercept -= step * slope);
                 for (feature, value) in features.row(row) {
                     let at = *feature as usize;
                     squares[at] += value * value * length;

@@ -56,7 +56,9 @@ impl Features {
                 CellKind::Categorical => Encoder::of_categories(column, rows, taken, room.min(MAX_CATEGORIES)),
                 CellKind::Array => Encoder::of_arrays(column, rows, taken),
             };
-            let Some((encoder, width)) = encoder.filter(|(_, width)| *width > 0 && taken + width <= most) else { continue };
+            let Some((encoder, width)) = encoder.filter(|(_, width)| *width > 0 && taken + width <= most) else {
+                continue;
+            };
             taken += width;
             columns.push((*column, encoder));
         }
@@ -141,7 +143,11 @@ impl Encoder {
         numbers.sort_unstable_by(f64::total_cmp);
         let n = numbers.len() as f64;
         let mean = numbers.iter().map(|number| number / n).sum::<f64>();
-        let deviation = numbers.iter().map(|number| (number - mean) * ((number - mean) / n)).sum::<f64>().sqrt();
+        let deviation = numbers
+            .iter()
+            .map(|number| (number - mean) * ((number - mean) / n))
+            .sum::<f64>()
+            .sqrt();
         if !(deviation.is_finite() && deviation > 0.0) {
             // Only whether it is there can tell anything.
             let is_ever_missing = numbers.len() < rows.len();
@@ -176,7 +182,11 @@ impl Encoder {
         let mut frequent: Vec<(u64, u32)> = counts.into_iter().filter(|(_, count)| *count >= MIN_ROWS).collect();
         frequent.sort_unstable_by_key(|(category, count)| (std::cmp::Reverse(*count), *category));
         frequent.truncate(room.saturating_sub(1));
-        let features: HashMap<u64, u32> = frequent.into_iter().zip(1..).map(|((category, _), place)| (category, start as u32 + place)).collect();
+        let features: HashMap<u64, u32> = frequent
+            .into_iter()
+            .zip(1..)
+            .map(|((category, _), place)| (category, start as u32 + place))
+            .collect();
         let width = features.len() + 1;
         Some((
             Self::Categories {
@@ -264,7 +274,11 @@ impl Encoder {
             },
             Self::Texts { features, start, rarity } => {
                 let Cell::Text(text) = column.cell(row) else { return };
-                let mut found: Vec<u32> = terms(text).into_iter().map(|term| features[term as usize]).filter(|place| *place > 0).collect();
+                let mut found: Vec<u32> = terms(text)
+                    .into_iter()
+                    .map(|term| features[term as usize])
+                    .filter(|place| *place > 0)
+                    .collect();
                 found.sort_unstable();
                 let from = to.len();
                 for same in found.chunk_by(|a, b| a == b) {
@@ -280,7 +294,9 @@ impl Encoder {
                 means,
                 deviations,
             } => {
-                let Some(numbers) = numbers(column.cell(row), *length) else { return };
+                let Some(numbers) = numbers(column.cell(row), *length) else {
+                    return;
+                };
                 // As long as one column of numbers, whatever the length.
                 let scale = 1.0 / (*length as f32).sqrt();
                 let standard = |index: usize| (numbers[index] - means[index]) / deviations[index] * scale;

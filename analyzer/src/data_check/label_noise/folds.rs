@@ -1,7 +1,7 @@
 //! Folds of the labelled rows: stratified by class, and rows with the same input together.
 
-use rand::seq::SliceRandom;
 use rand::SeedableRng;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 /// Models that are fitted: each leaves out a fifth of the rows.
@@ -18,9 +18,7 @@ impl Folds {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut order: Vec<usize> = (0..labels.len()).collect();
         order.sort_by_key(|row| (labels[*row], keys[*row]));
-        let mut groups: Vec<&[usize]> = order
-            .chunk_by(|a, b| labels[*a] == labels[*b] && keys[*a] == keys[*b])
-            .collect();
+        let mut groups: Vec<&[usize]> = order.chunk_by(|a, b| labels[*a] == labels[*b] && keys[*a] == keys[*b]).collect();
         groups.shuffle(&mut random);
         let classes = labels.iter().max().map_or(0, |most| most + 1);
         let mut next: Vec<usize> = (0..classes).collect();
@@ -51,7 +49,9 @@ mod tests {
         let folds = Folds::dealt(&labels, &keys, 1);
         for class in 0..3 {
             for fold in 0..FOLDS {
-                let count = (0..300).filter(|row| labels[*row] == class && folds.is_left_out(fold, *row)).count();
+                let count = (0..300)
+                    .filter(|row| labels[*row] == class && folds.is_left_out(fold, *row))
+                    .count();
                 assert_eq!(count, 20);
             }
         }

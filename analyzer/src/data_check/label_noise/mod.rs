@@ -73,20 +73,30 @@ fn labelled(inputs: &Inputs<'_>, checking: &mut Checking) -> Result<Labelled, St
     let known = |class: &str| inputs.probabilities.is_empty() || inputs.probabilities.iter().any(|(name, _)| *name == class);
     let unknown: Vec<&String> = rows_of.keys().filter(|class| !known(class)).collect();
     if let Some(first) = unknown.first() {
-        return Err(format!("{} labels have no column of probabilities, such as {first:?}", unknown.len()));
+        return Err(format!(
+            "{} labels have no column of probabilities, such as {first:?}",
+            unknown.len()
+        ));
     }
     let least = if inputs.probabilities.is_empty() { MIN_ROWS_OF_CLASS } else { 1 };
     let (kept, rare): (BTreeMap<_, _>, BTreeMap<_, _>) = rows_of.into_iter().partition(|(_, rows)| rows.len() >= least);
     if !rare.is_empty() {
         let rows = rare.values().map(Vec::len).sum();
-        let message = format!("{} of {all} classes have fewer than {least} rows and were not looked at", rare.len());
+        let message = format!(
+            "{} of {all} classes have fewer than {least} rows and were not looked at",
+            rare.len()
+        );
         checking.note(None, rows, message);
     }
     match kept.len() {
         0 if all > 0 => return Err(format!("none of {all} classes has {least} rows")),
         0 => return Err("no row has a label".to_owned()),
         1 => return Err("all labels are the same: there is nothing to tell apart".to_owned()),
-        classes if classes > MAX_CLASSES => return Err(format!("{classes} classes are more than {MAX_CLASSES}: is this the column of labels?")),
+        classes if classes > MAX_CLASSES => {
+            return Err(format!(
+                "{classes} classes are more than {MAX_CLASSES}: is this the column of labels?"
+            ));
+        }
         _ => {}
     }
     let mut pairs: Vec<(usize, usize)> = kept
@@ -139,7 +149,11 @@ fn check_skill(values: &[f32], labelled: &Labelled) -> Result<(), String> {
         .enumerate()
         .map(|(row, label)| loss(f64::from(values[row * classes + label])))
         .sum();
-    let of_shares: f64 = counts.iter().filter(|count| **count > 0).map(|count| *count as f64 * loss(*count as f64 / n)).sum();
+    let of_shares: f64 = counts
+        .iter()
+        .filter(|count| **count > 0)
+        .map(|count| *count as f64 * loss(*count as f64 / n))
+        .sum();
     if of_model >= of_shares {
         return Err(format!(
             "a model of the other columns tells the labels no better than how frequent they are (log loss {:.3} against {:.3})",
@@ -169,11 +183,18 @@ fn given(inputs: &Inputs<'_>, labelled: &Labelled) -> Result<Vec<f32>, String> {
     Ok(values)
 }
 
-fn judge(labelled: &Labelled, probabilities: Probabilities<'_>, checking: &mut Checking, request: &DataCheckRequest) -> Result<String, String> {
+fn judge(
+    labelled: &Labelled,
+    probabilities: Probabilities<'_>,
+    checking: &mut Checking,
+    request: &DataCheckRequest,
+) -> Result<String, String> {
     let learnt = ConfidentLearning::of(&labelled.labels, probabilities).map_err(|undefined| undefined.to_string())?;
-    let issues = learnt.issues(&labelled.labels, probabilities, Pruning::NoiseRate);
+    let issues = learnt.issues(&labelled.labels, probabilities, Pruning::Both);
     let n = labelled.rows.len();
-    let right = (0..n).filter(|row| probabilities.most_probable(*row) == labelled.labels[*row]).count();
+    let right = (0..n)
+        .filter(|row| probabilities.most_probable(*row) == labelled.labels[*row])
+        .count();
     let mut wrong = 0;
     for (index, row) in labelled.rows.iter().enumerate().filter(|(index, _)| issues[*index]) {
         wrong += 1;
