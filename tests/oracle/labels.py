@@ -37,6 +37,15 @@ def made(random, rows, shares, noise, sharpness):
     return labels, probabilities
 
 
+def is_definite(labels, probabilities):
+    """Whether the joint is the same whatever order the classes have: of counts that are rounded equally far cleanlab lets
+    one give way that depends on it."""
+    last = probabilities.shape[1] - 1
+    joint = compute_confident_joint(labels, probabilities.astype(float))
+    turned = compute_confident_joint(last - labels, probabilities[:, ::-1].astype(float))
+    return (joint == turned[::-1, ::-1]).all()
+
+
 def case(labels, probabilities):
     exact = probabilities.astype(float)
     with warnings.catch_warnings():
@@ -61,7 +70,7 @@ def case(labels, probabilities):
 def cases():
     random = numpy.random.default_rng(SEED)
     return [
-        case(*made(random, *arguments))
+        case(*next(found for found in iter(lambda: made(random, *arguments), None) if is_definite(*found)))
         for arguments in [
             (60, [0.5, 0.5], 0.1, 2.0),
             (200, [0.9, 0.1], 0.15, 3.0),

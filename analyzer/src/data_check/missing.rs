@@ -102,7 +102,9 @@ fn note_doubtful(checking: &mut Checking, name: &str, column: &crate::rows::Tabl
 
 /// A share as a percentage.
 pub(super) fn percent(share: f64) -> String {
-    if share > 0.0 && share < 0.001 {
+    if share > 0.0 && share < 1e-5 {
+        "under 0.001 %".to_owned()
+    } else if share > 0.0 && share < 1e-3 {
         format!("{:.3} %", share * 100.0)
     } else {
         format!("{:.1} %", share * 100.0)

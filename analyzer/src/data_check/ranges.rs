@@ -141,7 +141,8 @@ fn check_normalised(checking: &mut Checking, name: &str, column: &TableColumn) {
     if broken > 0 {
         check_column(checking, name, column, Range::of((least, most)), "", 0.0);
     }
-    if least.is_finite() {
+    // Pixels are meant to be normalised; what can be negative is something else, such as an embedding.
+    if least >= 0.0 && least.is_finite() {
         checking.note(
             Some(name),
             arrays - inside,

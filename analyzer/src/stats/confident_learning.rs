@@ -96,7 +96,8 @@ pub struct ConfidentLearning {
 }
 
 impl ConfidentLearning {
-    /// Counts. Agrees with cleanlab's `compute_confident_joint(calibrate=True)` and, `counted`, `calibrate=False`.
+    /// Counts. Agrees with cleanlab's `compute_confident_joint(calibrate=True)`, where no two counts
+    /// of a row are rounded equally far, and, `counted`, `calibrate=False`.
     ///
     /// # Errors
     /// There are no rows, more or fewer labels than rows, or a label without a class.

@@ -16,7 +16,9 @@ const PENALTY: f32 = 0.1;
 const STEP: f32 = 0.5;
 /// Passes over the rows.
 const MAX_PASSES: usize = 15;
-/// Fewer teach too little.
+/// Rows that a model looks at, counting each as often as it comes: of a million rows a few passes teach as much.
+const ENOUGH_ROWS: usize = 3_000_000;
+/// Fewer passes teach too little.
 const MIN_PASSES: usize = 3;
 /// Multiplications of all passes and folds, at most: minutes of one core.
 const MAX_WORK: f64 = 1e11;
@@ -34,6 +36,7 @@ pub(super) fn out_of_fold(features: &Features, labels: &[usize], classes: usize,
             features.rows()
         ));
     }
+    let passes = passes.min(ENOUGH_ROWS / features.rows().max(1)).clamp(MIN_PASSES, MAX_PASSES);
     let next = AtomicUsize::new(0);
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(FOLDS);
     let work = || {
@@ -43,7 +46,7 @@ pub(super) fn out_of_fold(features: &Features, labels: &[usize], classes: usize,
             if fold >= FOLDS {
                 return judged;
             }
-            let model = Model::fitted(features, labels, classes, passes.min(MAX_PASSES), seed + fold as u64, |row| {
+            let model = Model::fitted(features, labels, classes, passes, seed.wrapping_add(fold as u64), |row| {
                 !folds.is_left_out(fold, row)
             });
             for row in (0..labels.len()).filter(|row| folds.is_left_out(fold, *row)) {

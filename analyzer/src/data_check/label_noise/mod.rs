@@ -214,7 +214,8 @@ fn judge(
         });
     }
     let said = format!(
-        "an estimated {} of the labels are wrong; {wrong} rows are named; the model agrees with {} of the labels",
+        "{wrong} rows ({}) have a label that is probably wrong; an estimated {} of all labels are; the model agrees with {}",
+        percent(wrong as f64 / n as f64),
         percent(learnt.noise()),
         percent(right as f64 / n as f64)
     );
