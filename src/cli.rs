@@ -22,6 +22,8 @@ pub enum Command {
     Demo(DemoArguments),
     /// Compare two files of rows: exit 0 no drift, 1 drift, 2 error, 3 too few rows to tell.
     Drift(DriftArguments),
+    /// Check rows before a model is trained on them: exit 0 fine, 1 found something, 2 error, 3 a check could not tell.
+    CheckData(CheckDataArguments),
     /// Ask whether a version may go out: exit 0 pass, 1 fail, 2 error, 3 inconclusive.
     Gate(GateArguments),
     /// Check the configuration and its rule files.
@@ -124,6 +126,90 @@ pub struct DriftArguments {
     /// The class that scores, precision and recall are about; 1 or true where that is plain.
     #[arg(long, requires = "label")]
     pub positive_class: Option<String>,
+}
+
+/// Arguments of `check-data`.
+#[derive(Debug, Args)]
+pub struct CheckDataArguments {
+    /// The rows: CSV, CSV.gz, lines of JSON or Parquet.
+    pub file: PathBuf,
+    /// The column of labels: they are checked for conflicts and noise.
+    #[arg(long)]
+    pub label: Option<String>,
+    /// The column that says who a row is; unsaid, one named id, uuid or …_id whose values are all different.
+    #[arg(long)]
+    pub id: Option<String>,
+    /// A column that holds sentences. May be given several times; unsaid, it is seen.
+    #[arg(long = "text")]
+    pub texts: Vec<String>,
+    /// What a column is, as in `zip=categorical`: numeric, categorical or ignore. May be given several times.
+    #[arg(long = "kind")]
+    pub kinds: Vec<String>,
+    /// The numbers that a column, or each array of it, may hold, as in `image=0..1`. May be given several times.
+    #[arg(long = "range")]
+    pub ranges: Vec<String>,
+    /// The shape of a column's arrays, as in `image=3x224x224`. May be given several times.
+    #[arg(long = "shape")]
+    pub shapes: Vec<String>,
+    /// How columns with out-of-fold probabilities of your own model begin; the class follows, as in `p_` for `p_cat`.
+    #[arg(long, requires = "label")]
+    pub probabilities: Option<String>,
+    /// The training data of the deployed model: columns, kinds, categories, ranges and shapes have to be as there.
+    #[arg(long)]
+    pub reference: Option<PathBuf>,
+    /// The control set (JSON, lines of JSON, CSV), or any held-out rows: none of them may be among the rows.
+    #[arg(long)]
+    pub control: Option<PathBuf>,
+    /// The file of the last time: the share of rows that are new is told.
+    #[arg(long)]
+    pub previous: Option<PathBuf>,
+    /// The share of new rows that is usual.
+    #[arg(long, default_value = "0.10..0.15")]
+    pub new_share: String,
+    /// The share of a column's rows that may lack a value, beyond what the reference lacks.
+    #[arg(long, default_value_t = 0.05, value_parser = share)]
+    pub max_missing: f64,
+    /// The share of rows that may repeat another.
+    #[arg(long, default_value_t = 0.01, value_parser = share)]
+    pub max_duplicates: f64,
+    /// The share of rows whose input may have different labels.
+    #[arg(long, default_value_t = 0.01, value_parser = share)]
+    pub max_conflicts: f64,
+    /// The share of rows whose label may be doubtful.
+    #[arg(long, default_value_t = 0.1, value_parser = share)]
+    pub max_label_noise: f64,
+    /// The share of rows that may be outside of the reference's range.
+    #[arg(long, default_value_t = 0.01, value_parser = share)]
+    pub max_out_of_range: f64,
+    /// The share of rows that may have a category that the reference lacks, beyond what its rare ones let expect.
+    #[arg(long, default_value_t = 0.01, value_parser = share)]
+    pub max_unknown: f64,
+    /// The share of control examples that may be among the rows.
+    #[arg(long, default_value_t = 0.0, value_parser = share)]
+    pub max_leakage: f64,
+    /// Seed of the folds of label noise.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// How it is written: `text`, `json`, `junit` or `html`, a page by itself.
+    #[arg(long, default_value = "text", value_parser = ["text", "json", "junit", "html"])]
+    pub format: String,
+    /// Write it here instead of to standard output.
+    #[arg(long)]
+    pub output: Option<PathBuf>,
+    /// Write the rows to look at here, as CSV.
+    #[arg(long)]
+    pub suspicious: Option<PathBuf>,
+    /// Write the rows to look at here, as tasks for Label Studio (JSON).
+    #[arg(long)]
+    pub label_studio: Option<PathBuf>,
+    /// Write the labelling configuration for these tasks here (XML).
+    #[arg(long)]
+    pub label_config: Option<PathBuf>,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    number.ok_or_else(|| "it has to be a share from 0 to 1".to_owned())
 }
 
 /// Arguments of `gate`.

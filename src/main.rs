@@ -38,6 +38,7 @@ async fn main() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Drift(arguments) => Ok(commands::drift::drift_command(&arguments)),
         Command::Gate(arguments) => Ok(commands::gate::gate_command(&arguments).await),
+        Command::CheckData(arguments) => Ok(commands::check_data::check_data_command(&arguments)),
         Command::CheckConfig { config } => commands::check_config::run(&config).map(|()| ExitCode::SUCCESS),
         Command::Reindex(arguments) => commands::reindex::run(arguments).await.map(|()| ExitCode::SUCCESS),
         Command::Key(command) => commands::key::run(command).await.map(|()| ExitCode::SUCCESS),

@@ -10,6 +10,7 @@ mod blocking;
 pub mod budget;
 mod context;
 pub mod control;
+pub mod data_check;
 mod detect;
 pub mod drift;
 pub mod embedding_drift;

@@ -12,7 +12,6 @@ use driftlead_analyzer::stats::compatible::Library;
 use crate::cli::DriftArguments;
 
 mod html;
-mod numbers;
 mod quality;
 mod text;
 mod xml;

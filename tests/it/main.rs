@@ -6,6 +6,7 @@ mod support;
 mod bad_input;
 mod blocks;
 mod chaos;
+mod check_data;
 mod disk;
 mod elasticsearch;
 mod embedding_profiles;

@@ -5,7 +5,8 @@ use std::io::Read;
 
 use csv::{Reader, StringRecord};
 
-use super::{Column, Fields, Kind, Kinds, Layout};
+use super::table::{ColumnBuilder, Looks, TableColumn};
+use super::{CellKind, Column, Fields, Kind, Kinds, Layout, Table};
 
 /// What the columns look like.
 ///
@@ -72,6 +73,44 @@ pub(super) fn fields(source: impl Read, wanted: &[&str]) -> Result<Vec<Option<Fi
         }
     })?;
     Ok(columns)
+}
+
+/// What each column's fields look like.
+///
+/// # Errors
+/// What is wrong, and in which row.
+pub(super) fn looks(source: impl Read) -> Result<Vec<(String, Looks)>, String> {
+    let mut reader = Reader::from_reader(source);
+    let names = names(&mut reader)?;
+    let mut looks = vec![Looks::default(); names.len()];
+    each_row(&mut reader, |row| {
+        looks.iter_mut().zip(row).for_each(|(looks, field)| looks.add_field(field))
+    })?;
+    Ok(names.into_iter().zip(looks).collect())
+}
+
+/// Reads the columns that have a kind, in the order of the header, all of which are named.
+///
+/// # Errors
+/// What is wrong, and in which row.
+pub(super) fn table(source: impl Read, kinds: Vec<(String, Option<CellKind>)>) -> Result<Table, String> {
+    let mut reader = Reader::from_reader(source);
+    names(&mut reader)?;
+    let mut columns: Vec<Option<ColumnBuilder>> = kinds.iter().map(|(_, kind)| kind.map(ColumnBuilder::new)).collect();
+    let mut rows = 0;
+    each_row(&mut reader, |row| {
+        rows += 1;
+        for (column, field) in columns.iter_mut().zip(row) {
+            if let Some(column) = column {
+                column.add_field(field);
+            }
+        }
+    })?;
+    let read = kinds.into_iter().zip(columns);
+    let columns: Vec<(String, TableColumn)> = read
+        .filter_map(|((name, kind), column)| Some((name, column?.built(kind?))))
+        .collect();
+    Ok(Table::of(rows, columns, BTreeMap::new()))
 }
 
 /// The names in the header.

@@ -1,11 +1,12 @@
 //! One JSON object per line. Numbers are numbers, texts and booleans categories, null and what is missing is absent.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufRead, BufReader, Read};
 
 use serde_json::{Map, Value};
 
-use super::{Column, Fields, Kind, Kinds, Layout};
+use super::table::{ColumnBuilder, Looks, check_count};
+use super::{Array, CellKind, CellKinds, Column, Fields, Kind, Kinds, Layout, Table};
 
 /// What the columns look like: numeric where every present value is a number.
 ///
@@ -105,6 +106,96 @@ pub(super) fn first_names(source: impl Read) -> Result<BTreeSet<String>, String>
         .filter(|(_, value)| is_single(value))
         .map(|(name, _)| name)
         .collect())
+}
+
+/// Reads all rows; columns stand in the order in which they first come.
+///
+/// # Errors
+/// What is wrong, and in which line.
+pub(super) fn table(source: impl Read, kinds: &CellKinds, ignored: &BTreeSet<String>) -> Result<Table, String> {
+    let mut rows = Rows::default();
+    let mut added = Ok(());
+    each_row(source, |mut row| {
+        row.retain(|name, _| !ignored.contains(name));
+        if added.is_ok() {
+            added = rows.add(row);
+        }
+    })?;
+    added.map(|()| rows.table(kinds))
+}
+
+/// Rows while they are read.
+#[derive(Default)]
+pub(super) struct Rows {
+    rows: usize,
+    columns: Vec<(String, ColumnBuilder, Looks)>,
+    places: HashMap<String, usize>,
+    left_out: BTreeMap<String, String>,
+}
+
+impl Rows {
+    /// Takes a row.
+    ///
+    /// # Errors
+    /// There are too many columns.
+    pub(super) fn add(&mut self, row: Map<String, Value>) -> Result<(), String> {
+        for (name, value) in row {
+            if value.is_object() {
+                self.left_out.insert(name, "it holds objects".to_owned());
+                continue;
+            }
+            let place = match self.places.get(&name) {
+                Some(place) => *place,
+                None => {
+                    check_count(self.columns.len() + 1)?;
+                    self.places.insert(name.clone(), self.columns.len());
+                    self.columns
+                        .push((name, ColumnBuilder::new(CellKind::Categorical), Looks::default()));
+                    self.columns.len() - 1
+                }
+            };
+            let (_, column, looks) = &mut self.columns[place];
+            column.add_absent(self.rows - column.rows());
+            match value {
+                Value::Null | Value::Object(_) => column.add_absent(1),
+                Value::Bool(flag) => {
+                    looks.add(false, false);
+                    column.add_text(if flag { "true" } else { "false" });
+                }
+                Value::Number(number) => {
+                    looks.add(true, false);
+                    column.add_number(number.as_f64().unwrap_or(f64::NAN));
+                }
+                Value::String(text) => {
+                    looks.add(false, false);
+                    column.add_text(&text);
+                }
+                Value::Array(list) => {
+                    looks.add(false, true);
+                    column.add_array(Array::of_json(&list));
+                }
+            }
+        }
+        self.rows += 1;
+        Ok(())
+    }
+
+    /// The table.
+    pub(super) fn table(self, kinds: &CellKinds) -> Table {
+        let Self {
+            rows, columns, left_out, ..
+        } = self;
+        let columns = columns
+            .into_iter()
+            .filter(|(name, ..)| !left_out.contains_key(name))
+            .map(|(name, mut column, looks)| {
+                column.add_absent(rows - column.rows());
+                let kind = kinds.get(&name).copied().unwrap_or(looks.kind());
+                (name, column.built(kind))
+            });
+        let columns = columns.collect();
+        Table::of(rows, columns, left_out)
+    }
 }
 
 fn each_row(source: impl Read, mut take: impl FnMut(Map<String, Value>)) -> Result<u64, String> {

@@ -1,14 +1,17 @@
-//! Files of rows, read by column: CSV (also gzipped), lines of JSON, Parquet.
+//! Files of rows, read by column or as a [`Table`]: CSV (also gzipped), lines of JSON, Parquet.
 //!
 //! What a column is follows from the file that is opened first, or from whoever asks: [`Kind`]. CSV and JSON are read once and
 //! held, Parquet is read column by column, so that comparing two files takes the memory of one column of each.
 
+mod array;
 mod column;
 mod csv_file;
 mod fields;
 mod json_lines;
+mod packed;
 mod parquet_file;
 mod positioned;
+mod table;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +22,10 @@ use std::path::{Path, PathBuf};
 use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 
+pub use array::{Array, MAX_KEPT_NUMBERS, shape_text};
 pub use column::Column;
 pub use fields::Fields;
+pub use table::{Cell, CellKind, CellKinds, MAX_COLUMNS, Table, TableColumn};
 
 use crate::profile::MAX_FEATURES;
 use parquet_file::ParquetFile;

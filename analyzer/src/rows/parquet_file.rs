@@ -1,17 +1,21 @@
 //! Parquet, column by column.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use parquet::basic::{ConvertedType, LogicalType, Type};
+use parquet::basic::{ConvertedType, LogicalType, Repetition, Type};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::schema::types::ColumnDescriptor;
+use parquet::record::{Field, List};
+use parquet::schema::types::{ColumnDescriptor, Type as SchemaType};
 
+use super::array::{Builder, Shape, common};
 use super::positioned::Positioned;
-use super::{Column, Fields, Kind, Layout, RowsFileError, content};
+use super::table::{ColumnBuilder, TableColumn, check_count};
+use super::{Array, CellKind, CellKinds, Column, Fields, Kind, Layout, RowsFileError, Table, content};
 
 /// Rows that are decoded at a time.
 const BATCH_ROWS: usize = 8_192;
@@ -95,6 +99,66 @@ impl ParquetFile {
         self.read(name, Fields::default())
     }
 
+    /// Reads all rows of the columns that can be read, in the order of the file.
+    ///
+    /// # Errors
+    /// There are too many columns, or values do not read.
+    pub fn table(&self, kinds: &CellKinds, ignored: &BTreeSet<String>) -> Result<Table, String> {
+        let layout = self.layout();
+        let (mut columns, mut left_out, mut lists) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
+        check_count(self.descriptors().count())?;
+        for descriptor in self.descriptors() {
+            let (name, root) = (descriptor.path().string(), &descriptor.path().parts()[0]);
+            if ignored.contains(&name) || ignored.contains(root) || !lists.insert(root.clone()) && descriptor.max_rep_level() > 0 {
+                continue;
+            }
+            let kind = |usual| kinds.get(&name).copied().unwrap_or(usual);
+            match layout.kinds.get(&name) {
+                Some(found) => {
+                    let kind = kind(match found {
+                        Kind::Numeric => CellKind::Numeric,
+                        Kind::Categorical => CellKind::Categorical,
+                    });
+                    let column = self.read(&name, ColumnBuilder::new(kind))?;
+                    columns.push((name, column.built(kind)));
+                }
+                None if is_list_of_numbers(self.root(root)) => columns.push((root.clone(), self.lists(root)?)),
+                None => {
+                    let reason = layout.left_out.get(&name).map_or("it cannot be read", String::as_str);
+                    left_out.insert(name, reason.to_owned());
+                }
+            }
+        }
+        let rows = usize::try_from(self.rows()).unwrap_or(usize::MAX);
+        if let Some((name, column)) = columns.iter().find(|(_, column)| column.rows() != rows) {
+            return Err(format!("column {name:?} has {} rows, the file says {rows}", column.rows()));
+        }
+        Ok(Table::of(rows, columns, left_out))
+    }
+
+    fn root(&self, name: &str) -> Option<&SchemaType> {
+        let root = self.reader.metadata().file_metadata().schema();
+        root.get_fields().iter().find(|field| field.name() == name).map(AsRef::as_ref)
+    }
+
+    fn lists(&self, root: &str) -> Result<TableColumn, String> {
+        let wrong = |error: ParquetError| format!("column {root:?}: {error}");
+        let schema = self.reader.metadata().file_metadata().schema();
+        let fields = schema.get_fields().iter().filter(|field| field.name() == root).cloned().collect();
+        let projection = SchemaType::group_type_builder(schema.name())
+            .with_fields(fields)
+            .build()
+            .map_err(wrong)?;
+        let mut column = ColumnBuilder::new(CellKind::Array);
+        for row in self.reader.get_row_iter(Some(projection)).map_err(wrong)? {
+            match row.map_err(wrong)?.get_column_iter().next() {
+                Some((_, Field::ListInternal(list))) => column.add_array(array_of(list)),
+                _ => column.add_absent(1),
+            }
+        }
+        Ok(column.built(CellKind::Array))
+    }
+
     fn read<T: Take>(&self, name: &str, to: T) -> Result<T, String> {
         let found = self.descriptors().enumerate().find(|(_, column)| column.path().string() == name);
         let (index, descriptor) = found.ok_or_else(|| format!("there is no column {name:?}"))?;
@@ -110,6 +174,63 @@ impl ParquetFile {
         }
         Ok(values.to)
     }
+}
+
+/// Whether a column holds nothing else than lists, of lists, of numbers that the library reads.
+fn is_list_of_numbers(root: Option<&SchemaType>) -> bool {
+    let mut field = root;
+    let mut is_list = false;
+    while let Some(group) = field {
+        is_list |= group.get_basic_info().has_repetition() && group.get_basic_info().repetition() == Repetition::REPEATED;
+        if group.is_primitive() {
+            let is_number = matches!(group.get_physical_type(), Type::INT32 | Type::INT64 | Type::FLOAT | Type::DOUBLE);
+            return is_list && is_number && group.get_basic_info().converted_type() != ConvertedType::DECIMAL;
+        }
+        field = match group.get_fields() {
+            [only] => Some(only.as_ref()),
+            _ => None,
+        };
+    }
+    false
+}
+
+fn array_of(list: &List) -> Array {
+    let mut builder = Builder::default();
+    let shape = add_list(&mut builder, list);
+    builder.built(shape)
+}
+
+fn add_list(builder: &mut Builder, list: &List) -> Shape {
+    builder.open();
+    let shapes = list.elements().iter().map(|element| match element {
+        Field::ListInternal(inner) => add_list(builder, inner),
+        other => {
+            match number_of(other) {
+                Some(number) => builder.add_number(number),
+                None => builder.add_other("null"),
+            }
+            Some(Vec::new())
+        }
+    });
+    let shape = common(shapes);
+    builder.close();
+    shape
+}
+
+fn number_of(field: &Field) -> Option<f64> {
+    Some(match field {
+        Field::Byte(number) => f64::from(*number),
+        Field::Short(number) => f64::from(*number),
+        Field::Int(number) | Field::Date(number) | Field::TimeMillis(number) => f64::from(*number),
+        Field::Long(number) | Field::TimeMicros(number) | Field::TimestampMillis(number) | Field::TimestampMicros(number) => *number as f64,
+        Field::UByte(number) => f64::from(*number),
+        Field::UShort(number) => f64::from(*number),
+        Field::UInt(number) => f64::from(*number),
+        Field::ULong(number) => *number as f64,
+        Field::Float(number) => f64::from(*number),
+        Field::Double(number) => *number,
+        _ => return None,
+    })
 }
 
 /// Decimal places of a column of decimals.
@@ -143,6 +264,20 @@ impl Take for Column {
 
     fn absent(&mut self, count: u64) {
         self.add_absent(count);
+    }
+}
+
+impl Take for ColumnBuilder {
+    fn number(&mut self, number: f64) {
+        self.add_number(number);
+    }
+
+    fn text(&mut self, text: &str) {
+        self.add_text(text);
+    }
+
+    fn absent(&mut self, count: u64) {
+        self.add_absent(usize::try_from(count).unwrap_or(usize::MAX));
     }
 }
 

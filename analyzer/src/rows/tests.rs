@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Type};
+use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, FloatType, Int64Type};
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
@@ -192,4 +192,103 @@ fn rows_stay_in_their_order_in_every_form() {
         assert_eq!(classes(code)[1].as_deref(), Some("8"));
         assert_eq!((code.kind(), city.kind()), (Kind::Numeric, Kind::Categorical));
     }
+}
+
+#[test]
+fn tables_hold_the_same_cells_in_every_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = JSON.replace("\"age\":9,", "\"age\":\"NaN\",");
+    let read = |path: &PathBuf| Table::read(path, &CellKinds::new(), &BTreeSet::new()).unwrap();
+    let [csv, parquet, json] = [
+        file(&folder, "rows.csv", CSV.as_bytes()),
+        parquet(&folder),
+        file(&folder, "rows.jsonl", json.as_bytes()),
+    ]
+    .map(|path| read(&path));
+    for table in [&csv, &parquet, &json] {
+        assert_eq!(table.rows(), 4);
+        let city: Vec<Cell<'_>> = table.column("city").unwrap().cells().collect();
+        assert_eq!(city, [Cell::Text("Bonn"), Cell::Text("Bonn"), Cell::Absent, Cell::Text("Köln")]);
+        let member = table.column("member").unwrap();
+        assert_eq!((member.cell(1), member.texts()), (Cell::Text("false"), 2));
+        let code: Vec<Cell<'_>> = table.column("code").unwrap().cells().collect();
+        assert_eq!(code, [7.0, 8.0, 7.0, 7.0].map(Cell::Number));
+    }
+    for table in [&csv, &parquet] {
+        let age = table.column("age").unwrap();
+        assert_eq!(
+            [0, 1, 2].map(|row| age.cell(row)),
+            [Cell::Number(41.0), Cell::Absent, Cell::Number(2.5)]
+        );
+        assert!(age.cell(3).is_missing() && age.kind() == CellKind::Numeric);
+    }
+    // Of CSV a word for missing is absent, of Parquet NaN is a number.
+    assert_eq!(
+        (csv.column("age").unwrap().cell(3), csv.column("age").unwrap().words_for_missing()),
+        (Cell::Absent, 1)
+    );
+    for table in [&parquet, &json] {
+        let tags = table.column("tags").unwrap();
+        assert_eq!(tags.kind(), CellKind::Array);
+        let shapes = tags.cells().filter_map(|cell| match cell {
+            Cell::Array(array) => array.shape.clone(),
+            _ => None,
+        });
+        assert!(shapes.filter(|shape| **shape == [1]).count() == 1);
+    }
+    let ignored = BTreeSet::from(["age".to_owned()]);
+    let categories = CellKinds::from([("code".to_owned(), CellKind::Categorical)]);
+    let table = Table::read(&file(&folder, "rows.csv", CSV.as_bytes()), &categories, &ignored).unwrap();
+    assert!(table.column("age").is_none());
+    assert_eq!(table.column("code").unwrap().cell(0), Cell::Text("7"));
+}
+
+#[test]
+fn lists_of_parquet_are_arrays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("images.parquet");
+    let schema = "message rows {
+        optional group image (LIST) { repeated group list { optional float element; } }
+        optional group boxes (LIST) { repeated group list { optional group element (LIST) { repeated group list { optional float element; } } } }
+        optional group person { optional float age; } }";
+    let schema = Arc::new(parse_message_type(schema).unwrap());
+    let mut writer = SerializedFileWriter::new(File::create(&path).unwrap(), schema, Arc::new(WriterProperties::default())).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    for (values, present, repeated) in [
+        // [0.5, 1], absent, [], [0.25, null].
+        (vec![0.5, 1.0, 0.25], vec![3, 3, 0, 1, 3, 2], vec![0, 1, 0, 0, 0, 1]),
+        // [[1, 2], [3, 4]], [[1], [2, 3]], absent, absent.
+        (
+            vec![1.0, 2.0, 3.0, 4.0, 1.0, 2.0, 3.0],
+            vec![5, 5, 5, 5, 5, 5, 5, 0, 0],
+            vec![0, 2, 1, 2, 0, 1, 2, 0, 0],
+        ),
+        (vec![30.0], vec![2, 0, 0, 0], vec![0, 0, 0, 0]),
+    ] {
+        let mut column = group.next_column().unwrap().unwrap();
+        column
+            .typed::<FloatType>()
+            .write_batch(&values, Some(&present), Some(&repeated))
+            .unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+    let table = Table::read(&path, &CellKinds::new(), &BTreeSet::new()).unwrap();
+    let shapes = |name: &str| {
+        let cells = table.column(name).unwrap().cells();
+        cells
+            .map(|cell| match cell {
+                Cell::Array(array) => array.shape_text(),
+                other => format!("{other:?}"),
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(shapes("image"), ["2", "Absent", "0", "2"]);
+    assert_eq!(shapes("boxes"), ["2x2", "uneven", "Absent", "Absent"]);
+    let Cell::Array(last) = table.column("image").unwrap().cell(3) else {
+        panic!()
+    };
+    assert_eq!((last.least, last.most, last.not_numbers), (Some(0.25), Some(0.25), 1));
+    assert_eq!(table.column("person.age").unwrap().cell(0), Cell::Number(30.0));
 }

@@ -14,6 +14,7 @@ pub mod chi_square;
 pub mod classification;
 pub mod compatible;
 pub mod confidence_sequence;
+pub mod confident_learning;
 pub mod cramer_von_mises;
 pub mod cusum;
 pub mod dispersion;

@@ -6,12 +6,12 @@ use driftlead_analyzer::file_drift::{ColumnDrift, DriftVerdict, FileDrift, Measu
 use driftlead_analyzer::rows::Kind;
 use driftlead_analyzer::stats::shift::{Bin, Special};
 
-use super::numbers::{count, percent, short};
 use super::text::{headline, remarks, sorted};
 use super::{Files, quality};
 use crate::commands::markup::escaped;
+use crate::commands::numbers::{count, percent, short};
 
-const STYLE: &str = include_str!("style.css");
+const STYLE: &str = include_str!("../page.css");
 /// Bins that are shown of a column; the others are in the JSON.
 const MAX_SHOWN_BINS: usize = 60;
 /// Size of a small chart, in its own units.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use driftlead_analyzer::file_drift::{Bounded, Measured, Measures, Quality};
 
-use super::numbers::{count, short};
+use crate::commands::numbers::{count, short};
 
 /// The names of the columns.
 pub(super) const HEADINGS: [&str; 4] = ["quality", "reference", "current", "expected"];

@@ -88,10 +88,13 @@ fn every_form_says_the_same_and_holds_no_markup_of_the_data() {
 
 #[test]
 fn numbers_are_short() {
-    let found = [0.0, 1.0, 0.123_456, 1234.5, 0.000_012_3, 98_765_432.0, -2.5, 100.0].map(numbers::short);
+    let found = [0.0, 1.0, 0.123_456, 1234.5, 0.000_012_3, 98_765_432.0, -2.5, 100.0].map(crate::commands::numbers::short);
     assert_eq!(found, ["0", "1", "0.123", "1234", "1.23e-5", "9.88e7", "-2.5", "100"]);
-    assert_eq!([0, 999, 1_000, 1_234_567].map(numbers::count), ["0", "999", "1,000", "1,234,567"]);
-    assert_eq!(numbers::percent(None), "–");
+    assert_eq!(
+        [0, 999, 1_000, 1_234_567].map(crate::commands::numbers::count),
+        ["0", "999", "1,000", "1,234,567"]
+    );
+    assert_eq!(crate::commands::numbers::percent(None), "–");
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use driftlead_analyzer::file_drift::{ColumnDrift, DriftVerdict, FileDrift, Measured};
 use driftlead_analyzer::rows::Kind;
 
-use super::numbers::{count, percent, short};
 use super::{Files, quality};
+use crate::commands::numbers::{count, percent, short};
 
 /// Widest name that a table has.
 const MAX_NAME_CHARACTERS: usize = 40;

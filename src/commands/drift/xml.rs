@@ -5,9 +5,9 @@ use std::fmt::Write;
 use driftlead_analyzer::file_drift::{DriftVerdict, FileDrift};
 
 use super::Files;
-use super::numbers::percent;
 use super::text::{headline, remarks};
 use crate::commands::markup::escaped;
+use crate::commands::numbers::percent;
 
 /// As GitLab, Jenkins and GitHub's actions read it.
 pub(super) fn junit(files: &Files, drift: &FileDrift) -> String {

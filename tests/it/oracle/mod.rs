@@ -2,6 +2,7 @@
 //! statsmodels answered, kept in `tests/oracle` with the script that asked them.
 
 mod binned;
+mod labels;
 mod quality;
 mod streams;
 mod two_samples;

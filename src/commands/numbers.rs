@@ -1,7 +1,7 @@
 //! Numbers as people read them.
 
 /// Three significant digits.
-pub(super) fn short(number: f64) -> String {
+pub fn short(number: f64) -> String {
     if number == 0.0 {
         return "0".to_owned();
     }
@@ -19,12 +19,12 @@ pub(super) fn short(number: f64) -> String {
 }
 
 /// A share as a percentage, or "–" where it is unknown.
-pub(super) fn percent(share: Option<f64>) -> String {
+pub fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "–".to_owned(), |share| format!("{:.1} %", share * 100.0))
 }
 
 /// Thousands separated.
-pub(super) fn count(count: u64) -> String {
+pub fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
