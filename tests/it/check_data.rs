@@ -228,7 +228,7 @@ fn wrong_labels_of_the_census_are_found_more_often_than_by_chance() {
         wrong.len()
     );
     // By chance a tenth of the listed rows would be these.
-    assert!(precision > 0.35 && recall > 0.5, "precision {precision}, recall {recall}");
+    assert!(precision > 0.3 && recall > 0.6, "precision {precision}, recall {recall}");
 }
 
 fn precision_and_recall(rows: &[Value], wrong: &BTreeSet<usize>, arguments: &[&str]) -> (f64, f64) {
