@@ -23,7 +23,7 @@ pub enum Command {
     /// Compare two files of rows: exit 0 no drift, 1 drift, 2 error, 3 too few rows to tell.
     Drift(DriftArguments),
     /// Check rows before a model is trained on them: exit 0 fine, 1 found something, 2 error, 3 a check could not tell.
-    CheckData(CheckDataArguments),
+    CheckData(Box<CheckDataArguments>),
     /// Ask whether a version may go out: exit 0 pass, 1 fail, 2 error, 3 inconclusive.
     Gate(GateArguments),
     /// Check the configuration and its rule files.

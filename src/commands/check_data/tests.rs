@@ -9,7 +9,7 @@ use crate::cli::{Cli, Command};
 fn arguments(rest: &[&str]) -> CheckDataArguments {
     let all = ["driftlead", "check-data"].iter().chain(rest);
     match Cli::try_parse_from(all).unwrap().command {
-        Command::CheckData(arguments) => arguments,
+        Command::CheckData(arguments) => *arguments,
         other => panic!("{other:?}"),
     }
 }
