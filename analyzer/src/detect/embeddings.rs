@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn lengths_are_compared_with_the_usual_one() {
         let check = |reference: Option<&Embeddings>, window: &[(u32, u64)], usual: u32, expected: f64| {
-            let signal = shape_mismatch_ratio(&FRAME, reference, &of(window, &[]), 1).unwrap();
+            let signal = shape_mismatch_ratio(&FRAME, reference, &of(window, &[]), 0.01).unwrap();
             assert_eq!(signal.details["usual_dimensions"], usual);
             assert!((signal.value.unwrap() - expected).abs() < 1e-12, "{window:?}: {signal:?}");
             assert!(signal.lower <= signal.value && signal.value <= signal.upper);
@@ -192,24 +192,24 @@ mod tests {
         check(Some(&reference), &[(384, 180), (3, 15), (768, 5)], 384, 0.1);
         check(Some(&reference), &[(768, 200)], 384, 1.0);
         check(None, &[(768, 190), (384, 10)], 768, 0.05);
-        assert_eq!(shape_mismatch_ratio(&FRAME, Some(&reference), &of(&[], &[]), 1), None);
-        let few = shape_mismatch_ratio(&FRAME, None, &of(&[(384, 99)], &[]), 1).unwrap();
+        assert_eq!(shape_mismatch_ratio(&FRAME, Some(&reference), &of(&[], &[]), 0.01), None);
+        let few = shape_mismatch_ratio(&FRAME, None, &of(&[(384, 99)], &[]), 0.01).unwrap();
         assert_eq!(few.state, SignalState::Insufficient);
     }
 
     #[test]
     fn nearly_all_embeddings_are_younger_than_the_age() {
         let window = of(&[(3, 1_000)], &[(2.0, 900), (30.0, 60), (400.0, 40)]);
-        let signal = age_days(&FRAME, Some(&of(&[], &[(1.0, 500)])), &window, 1).unwrap();
+        let signal = age_days(&FRAME, Some(&of(&[], &[(1.0, 500)])), &window, 0.01).unwrap();
         let close = |value: f64, expected: f64| assert!((value / expected - 1.0).abs() < 0.005, "{value} {expected}");
         close(signal.value.unwrap(), 30.0);
         close(signal.details["median"].as_f64().unwrap(), 2.0);
         close(signal.details["of_reference"].as_f64().unwrap(), 1.0);
         assert_eq!((signal.n, signal.reference_n), (1_000, 500));
         assert!(signal.decision_lower <= signal.value && signal.value <= signal.decision_upper);
-        let few = age_days(&FRAME, None, &of(&[], &[(2.0, 99)]), 1).unwrap();
+        let few = age_days(&FRAME, None, &of(&[], &[(2.0, 99)]), 0.01).unwrap();
         assert_eq!((few.state, few.value), (SignalState::Insufficient, None));
-        assert_eq!(age_days(&FRAME, None, &of(&[(3, 500)], &[]), 1), None);
+        assert_eq!(age_days(&FRAME, None, &of(&[(3, 500)], &[]), 0.01), None);
     }
 
     #[test]
