@@ -214,13 +214,13 @@ mod tests {
 
     #[test]
     fn without_a_reference_it_is_said_why() {
-        let signals = without_reference(&FRAME, &of(&[(3, 500)], &[(2.0, 500)]), "no_reference", "there is none", 1);
+        let signals = without_reference(&FRAME, &of(&[(3, 500)], &[(2.0, 500)]), "no_reference", "there is none", 0.01);
         let names: Vec<&str> = signals.iter().map(|signal| signal.name.as_str()).collect();
         assert_eq!(
             names,
             [names::EMBEDDING_SHIFT, names::SHAPE_MISMATCH_RATIO, names::EMBEDDING_AGE_DAYS]
         );
         assert_eq!(signals[0].details["unknown"], "no_reference");
-        assert_eq!(without_reference(&FRAME, &of(&[], &[]), "no_reference", "there is none", 1), []);
+        assert_eq!(without_reference(&FRAME, &of(&[], &[]), "no_reference", "there is none", 0.01), []);
     }
 }
