@@ -255,7 +255,7 @@ pub struct DriftConfig {
     pub evaluate_at: Vec<String>,
     /// Segments of a version that have signals of their own, those with the most traffic; 0: none.
     pub segments: u64,
-    /// False alerts of drift and data quality that are borne in 30 days, of all models together.
+    /// False alerts of drift that are borne in 30 days, of all models together.
     pub false_alerts_per_month: f64,
 }
 

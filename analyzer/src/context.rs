@@ -70,7 +70,7 @@ pub struct AnalyzerConfig {
     pub label_delays: LabelDelays,
     /// `[drift] segments`: how many segments of a version have signals of their own, those with the most traffic.
     pub max_segments: u64,
-    /// `[drift] false_alerts_per_month`: false alerts of drift and data quality that are borne in 30 days, of all models.
+    /// `[drift] false_alerts_per_month`: false alerts of drift that are borne in 30 days, of all models.
     pub false_alerts_per_month: f64,
 }
 
