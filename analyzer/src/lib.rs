@@ -15,6 +15,7 @@ mod detect;
 pub mod drift;
 pub mod embedding_drift;
 mod error;
+pub mod explanation;
 mod failures;
 pub mod file_drift;
 pub mod models;

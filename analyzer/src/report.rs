@@ -128,6 +128,28 @@ pub struct FeatureReport {
     pub bins: Vec<Bin>,
     /// What libraries measure.
     pub statistics: Statistics,
+    /// The factor by which the variance of the decision was inflated.
+    pub dispersion: f64,
+}
+
+impl FeatureReport {
+    /// Of a feature of which nothing is known.
+    #[cfg(test)]
+    pub(crate) fn empty(feature: &str, role: Role) -> Self {
+        feature_report(FeatureDrift {
+            feature: feature.to_owned(),
+            role,
+            kind: ValueKind::Numeric,
+            shift: Err(crate::stats::Undefined::because("nothing is known")),
+            p_adjusted: None,
+            statistics: Statistics::of_profiles(
+                ValueKind::Numeric,
+                &driftlead_store::records::FeatureCounts::default(),
+                &driftlead_store::records::FeatureCounts::default(),
+            ),
+            dispersion: 1.0,
+        })
+    }
 }
 
 /// The distance with its bounds.
@@ -292,6 +314,7 @@ fn feature_report(drift: FeatureDrift) -> FeatureReport {
         reference_n: 0,
         bins: Vec::new(),
         statistics: drift.statistics,
+        dispersion: drift.dispersion,
     };
     match drift.shift {
         Ok(shift) => {

@@ -1,10 +1,10 @@
 //! An engine beside the product, with the product's tables: what a peer stores into.
 
 use driftlead_store::clickhouse::ClickHouse;
+use driftlead_store::clickhouse::migrate::migrate;
 
 use super::process;
 use super::support::engine::StandaloneEngine;
-use super::support::product::Product;
 use super::wait;
 
 /// An engine whose tables are empty.
@@ -19,15 +19,14 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts it; a product makes the tables and ends.
+    /// Starts it and makes the tables.
     pub async fn start() -> Self {
         let engine = StandaloneEngine::start();
         let configuration: toml::Table = engine.configuration().parse().expect("a configuration");
         let setting = |key: &str| configuration["clickhouse"][key].as_str().expect("a text").to_owned();
         let (url, password) = (setting("url"), setting("password"));
-        let mut product = Product::start(&engine.configuration()).await;
-        wait::until_up(&product).await;
-        product.stop().await;
+        let clickhouse = engine.connect();
+        wait::until("the tables are made", wait::SELDOM, async || migrate(&clickhouse).await.ok()).await;
         let process_id = process::children_with("--standalone").pop().expect("the engine's process");
         Self {
             engine,

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::RandomState;
+
 use driftlead_store::bucket;
 use driftlead_store::records::{FeatureCounts, MAX_CATEGORIES};
 
@@ -14,13 +16,13 @@ use crate::stats::sample::Sample;
 pub struct Column {
     kind: Kind,
     absent: u64,
-    /// Finite numbers, in the order of the rows until they are counted.
+    /// Finite numbers; they ascend once all rows are read.
     numbers: Vec<f64>,
     nan: u64,
     positive_infinity: u64,
     negative_infinity: u64,
     /// Categories; of a numeric column what is no number.
-    values: HashMap<Box<str>, u64>,
+    values: HashMap<Box<str>, u64, RandomState>,
 }
 
 impl Column {
@@ -33,7 +35,7 @@ impl Column {
             nan: 0,
             positive_infinity: 0,
             negative_infinity: 0,
-            values: HashMap::new(),
+            values: HashMap::default(),
         }
     }
 
@@ -43,6 +45,18 @@ impl Column {
             absent: rows,
             ..Self::new(kind)
         }
+    }
+
+    /// Makes room for so many rows, so that a column of numbers takes as much memory as it needs.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        if self.kind == Kind::Numeric {
+            self.numbers.reserve_exact(rows);
+        }
+    }
+
+    /// All rows are read.
+    pub(super) fn sort(&mut self) {
+        self.numbers.sort_unstable_by(f64::total_cmp);
     }
 
     /// Takes rows without a value.
@@ -123,7 +137,7 @@ impl Column {
     /// # Errors
     /// There are none.
     pub fn sample(&self) -> Result<Sample, Undefined> {
-        Sample::of_rows(&self.numbers)
+        Sample::of_sorted(&self.numbers)
     }
 
     /// What a window of telemetry with these values would be remembered by. Of more than [`MAX_CATEGORIES`] categories the most
@@ -137,9 +151,10 @@ impl Column {
             negative_infinity: self.negative_infinity,
             ..FeatureCounts::default()
         };
-        for number in &self.numbers {
-            if let Some(key) = bucket::key_of(*number) {
-                *counts.buckets.entry(key).or_default() += 1;
+        // Neighbours are of one bucket.
+        for of_bucket in self.numbers.chunk_by(|a, b| bucket::key_of(*a) == bucket::key_of(*b)) {
+            if let Some(key) = bucket::key_of(of_bucket[0]) {
+                *counts.buckets.entry(key).or_default() += of_bucket.len() as u64;
             }
         }
         let mut values: Vec<(&str, u64)> = self.values.iter().map(|(value, count)| (&**value, *count)).collect();

@@ -49,6 +49,7 @@ pub(super) fn read(source: impl Read, kinds: &Kinds) -> Result<BTreeMap<String, 
             }
         }
     })?;
+    columns.iter_mut().flatten().for_each(Column::sort);
     let read = names.into_iter().zip(columns);
     Ok(read.filter_map(|(name, column)| Some((name, column?))).collect())
 }

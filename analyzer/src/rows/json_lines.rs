@@ -57,6 +57,7 @@ pub(super) fn read(source: impl Read, kinds: &Kinds) -> Result<BTreeMap<String, 
     columns.retain(|_, column| column.rows() > 0);
     for column in columns.values_mut() {
         column.add_absent(rows - column.rows());
+        column.sort();
     }
     Ok(columns)
 }

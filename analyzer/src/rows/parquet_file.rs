@@ -19,6 +19,8 @@ use super::{Array, CellKind, CellKinds, Column, Fields, Kind, Layout, RowsFileEr
 
 /// Rows that are decoded at a time.
 const BATCH_ROWS: usize = 8_192;
+/// Rows for which room is made before they are read: a file can say anything of itself.
+const MAX_RESERVED_ROWS: usize = 16_000_000;
 
 /// An open file.
 pub(super) struct ParquetFile {
@@ -88,7 +90,11 @@ impl ParquetFile {
     /// # Errors
     /// There is none of this name, or its values do not read.
     pub fn column(&self, name: &str, kind: Kind) -> Result<Column, String> {
-        self.read(name, Column::new(kind))
+        let mut column = Column::new(kind);
+        column.reserve(usize::try_from(self.rows()).unwrap_or(0).min(MAX_RESERVED_ROWS));
+        let mut column = self.read(name, column)?;
+        column.sort();
+        Ok(column)
     }
 
     /// Reads a column row by row.
@@ -256,9 +262,12 @@ impl Take for Column {
     }
 
     fn text(&mut self, text: &str) {
-        match (self.kind(), text.trim().parse()) {
-            (Kind::Numeric, Ok(number)) => self.add_number(number),
-            _ => self.add_value(text),
+        match self.kind() {
+            Kind::Numeric => match text.trim().parse() {
+                Ok(number) => self.add_number(number),
+                Err(_) => self.add_value(text),
+            },
+            Kind::Categorical => self.add_value(text),
         }
     }
 

@@ -67,14 +67,14 @@ pub fn test(reference: &Sample, current: &Sample) -> Result<AndersonDarling, Und
     if n < 4 {
         return Err(Undefined::because("there are fewer than four values"));
     }
-    let steps = pooled(reference, current);
-    if steps.len() < 2 {
+    let is_constant = pooled(reference, current).nth(1).is_none();
+    if is_constant {
         return Err(Undefined::because("all values are equal"));
     }
     let (first, second, all) = (n1 as f64, n2 as f64, n as f64);
     let (mut passed, mut difference) = (0, 0_i128);
     let mut sum = 0.0;
-    for step in &steps {
+    for step in pooled(reference, current) {
         let equal = u128::from(step.reference) + u128::from(step.current);
         let change = i128::from(step.reference) * n2 as i128 - i128::from(step.current) * n1 as i128;
         // Twice the midrank, so that it is whole.

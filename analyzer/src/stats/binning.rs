@@ -82,17 +82,16 @@ impl Edges {
     /// How many values of the sample each bin holds. Agrees with `numpy.histogram`.
     pub fn counts(&self, sample: &Sample) -> Vec<u64> {
         let mut counts = vec![0; self.inner.len() + 1 + usize::from(self.range.is_some())];
+        // Both ascend, so that each value has the bin of the one before or a later one.
+        let mut bin = 0;
         for (value, count) in sample.counts() {
-            counts[self.bin_of(*value)] += count;
+            while self.inner.get(bin).is_some_and(|edge| edge <= value) {
+                bin += 1;
+            }
+            let is_outside = self.range.is_some_and(|(low, high)| *value < low || *value > high);
+            counts[if is_outside { self.inner.len() + 1 } else { bin }] += count;
         }
         counts
-    }
-
-    fn bin_of(&self, value: f64) -> usize {
-        match self.range {
-            Some((low, high)) if value < low || value > high => self.inner.len() + 1,
-            _ => self.inner.partition_point(|edge| *edge <= value),
-        }
     }
 }
 
@@ -165,7 +164,7 @@ impl Table {
             current: value.current,
         };
         Self {
-            bins: pooled(reference, current).into_iter().map(bin).collect(),
+            bins: pooled(reference, current).map(bin).collect(),
             reference_n: reference.n(),
             current_n: current.n(),
         }

@@ -110,7 +110,7 @@ impl Library {
     /// # Errors
     /// The method has no value, or NannyML has no chunks.
     pub fn of_numbers(self, reference: &Sample, chunks: &[Sample], current: &Sample) -> Result<Drift, Undefined> {
-        let method = self.method_for_numbers(reference.n(), pooled(reference, current).len());
+        let method = self.method_for_numbers(reference.n(), pooled(reference, current).count());
         let score = |window: &Sample| match method {
             Method::KolmogorovSmirnov => Ok(kolmogorov_smirnov::test(reference, window).p),
             Method::WassersteinNormed => Ok(wasserstein::distance(reference, window)?.normed),

@@ -70,11 +70,11 @@ fn result(reference: &Sample, current: &Sample, added: f64, weight: impl Fn(&Poo
     }
     let (first, second) = (n1 as f64, n2 as f64);
     let (product, all) = (first * second, first + second);
-    let steps = pooled(reference, current);
     let mut difference = 0_i128;
-    let squares = steps.windows(2).map(|pair| {
-        difference += i128::from(pair[0].reference) * i128::from(n2) - i128::from(pair[0].current) * i128::from(n1);
-        (difference as f64 / product).powi(2) * (weight(&pair[0]) + weight(&pair[1])) / 2.0
+    let pairs = pooled(reference, current).zip(pooled(reference, current).skip(1));
+    let squares = pairs.map(|(step, next)| {
+        difference += i128::from(step.reference) * i128::from(n2) - i128::from(step.current) * i128::from(n1);
+        (difference as f64 / product).powi(2) * (weight(&step) + weight(&next)) / 2.0
     });
     let statistic = product / all * squares.sum::<f64>() + added;
     let is_exact = n1.max(n2) <= LARGEST_EXACT;

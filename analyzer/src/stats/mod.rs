@@ -45,6 +45,7 @@ pub mod regression;
 pub mod sample;
 pub mod scored;
 pub mod shift;
+pub mod slice_search;
 pub mod total_variation;
 pub mod wasserstein;
 pub mod wilson;

@@ -26,8 +26,19 @@ impl Sample {
         }
         let mut rows = rows.to_vec();
         rows.sort_unstable_by(f64::total_cmp);
-        let runs = rows.chunk_by(|a, b| a == b);
-        Self::of_counts(runs.map(|run| (run[0], run.len() as u64)).collect())
+        Self::of_sorted(&rows)
+    }
+
+    /// A sample of rows that are finite and ascend.
+    ///
+    /// # Errors
+    /// There are none.
+    pub(crate) fn of_sorted(rows: &[f64]) -> Result<Self, Undefined> {
+        let runs = || rows.chunk_by(|a, b| a == b);
+        // Counted before, so that a million distinct values take as much memory as they need.
+        let mut counts = Vec::with_capacity(runs().count());
+        counts.extend(runs().map(|run| (run[0], run.len() as u64)));
+        Self::of_counts(counts)
     }
 
     /// A sample of a profile's buckets: (key, count) in any order.
@@ -94,6 +105,9 @@ impl Sample {
 
     /// The value of this rank, counted from 0.
     fn at(&self, rank: u64) -> f64 {
+        if self.counts.len() as u64 == self.n {
+            return self.counts[usize::try_from(rank).unwrap_or(usize::MAX).min(self.counts.len() - 1)].0;
+        }
         let mut passed = 0;
         for (value, count) in &self.counts {
             passed += count;
@@ -116,25 +130,27 @@ pub struct Pooled {
     pub current: u64,
 }
 
-/// The distinct values of both samples, ascending.
-pub fn pooled(reference: &Sample, current: &Sample) -> Vec<Pooled> {
-    let (mut left, mut right) = (reference.counts.iter().peekable(), current.counts.iter().peekable());
-    let mut all = Vec::with_capacity(reference.counts.len().max(current.counts.len()));
-    loop {
-        let value = match (left.peek(), right.peek()) {
-            (None, None) => return all,
-            (Some(one), None) | (None, Some(one)) => one.0,
-            (Some(one), Some(other)) => one.0.min(other.0),
+/// The distinct values of both samples, ascending, one after the other: of millions they would fill the memory.
+pub fn pooled(reference: &Sample, current: &Sample) -> impl Iterator<Item = Pooled> {
+    let (left, right) = (reference.counts.as_slice(), current.counts.as_slice());
+    let (mut of_left, mut of_right) = (0, 0);
+    std::iter::from_fn(move || {
+        let next = (left.get(of_left), right.get(of_right));
+        let (value, is_left, is_right) = match next {
+            (None, None) => return None,
+            (Some(one), None) => (one.0, true, false),
+            (None, Some(other)) => (other.0, false, true),
+            (Some(one), Some(other)) => (one.0.min(other.0), one.0 <= other.0, other.0 <= one.0),
         };
-        let take = |side: &mut std::iter::Peekable<std::slice::Iter<'_, (f64, u64)>>| {
-            side.next_if(|(next, _)| *next == value).map_or(0, |(_, count)| *count)
-        };
-        all.push(Pooled {
+        let step = Pooled {
             value,
-            reference: take(&mut left),
-            current: take(&mut right),
-        });
-    }
+            reference: if is_left { left[of_left].1 } else { 0 },
+            current: if is_right { right[of_right].1 } else { 0 },
+        };
+        of_left += usize::from(is_left);
+        of_right += usize::from(is_right);
+        Some(step)
+    })
 }
 
 #[cfg(test)]
@@ -175,7 +191,8 @@ mod tests {
         #[test]
         fn pooling_keeps_every_value(a in prop::collection::vec(-3_i8..4, 1..12), b in prop::collection::vec(-3_i8..4, 1..12)) {
             let rows = |side: &[i8]| side.iter().map(|n| f64::from(*n)).collect::<Vec<_>>();
-            let all = pooled(&Sample::of_rows(&rows(&a)).unwrap(), &Sample::of_rows(&rows(&b)).unwrap());
+            let (a_sample, b_sample) = (Sample::of_rows(&rows(&a)).unwrap(), Sample::of_rows(&rows(&b)).unwrap());
+            let all: Vec<Pooled> = pooled(&a_sample, &b_sample).collect();
             prop_assert!(all.is_sorted_by(|one, next| one.value < next.value));
             for value in -3_i8..4 {
                 let found = all.iter().find(|pooled| pooled.value == f64::from(value));

@@ -51,14 +51,17 @@ pub(super) struct Gap {
 pub(super) fn gaps(reference: &Sample, current: &Sample) -> impl Iterator<Item = Gap> {
     let (n1, n2) = (reference.n(), current.n());
     let scale = n1 as f64 * n2 as f64;
-    let steps = pooled(reference, current);
-    let next: Vec<f64> = steps.iter().skip(1).map(|step| step.value).collect();
-    steps.into_iter().zip(next).scan(0_i128, move |difference, (step, next)| {
+    let mut steps = pooled(reference, current);
+    let (mut last, mut difference) = (steps.next(), 0_i128);
+    std::iter::from_fn(move || {
+        let (step, next) = (last?, steps.next()?);
         // In whole numbers, so that equal shares have no difference.
-        *difference += i128::from(step.reference) * i128::from(n2) - i128::from(step.current) * i128::from(n1);
+        difference += i128::from(step.reference) * i128::from(n2) - i128::from(step.current) * i128::from(n1);
+        last = Some(next);
         Some(Gap {
-            difference: *difference as f64 / scale,
-            width: next - step.value,
+            // Of what fits 64 bits this is one instruction.
+            difference: i64::try_from(difference).map_or(difference as f64, |small| small as f64) / scale,
+            width: next.value - step.value,
         })
     })
 }

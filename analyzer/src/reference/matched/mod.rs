@@ -47,7 +47,7 @@ impl Matching {
         }
     }
 
-    fn period_seconds(self) -> i64 {
+    pub(crate) fn period_seconds(self) -> i64 {
         match self {
             Self::HourOfWeek | Self::DayOfWeek => WEEK_SECONDS,
             Self::HourOfDay => i64::from(DAY_SECONDS),

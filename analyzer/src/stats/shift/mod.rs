@@ -63,6 +63,19 @@ pub enum Special {
     Other,
 }
 
+impl Special {
+    /// As people read it.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Nan => "NaN",
+            Self::PositiveInfinity => "+∞",
+            Self::NegativeInfinity => "−∞",
+            Self::Other => "another value",
+        }
+    }
+}
+
 /// One bin of both distributions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Bin {

@@ -15,6 +15,7 @@ pub mod raw;
 pub mod records;
 pub mod references;
 pub mod rollups;
+pub mod samples;
 pub mod segments;
 pub mod series;
 pub mod serving;
