@@ -122,6 +122,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         commands,
         models: Arc::new(config.models.clone()),
         label_delays: alerting.label_delays.clone(),
+        false_alerts_per_month: config.drift.false_alerts_per_month,
         parts: parts.clone(),
         public_url: config.public_url.clone(),
         clock: clock.clone(),

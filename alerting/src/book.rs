@@ -174,20 +174,21 @@ impl Change {
     }
 }
 
-/// What led to it, as webhooks have it: the reasons that the signal itself gives, else the comparison.
+/// What led to it, as webhooks have it: the reasons that the signal itself gives, else the comparison, and the parts of the traffic
+/// that carry it.
 fn because(signal: &Signal, judgement: &Judgement) -> Vec<String> {
     /// Reasons of one signal that are kept.
     const MAX_REASONS: usize = 10;
-    let given = signal.details.get("reasons").and_then(serde_json::Value::as_array);
-    let given: Vec<String> = given
-        .into_iter()
-        .flatten()
-        .filter_map(|reason| reason.as_str().map(str::to_owned))
-        .take(MAX_REASONS)
-        .collect();
-    if given.is_empty() {
-        vec![judgement.reason.because()]
+    let given = |key: &str| -> Vec<String> {
+        let texts = signal.details.get(key).and_then(serde_json::Value::as_array);
+        let texts = texts.into_iter().flatten().filter_map(serde_json::Value::as_str);
+        texts.map(str::to_owned).take(MAX_REASONS).collect()
+    };
+    let reasons = given("reasons");
+    if reasons.is_empty() {
+        let carried = given("carried_by").into_iter().map(|slice| format!("carried by {slice}"));
+        std::iter::once(judgement.reason.because()).chain(carried).collect()
     } else {
-        given
+        reasons
     }
 }

@@ -188,6 +188,7 @@ pub static SIGNALS: &[SignalKind] = &[
     number_by_labels(names::MAE),
     number_by_labels(names::RMSE),
     by_labels(names::INCORRECT_RATIO),
+    by_labels(names::QUALITY_DECAY_PER_MONTH),
     estimated(names::ESTIMATED_ACCURACY),
     f1(estimated(names::ESTIMATED_F1)),
     signal(names::GATE_FAILED, Unit::Count, Windows::None),

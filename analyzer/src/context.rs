@@ -27,10 +27,12 @@ const DEFAULT_QUALITY_INTERVAL: Duration = Duration::from_secs(300);
 /// Segments of a version that have signals of their own unless the settings say otherwise.
 pub const DEFAULT_MAX_SEGMENTS: u64 = 20;
 
-/// False alerts of drift that are borne in 30 days unless the settings say otherwise.
+/// False alerts of drift and data quality that are borne in 30 days unless the settings say otherwise.
 pub const DEFAULT_FALSE_ALERTS_PER_MONTH: f64 = 1.0;
 /// Lengths of the windows that rules look at: hours and days.
 const WINDOW_LENGTHS: f64 = 2.0;
+/// What is decided about a feature of a window: its shift, and how much is missing, new, of another type and out of range.
+const DECISIONS_OF_A_FEATURE: f64 = 5.0;
 
 /// The searches that rules look at, as they are at present.
 #[derive(Clone)]
@@ -70,7 +72,7 @@ pub struct AnalyzerConfig {
     pub label_delays: LabelDelays,
     /// `[drift] segments`: how many segments of a version have signals of their own, those with the most traffic.
     pub max_segments: u64,
-    /// `[drift] false_alerts_per_month`: false alerts of drift that are borne in 30 days, of all models.
+    /// `[drift] false_alerts_per_month`: false alerts of drift and data quality that are borne in 30 days, of all models.
     pub false_alerts_per_month: f64,
 }
 
@@ -120,13 +122,13 @@ impl Context {
     }
 
     /// What a look at a window of one model and environment may cost: the false alerts that are borne are shared evenly by all
-    /// models and environments, by hours and days, and by all traffic and the segments.
+    /// models and environments, by hours and days, by all traffic and the segments, and by what is decided about a feature.
     pub fn budget(&self, window: Window) -> Budget {
         let models = self.activity.models();
         let places: usize = models.iter().map(|model| self.activity.environments(model).len().max(1)).sum();
         let kinds = if self.max_segments == 0 { 1.0 } else { 2.0 };
         Budget {
-            errors: self.false_alerts_per_month / (places.max(1) as f64 * WINDOW_LENGTHS * kinds),
+            errors: self.false_alerts_per_month / (places.max(1) as f64 * WINDOW_LENGTHS * kinds * DECISIONS_OF_A_FEATURE),
             looks: self.days.looks(window),
         }
     }

@@ -7,6 +7,7 @@
 //! thresholds and alerts, which are alerting's, and SQL, which is the store's.
 
 mod blocking;
+pub mod borne_out;
 pub mod budget;
 mod context;
 pub mod control;

@@ -15,6 +15,7 @@ mod embeddings;
 mod engine_by_url;
 mod errors;
 mod examples;
+mod explanation;
 mod hardware;
 mod hostile;
 mod inserts;

@@ -42,6 +42,8 @@ pub struct WebState {
     pub models: Arc<Vec<ModelSettings>>,
     /// How long labels take.
     pub label_delays: LabelDelays,
+    /// `[drift] false_alerts_per_month`: false alerts that are borne, of all models.
+    pub false_alerts_per_month: f64,
     /// How the other parts stand.
     pub parts: PartsSource,
     /// The address under which people reach the pages, where it is not the one that is listened on.

@@ -106,6 +106,7 @@ struct AlertData {
     #[serde(skip_serializing_if = "Option::is_none")]
     resolved_at: Option<UnixNanos>,
     why: String,
+    because: Vec<String>,
     actions: Vec<ActionNote>,
     page: String,
 }
@@ -160,6 +161,7 @@ fn alert_data(said: &AlertSaid<'_>, public_url: &str) -> AlertData {
         since: alert.firing_since.unwrap_or(alert.since),
         resolved_at: alert.resolved_at.filter(|_| alert.state == AlertState::Resolved),
         why: alert.why.clone(),
+        because: alert.memory.because.clone(),
         actions: said.actions.clone(),
         page: page_of(alert, public_url),
     }

@@ -57,7 +57,7 @@ struct Announcement {
 }
 
 /// Records a deployment: `{model, version, environment?, event: candidate|live|retired, traffic_share?, commit?,
-/// artifact?, data_version?, retrain_id?, reference?, at?, …}`; further fields are kept as they came. Its baseline
+/// artifact?, data_version?, retrain_id?, reference?, importance?, at?, …}`; further fields are kept as they came. Its baseline
 /// and replays follow within a second.
 ///
 /// # Errors
@@ -79,6 +79,7 @@ pub async fn announce_deployment(state: &State, body: serde_json::Value, now: Un
     if announcement.traffic_share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
         return Err(invalid("traffic_share must be from 0 to 1".to_owned()));
     }
+    crate::explanation::read_importance(&body["importance"]).map_err(invalid)?;
     let at = announcement.at.unwrap_or(now);
     if at > now.plus_seconds(MAX_SECONDS_AHEAD) {
         return Err(invalid("at lies in the future".to_owned()));

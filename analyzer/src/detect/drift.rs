@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::data_quality::{missing_ratio, new_category_ratio, out_of_range_ratio, type_mismatch_ratio};
 use super::frame::{Estimate, Frame};
-use super::{embeddings, estimated, statistics};
+use super::{causes, embeddings, estimated, statistics};
 use crate::blocking;
 use crate::budget::Budget;
 use crate::context::Context;
@@ -64,7 +64,9 @@ pub(super) async fn signals_of_window(
                 provisional,
             };
             signals.extend(estimated::signals_of_window(context, frame, &profile.scores, &settings).await?);
-            signals.extend(compared(context, frame, profile, &known, &settings, budget).await?);
+            let mut of_version = compared(context, frame, profile, &known, &settings, budget).await?;
+            causes::add(context, &frame, &mut of_version).await;
+            signals.extend(of_version);
         }
         if !provisional {
             signals.extend(of_segments(context, query, window, &known, &settings, budget).await?);

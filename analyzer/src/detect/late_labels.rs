@@ -13,8 +13,8 @@ use driftlead_store::clock::UnixNanos;
 use driftlead_store::records::SignalState;
 use driftlead_store::state::dirty::{DirtyConsumer, DirtyMark, MAX_DIRTY_MINUTES};
 
-use super::quality;
 use super::schedule::LENGTHS_LOOKED_AT;
+use super::{decay, quality};
 use crate::context::Context;
 use crate::error::AnalyzerError;
 use crate::failures::Failures;
@@ -190,7 +190,10 @@ impl LateLabels {
         let has_labels = !signals.is_empty();
         let has_values = signals.iter().any(|signal| signal.state == SignalState::Ok);
         tracing::debug!(model, end = %window.end, seconds = window.seconds, signals = signals.len(), "computed quality");
-        context.emit(signals).await?;
+        context.emit(signals.clone()).await?;
+        context
+            .emit(decay::signals_of_day(context, model, *window, &signals).await?)
+            .await?;
         let done = self.finished_with(key);
         context.state.clear_dirty(&done).await?;
 

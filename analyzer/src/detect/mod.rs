@@ -1,6 +1,8 @@
 //! Signals: one file for each family, and the schedules that say when which window is computed.
 
+mod causes;
 mod data_quality;
+mod decay;
 mod drift;
 mod due;
 mod embeddings;
@@ -28,6 +30,7 @@ pub(crate) use hardware::emit_hardware_signals;
 pub(crate) use label_delay::LearntDelays;
 pub(crate) use late_labels::LateLabels;
 pub(crate) use releases::Releases;
+pub(crate) use schedule::LENGTHS_LOOKED_AT;
 pub(crate) use searches::Searches;
 pub(crate) use windows::DriftWindows;
 

@@ -12,7 +12,7 @@ use crate::window::Window;
 /// How far back windows are looked for: the retention of minutes.
 pub(super) const LOOK_BACK_SECONDS: i64 = 14 * 86_400;
 /// Lengths of a window within which rules still look at it.
-pub(super) const LENGTHS_LOOKED_AT: i64 = 2;
+pub(crate) const LENGTHS_LOOKED_AT: i64 = 2;
 /// How long a window that is due waits for late data to be profiled: some senders always have some on its way.
 const LONGEST_HOLD_SECONDS: i64 = 300;
 

@@ -31,6 +31,7 @@ pub mod kolmogorov;
 pub mod kolmogorov_smirnov;
 pub mod kullback_leibler;
 pub mod l_infinity;
+pub mod linear_trend;
 pub mod logistic;
 pub mod mann_whitney;
 pub mod maximum_mean_discrepancy;

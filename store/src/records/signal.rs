@@ -134,6 +134,8 @@ pub mod names {
     pub const ESTIMATED_ACCURACY: &str = "estimated_accuracy";
     /// F1 that can be expected without labels.
     pub const ESTIMATED_F1: &str = "estimated_f1";
+    /// Share of the quality of its first days that a version loses in 30 days.
+    pub const QUALITY_DECAY_PER_MONTH: &str = "quality_decay_per_month";
     /// 1 when the gate's verdict on the version is `fail`, else 0.
     pub const GATE_FAILED: &str = "gate_failed";
     /// F1 on the control set.

@@ -29,7 +29,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::post(
             "/api/v1/deployments",
             "Announce one: {model, version, environment?, event: candidate|live|retired, traffic_share?, commit?, artifact?, data_version?, \
-             retrain_id?, reference?, at?, …}.",
+             retrain_id?, reference?, importance?, at?, …}; importance is {feature: number}.",
             announce,
         )
         .status(201),

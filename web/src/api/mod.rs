@@ -10,8 +10,10 @@ mod comparison;
 pub mod control;
 pub mod deployments;
 pub mod drift;
+mod drift_alerts;
 pub mod endpoint;
 mod examples;
+pub mod explanation;
 mod export;
 pub mod inferences;
 pub mod live;
@@ -50,6 +52,8 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         deployments::endpoints(),
         references::endpoints(),
         drift::endpoints(),
+        explanation::endpoints(),
+        drift_alerts::endpoints(),
         segments::endpoints(),
         inferences::endpoints(),
         control::endpoints(),

@@ -71,6 +71,7 @@ impl Site {
             commands,
             models: Arc::default(),
             label_delays: driftlead_store::label_delays::LabelDelays::default(),
+            false_alerts_per_month: 1.0,
             parts: Arc::new(parts),
             public_url: Some(PUBLIC_URL.into()),
             clock,

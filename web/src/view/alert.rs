@@ -52,6 +52,8 @@ pub struct Alert {
     pub resolved_at: Option<UnixNanos>,
     /// The rule's own words.
     pub why: String,
+    /// What led to it: the reasons that the signal gives, else the comparison and the parts of the traffic that carry it.
+    pub because: Vec<String>,
     /// End of the silence that covers it.
     pub silenced_until: Option<UnixNanos>,
     /// How it changed, oldest first.
@@ -93,6 +95,7 @@ impl From<AlertView> for Alert {
             firing_since: stored.firing_since,
             resolved_at: stored.resolved_at,
             why: stored.why,
+            because: stored.memory.because,
             silenced_until,
             transitions,
             deliveries: deliveries.into_iter().map(Delivery::from).collect(),

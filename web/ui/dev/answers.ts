@@ -6,7 +6,7 @@ import type {
   ComparisonResponse,
   ControlExampleResponse,
   Deployment,
-  DriftResponse,
+  DriftAlertsResponse, DriftResponse, ExplanationResponse,
   FeatureDrift,
   InferencesResponse,
   Metric,
@@ -181,6 +181,46 @@ export function drift(story: ModelStory, now: number): DriftResponse {
   if (story.level === 0) return { ...base, n: 0, reference_n: 0, reference: null, unknown: "no_data", reason: "no inferences of this version are profiled in the window", features: [] };
   const names = story.seed >= 20 ? HOSTILE : FEATURES;
   return { ...base, features: [...names.map((name, i) => feature(name, i, "feature")), feature("prediction.label", 5, "prediction"), feature("prediction.score", 9, "prediction")] };
+}
+
+export function pastAlerts(now: number): DriftAlertsResponse {
+  return {
+    false_alerts_per_month: 1, borne_out: 2, not_borne_out: 1, undecided: 1, not_borne_out_per_month: 0.33,
+    features: [
+      { feature: "ANC", alerts: 3, borne_out: 2, not_borne_out: 0, proven_loss: 0.061 },
+      { feature: "MIL", alerts: 1, borne_out: 0, not_borne_out: 1, proven_loss: 0 },
+    ],
+    alerts: Array.from({ length: 4 }, (_, i) => ({ alert: "alr_feature_shift", subject: "ANC", at: iso(now - 86_400 * (i + 3)), verdict: "borne_out" as const })),
+  };
+}
+
+export function explanation(story: ModelStory, feature: string, now: number): ExplanationResponse {
+  const to = Math.floor(now / 3_600) * 3_600;
+  const names = story.seed >= 20 ? HOSTILE : FEATURES;
+  const others = names.filter((name) => name !== feature);
+  const condition = { from: null, to: null, value: null, special: null };
+  return {
+    from: iso(to - 86_400), to: iso(to), sampled: { reference_n: 50_000, n: 50_000, reason: null },
+    importance: { source: "domain_classifier", reason: null, domain_auc: { value: 0.561, lower: 0.552, upper: 0.57 } },
+    features: names.map((name, i) => ({ feature: name, role: "feature" as const, importance: 0.5 / (i + 1), score: 0.02 / (i + 1) })),
+    explained: {
+      feature,
+      slices: {
+        tried: 48_211, reason: null,
+        found: [
+          {
+            conditions: [{ ...condition, feature: "ml.segment", value: "16–29" }, { ...condition, feature: others[0] ?? "", from: 20, to: 35 }],
+            reference_share: 0.058, current_share: 0.064, reference_grown: 0.11, current_grown: 0.62, carried: 0.81, carried_lower: 0.69, carried_upper: 0.93,
+          },
+          {
+            conditions: [{ ...condition, feature: others[1] ?? "", special: "absent" }],
+            reference_share: 0.02, current_share: 0.05, reference_grown: 0.2, current_grown: 0.3, carried: 0.12, carried_lower: 0.05, carried_upper: 0.19,
+          },
+        ],
+      },
+      effect: { value: -0.0121, lower: -0.0149, upper: -0.0093, reason: null },
+    },
+  };
 }
 
 function feature(name: string, i: number, role: FeatureDrift["role"]): FeatureDrift {

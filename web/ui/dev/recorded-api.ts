@@ -93,6 +93,8 @@ function route(method: string, url: URL, sent: Record<string, string>): object |
     if (third === "charts") return answers.charts(story, from, to, WINDOWS[query.get("window") ?? ""] ?? null, query.get("version"), now);
     if (third === "timeline") return answers.timeline(story, from, to, now);
     if (third === "segments") return answers.segments(story, query.get("version"), now);
+    if (third === "drift" && fourth === "explanation") return answers.explanation(story, query.get("feature") ?? "", now);
+    if (third === "drift" && fourth === "alerts") return answers.pastAlerts(now);
     if (third === "drift") return answers.drift(story, now);
     if (third === "inferences") return answers.inferences(story, limit, query.get("cursor"), query.get("version"), now);
     if (third === "rollback" && method === "POST") return { action: rollback(story.name, sent["to"] ?? "", now) };

@@ -325,6 +325,7 @@ export function alerts(now: number): Alert[] {
     since: iso(now - FIRED_S),
     firing_since: iso(now - FIRED_S),
     resolved_at: null,
+    because: ["gate_failed 1 above 0", "carried by plan = free: 82 % of it on 6.1 % of the traffic"],
     why: "The new version is surely worse than the one before it on the control examples.",
     query: null,
     silenced_until: null,

@@ -30,8 +30,8 @@ const BEGIN: i64 = 2_900 * 7 * 86_400 + 4 * 86_400;
 const MEAN_N: f64 = 50_000.0;
 /// The threshold of the built-in rule.
 const THRESHOLD: f64 = 0.03;
-/// What a budget of one false alert a month leaves to the hours of all traffic of one model.
-const BUDGET: Budget = Budget { errors: 0.25, looks: 720 };
+/// What a budget of one false alert a month leaves to the shifts in the hours of all traffic of one model.
+const BUDGET: Budget = Budget { errors: 0.05, looks: 720 };
 
 /// How the values of one feature are distributed, and how that goes up and down.
 struct Feature {

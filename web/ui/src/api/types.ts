@@ -498,6 +498,60 @@ export interface FeatureDrift {
   statistics: Statistics;
 }
 
+// ── Why it moved: GET /api/v1/models/{model}/drift/explanation?feature=&environment=&version=&segment=&from=&to= ──
+
+export interface ExplanationResponse {
+  from: Instant;
+  to: Instant;
+  /** Why there is nothing to say. */
+  unknown?: Unknown;
+  reason?: string;
+  /** Inferences that were looked at one by one, or why there are none. */
+  sampled: { reference_n: number; n: number; reason: string | null };
+  importance: {
+    source: "deployment" | "domain_classifier" | null;
+    reason: string | null;
+    domain_auc: { value: number; lower: number; upper: number } | null;
+  };
+  /** By shift times importance, most first. */
+  features: { feature: string; role: "feature" | "prediction"; importance: number | null; score: number | null }[];
+  /** The feature that was asked for. */
+  explained: {
+    feature: string;
+    slices: { tried: number; reason: string | null; found: Slice[] };
+    effect: { value: number | null; lower: number | null; upper: number | null; reason: string | null };
+  } | null;
+}
+
+// ── Past alerts: GET /api/v1/models/{model}/drift/alerts?environment=&from=&to= ──
+
+export interface DriftAlertsResponse {
+  /** What is borne, of all models. */
+  false_alerts_per_month: number;
+  borne_out: number;
+  not_borne_out: number;
+  /** Labels have not come, or there is nothing to compare with. */
+  undecided: number;
+  not_borne_out_per_month: number;
+  /** By the quality that shifts cost, most first. */
+  features: { feature: string; alerts: number; borne_out: number; not_borne_out: number; proven_loss: number }[];
+  /** The newest first. */
+  alerts: { alert: string; subject: string; at: Instant; verdict: "borne_out" | "not_borne_out" | "awaiting_labels" | "unknown" }[];
+}
+
+/** A part of the traffic that carries more of what grew than its share. */
+export interface Slice {
+  conditions: (Pick<Bin, "from" | "to" | "value" | "special"> & { feature: string })[];
+  reference_share: number;
+  current_share: number;
+  /** Share of the values that grew within it. */
+  reference_grown: number;
+  current_grown: number;
+  carried: number;
+  carried_lower: number;
+  carried_upper: number;
+}
+
 /** A statistic, or why it has no value. */
 export type Measured<T> = T | { undefined: string };
 export type Tested = { statistic: number; p: number };
@@ -612,6 +666,8 @@ export interface Alert {
   resolved_at: Instant | null;
   /** The rule's own words. */
   why: string;
+  /** What led to it; the first is the comparison. */
+  because: string[];
   /** The search that a rule on errors counts; `null` for other signals. */
   query: string | null;
   silenced_until: Instant | null;

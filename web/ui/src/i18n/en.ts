@@ -242,6 +242,7 @@ export const en = {
     recall: "Recall",
     f1: "F1",
     estimated_f1: "F1 estimated",
+    quality_decay_per_month: "Quality lost a month",
     estimated_accuracy: "Accuracy estimated",
     false_positive_ratio: "False positives",
     roc_auc: "ROC-AUC",
@@ -455,6 +456,42 @@ export const en = {
     uploaded: "the uploaded reference {name}",
     previous_version: "the previous version {version}",
     trailing: "the days before",
+  },
+
+  past: {
+    summary: { one: "{n} past alert of drift: {borne_out} borne out by labels, {not_borne_out} not, {undecided} undecided", other: "{n} past alerts of drift: {borne_out} borne out by labels, {not_borne_out} not, {undecided} undecided" },
+    rate: "{rate} a month were not borne out; {budget} a month are borne, of all models.",
+    alerts: "Alerts",
+    loss: "Quality lost",
+    loss_hint: "Share of the quality of the days before that was lost in the windows of the alerts that labels bore out, in all",
+  },
+
+  borne_out: {
+    borne_out: "Borne out",
+    not_borne_out: "Not borne out",
+  },
+
+  why: {
+    title: "Why it moved",
+    carried: "Carried by",
+    part: "Part of the traffic",
+    and: "and",
+    traffic: "Traffic",
+    traffic_hint: "Its share of the inferences of the window",
+    share: "Of the growth",
+    share_hint: "How much of the growth of the values that grew lies in this part; above 100 % where they shrank elsewhere",
+    inside: "Within it",
+    inside_hint: "Share of the values that grew among the inferences of this part: then and now",
+    even: "No part carries more than its share: all traffic moved alike.",
+    tried: { one: "{n} part tried on half of {rows} inferences and {reference} of the reference, measured on the other half.", other: "{n} parts tried on half of {rows} inferences and {reference} of the reference, measured on the other half." },
+    importance: "Importance",
+    importance_hint: "The share of this feature in all that matters to the model; without a word of the deployment, in all that tells now from the reference",
+    source: { deployment: "as deployed", domain_classifier: "in telling now from then" },
+    effect: "Expected accuracy",
+    effect_hint: "What this shift alone changes of the accuracy that can be expected, with 99 % bounds; blind to concept drift",
+    auc_hint: "How well a linear model tells now from the reference: 0.5 where nothing does",
+    first: "Look first at",
+    first_hint: "Features by shift times importance",
   },
 
   bin: {

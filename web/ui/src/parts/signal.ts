@@ -31,7 +31,7 @@ export type Unit = "share" | "milliseconds" | "seconds" | "days" | "per_second" 
 
 /** Read off the signal's name, which ends in its unit; scores such as F1 are written plainly. */
 export function signalUnit(signal: string): Unit {
-  if (signal.endsWith("_ratio") || signal.endsWith("_shift") || ["control_drop", "gpu_utilisation", "gpu_throttle_loss"].includes(signal)) return "share";
+  if (signal.endsWith("_ratio") || signal.endsWith("_shift") || ["control_drop", "gpu_utilisation", "gpu_throttle_loss", "quality_decay_per_month"].includes(signal)) return "share";
   if (signal.endsWith("_temperature_c")) return "celsius";
   if (signal.endsWith("_ms")) return "milliseconds";
   if (signal.endsWith("_s")) return "seconds";
