@@ -20,6 +20,7 @@ pub mod models;
 pub mod openapi;
 pub mod outcomes;
 pub mod parameters;
+mod quality;
 pub mod references;
 pub mod search;
 mod search_rules;
@@ -51,6 +52,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         references::endpoints(),
         drift::endpoints(),
         segments::endpoints(),
+        quality::endpoints(),
         inferences::endpoints(),
         control::endpoints(),
         examples::endpoints(),
