@@ -34,7 +34,9 @@ const pages = {
   models: "/models",
   model: `${path}?range=4d`,
   drift: `${path}?range=4d${feature ? `&feature=${encodeURIComponent(feature)}` : ""}`,
+  quality: `${path}?range=4d&tab=quality`,
   segments: `${path}?range=4d&tab=segments`,
+  "data-quality": `${path}?tab=data-quality`,
   versions: `${path}?range=4d&tab=versions`,
   actions: `${path}?range=4d&tab=actions`,
   errors: `/errors?range=4d${errors.hits[0] ? `&hit=${encodeURIComponent(errors.hits[0].id)}` : ""}`,
@@ -48,7 +50,7 @@ const pages = {
 // Where something is opened first.
 const OPENED = { rule: "Alert…" };
 
-const BELOW = ["drift", "segments", "versions", "actions"];
+const BELOW = ["drift", "quality", "segments", "data-quality", "versions", "actions"];
 
 const browser = await chromium.launch(config.use.launchOptions);
 const written = [];

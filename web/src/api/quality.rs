@@ -123,6 +123,10 @@ struct Gap {
     end: UnixNanos,
     unknown: Value,
     reason: Value,
+    /// Of an estimate: the windows with labels that it was graded by.
+    graded: Option<u64>,
+    /// Those of them that contradicted it.
+    contradicted: Option<u64>,
     /// Of an estimate: the last window in the range whose labels contradicted it.
     missed: Option<Missed>,
 }
@@ -330,6 +334,8 @@ fn gaps(points: &[Signal]) -> Vec<Gap> {
             end: point.window_end,
             unknown: point.details["unknown"].clone(),
             reason: point.details["reason"].clone(),
+            graded: point.details["graded"].as_u64(),
+            contradicted: point.details["missed"].as_u64(),
             missed: last_missed(points, &point.name),
         })
         .collect()
@@ -472,7 +478,7 @@ mod tests {
 
     #[test]
     fn an_estimate_that_is_off_says_what_it_missed_last() {
-        let off = json!({ "unknown": "switched_off", "reason": "…", "expected": { "value": 0.9, "lower": 0.88, "upper": 0.92 } });
+        let off = json!({ "unknown": "switched_off", "reason": "…", "graded": 10, "missed": 3, "expected": { "value": 0.9, "lower": 0.88, "upper": 0.92 } });
         let points = [
             point("f1", 1, Some(0.8), json!({})),
             point("f1", 2, Some(0.7), json!({})),
@@ -487,6 +493,7 @@ mod tests {
             (gaps[0].signal.as_str(), &gaps[0].unknown),
             ("estimated_f1", &json!("switched_off"))
         );
+        assert_eq!((gaps[0].graded, gaps[0].contradicted), (Some(10), Some(3)));
         let missed = gaps[0].missed.unwrap();
         assert_eq!(
             (missed.end.seconds(), missed.expected.value, missed.measured.value),

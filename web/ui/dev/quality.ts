@@ -67,11 +67,11 @@ function gaps(story: ModelStory, columns: SignalColumns, now: number): QualityGa
   const end = iso(columns.time.at(-1) ?? now);
   if (story.name === "employment") {
     return ["estimated_accuracy", "estimated_f1"].map((signal) => ({
-      signal, end, unknown: "switched_off", reason: "labels contradicted it in 3 of the last 10 windows, so what scores mean has changed",
+      signal, end, unknown: "switched_off", reason: "switched off: labels contradicted it in 3 of the last 10 windows, so what scores mean has changed", graded: 10, contradicted: 3,
       missed: { end: iso(now - 3_600), expected: bounded(0.858, 3_000), measured: bounded(0.711, 900) },
     }));
   }
-  return [{ signal: "roc_auc", end, unknown: "insufficient", reason: "12 labelled scores, fewer than 30", missed: null }];
+  return [{ signal: "roc_auc", end, unknown: "insufficient", reason: "12 labelled scores, fewer than 30", graded: null, contradicted: null, missed: null }];
 }
 
 function matrix(names: string[], n: number, right: number): ConfusionMatrix {

@@ -96,7 +96,7 @@ pub async fn signal_points(clickhouse: &ClickHouse, filter: SignalFilter<'_>) ->
 }
 
 /// As [`signal_points`]; of the details, why a point has no value: `unknown` for programs, `reason` for people, and of an
-/// estimate that is switched off what it would have been, as `expected`. With `most_subjects` only so many subjects of each name:
+/// estimate that is switched off what it would have been, as `expected`, and its grade. With `most_subjects` only so many subjects of each name:
 /// those with the largest value in the range.
 ///
 /// # Errors
@@ -186,7 +186,7 @@ const WHY_UNKNOWN: &str = "if(state = 'insufficient' AND JSONHas(signals.details
 /// Of the details why there is no value, in words too, and what is hidden.
 const WHY_NO_VALUE: &str = "if(state = 'insufficient', concat('{', arrayStringConcat(arrayMap(\
       key -> concat('\"', key, '\":', JSONExtractRaw(signals.details, key)), \
-      arrayFilter(key -> JSONHas(signals.details, key), ['unknown', 'reason', 'expected'])), ','), '}'), '{}')";
+      arrayFilter(key -> JSONHas(signals.details, key), ['unknown', 'reason', 'expected', 'graded', 'missed'])), ','), '}'), '{}')";
 
 const CONDITION: &str = "({model:String} = '' OR model = {model:String}) \
     AND (empty({names:Array(String)}) OR has({names:Array(String)}, name)) \

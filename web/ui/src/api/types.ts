@@ -452,6 +452,9 @@ export interface QualityGap {
   end: Instant;
   unknown: Unknown | null;
   reason: string | null;
+  /** Of an estimate: the windows it was graded by, and those in which labels contradicted it. */
+  graded: number | null;
+  contradicted: number | null;
   /** Of an estimate: the last window in the range whose labels contradicted it. */
   missed: { end: Instant; expected: Bounded; measured: Bounded } | null;
 }

@@ -421,6 +421,10 @@ export const en = {
     arrived: "Version {version}, {range}: {labelled} of {inferences} inferences have their label ({share}).",
     shortened: "These are the newest hours of the range: all of it holds more inferences than are read at once.",
     of_version: "{version} ({labelled} labels)",
+    none_of: {
+      one: "No label yet: the one inference of version {version} in this range has none.",
+      other: "No labels yet: none of the {n} inferences of version {version} in this range has one.",
+    },
     send: "Nothing is measured before the truth is known. Send it when it is, with the request id of the inference; it may come days later, and a corrected label replaces the one before it.",
     nothing_came: "No inference came in this range. Choose a longer one.",
     provisional: {
@@ -429,6 +433,8 @@ export const en = {
     },
     gap: "{signal} has no value in the window until {window}. {why}.",
     missed: "Last missed until {window}: expected {expected}, measured {measured}, off by {by}.",
+    switched_off: "Switched off: labels contradicted it in {missed} of the last {graded} windows with labels, so what scores mean has changed",
+    other_version: { one: "Version {version} has {n} label", other: "Version {version} has {n} labels" },
     bounded: "{value} ({lower} – {upper})",
     confusion: "Confusion matrix",
     confusion_about: {

@@ -112,7 +112,7 @@ export function shiftChart(charts: ChartsResponse, frame: Frame, chosen: Chosen)
       left: { from: "zero", ceiling: 1, write: (v) => say.percent(v) },
     },
     write: made.lines.map(() => (v) => say.percent(v)),
-    beside: (line, row) => (line > 0 ? null : behind(made.lines[line], row, say.percent)),
+    beside: (line, row) => (line > 0 ? null : beside(made.lines[line], row, say.percent)),
     behind: (line, row) => behind(made.lines[line], row, say.percent),
     empty: made.empty ? nothing("chart.no_shift", "chart.no_shift_of", charts.shift.window_s || chosen.window_s) : null,
     note: notes(charts, ["feature_shift", "prediction_shift"], charts.shift.window_s),
@@ -136,7 +136,7 @@ export function qualityChart(charts: ChartsResponse, frame: Frame, chosen: Chose
       left: { from: "values", ceiling: 1, write: (v) => say.significant(v) },
     },
     write: made.lines.map(() => (v) => say.significant(v)),
-    beside: (line, row) => (line > 0 ? null : behind(made.lines[line], row, say.significant)),
+    beside: (line, row) => (line > 0 ? null : beside(made.lines[line], row, say.significant)),
     behind: (line, row) => behind(made.lines[line], row, say.significant),
     empty: made.empty ? nothing("chart.no_labels", "chart.no_labels_of", charts.quality.window_s || chosen.window_s) : null,
     note: notes(charts, drawn, charts.quality.window_s),
@@ -158,13 +158,17 @@ export function drawnLines(columns: SignalColumns, service: ChartsResponse["serv
   return known.filter((line) => line.version === drawn);
 }
 
-/** "3.7 % – 4.9 % · n 3,211": bounds and records behind a value. */
+/** "3.7 % – 4.9 % · n 3,211": bounds and records, and whether more are expected. */
 export function behind(line: Line | undefined, row: number, write: (value: number | null | undefined) => string): string {
+  return [beside(line, row, write), line?.provisional?.[row] ? t("metric.provisional") : ""].filter(Boolean).join(" · ");
+}
+
+/** The same, where there is little room: bounds and records. */
+export function beside(line: Line | undefined, row: number, write: (value: number | null | undefined) => string): string {
   if (!line || line.values[row] == null) return "";
   const [lower, upper, n] = [line.lower?.[row], line.upper?.[row], line.n?.[row]];
   const bounds = lower != null && upper != null ? `${write(lower)} – ${write(upper)}` : "";
-  const provisional = line.provisional?.[row] ? t("metric.provisional") : "";
-  return [bounds, n ? t("metric.short_n", { n }) : "", provisional].filter(Boolean).join(" · ");
+  return [bounds, n ? t("metric.short_n", { n }) : ""].filter(Boolean).join(" · ");
 }
 
 /** Why a chart of windows is empty, with their length where it is known. */

@@ -19,7 +19,9 @@ const off: QualityGap = {
   signal: "estimated_f1",
   end: "2026-10-05T14:00:00Z",
   unknown: "switched_off",
-  reason: "labels contradicted it in 3 of the last 10 windows",
+  reason: "switched off",
+  graded: 10,
+  contradicted: 3,
   missed: { end: "2026-10-05T12:00:00Z", expected: { value: 0.9, lower: 0.88, upper: 0.92 }, measured: { value: 0.7, lower: 0.68, upper: 0.72 } },
 };
 const signals = (...lines: SignalColumns["lines"]): SignalColumns => ({ window_s: 3_600, time: [3_600, 7_200, 10_800], lines });
@@ -52,6 +54,7 @@ describe("charts of quality", () => {
     expect(made[0]?.behind?.(0, 2)).toContain("provisional");
     expect(made[0]?.behind?.(0, 0)).not.toContain("provisional");
     expect(made[0]?.gaps).toEqual([off]);
+    expect(gapText(off)).toContain("3 of the last 10 windows");
     expect(gapText(off)).toContain("0.9 (0.88 – 0.92)");
     expect(gapText(off)).toContain("off by 0.2");
     expect(gapText({ ...off, missed: null })).not.toContain("off by");

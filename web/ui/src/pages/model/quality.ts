@@ -3,7 +3,7 @@
 import type { Bounded, Measured, QualityGap, QualityResponse } from "../../api/types";
 import { of, say, t } from "../../i18n/i18n.svelte";
 import { unknownText, written } from "../../parts/signal";
-import { base, behind, COLORS, notes, signalLines, thresholds, type ChartPlan, type Shared, type SignalLine } from "./plans";
+import { base, behind, beside, COLORS, notes, signalLines, thresholds, type ChartPlan, type Shared, type SignalLine } from "./plans";
 
 /** In the order in which they are shown; classes first, then numbers, then people's verdicts. */
 const METRICS = ["f1", "accuracy", "roc_auc", "mae", "rmse", "incorrect_ratio"];
@@ -55,7 +55,7 @@ function chart(metric: string, lines: SignalLine[], gaps: QualityGap[], quality:
       left: isShare ? { from: "values", ceiling: 1, write } : { from: "zero", write },
     },
     write: made.lines.map(() => write),
-    beside: (line, row) => behind(made.lines[line], row, write),
+    beside: (line, row) => beside(made.lines[line], row, write),
     behind: (line, row) => behind(made.lines[line], row, write),
     empty: null,
     note: notes(shared, names, quality.signals.window_s),
@@ -75,10 +75,13 @@ export function provisionalAtEnd(line: Pick<SignalLine, "value" | "provisional">
   return n;
 }
 
-/** "F1 estimated: switched off, labels contradicted it: … It said 0.83 (0.81 – 0.85), the labels 0.71: off by 0.12." */
+/** "F1 estimated has no value in …: labels contradicted it in 3 of … Last missed until 12:00: expected 0.83 (0.81 – 0.85), measured 0.71, off by 0.12." */
 export function gapText(gap: QualityGap): string {
   const write = (value: number) => written(gap.signal.replace(ESTIMATED, ""), value);
-  const why = [unknownText(gap.unknown), gap.reason].filter(Boolean).join(": ");
+  const why =
+    gap.unknown === "switched_off" && gap.graded
+      ? t("quality.switched_off", { missed: gap.contradicted, graded: gap.graded })
+      : [unknownText(gap.unknown), gap.reason].filter(Boolean).join(": ");
   const said = t("quality.gap", { signal: of("signal", gap.signal), window: say.short(new Date(gap.end)), why });
   if (gap.missed === null) return said;
   const { end, expected, measured } = gap.missed;
