@@ -154,10 +154,12 @@ test("quality: measured beside estimated, and which answers were wrong", async (
   await f1.getByRole("button", { name: "F1 as a table" }).click();
   await expect(f1.locator("tbody tr").first()).toContainText("n ");
   if (!recorded) return;
+  await page.goto("/models/employment?tab=quality");
+  await settled(page);
   await expect(f1.locator(".key li")).toContainText(["F1 · 1.1", "F1 estimated · 1.1", ""]);
   await expect(page.getByText("Switched off: labels contradicted it in 3 of the last 10 windows").first()).toBeVisible();
   await expect(page.getByText("off by").first()).toBeVisible();
-  await page.getByLabel("Version", { exact: true }).selectOption("1.0");
+  await page.getByRole("combobox", { name: /^Version/ }).selectOption("1.0");
   await expect(page).toHaveURL(/version=1\.0/);
   await expect(page.getByText("51,020 of 64,120 inferences have their label")).toBeVisible();
 });
