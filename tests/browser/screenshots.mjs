@@ -27,6 +27,7 @@ if (!model) {
 const errors = await (await api.get("/api/v1/search?limit=1&q=")).json();
 const alerts = await (await api.get("/api/v1/alerts")).json();
 const feature = await firstFeature();
+const labelled = await mostLabelled();
 await api.dispose();
 
 const path = `/models/${encodeURIComponent(model.name)}`;
@@ -34,7 +35,7 @@ const pages = {
   models: "/models",
   model: `${path}?range=4d`,
   drift: `${path}?range=4d${feature ? `&feature=${encodeURIComponent(feature)}` : ""}`,
-  quality: `${path}?range=4d&tab=quality`,
+  quality: `${path}?range=4d&tab=quality&version=${encodeURIComponent(labelled)}`,
   segments: `${path}?range=4d&tab=segments`,
   "data-quality": `${path}?tab=data-quality`,
   versions: `${path}?range=4d&tab=versions`,
@@ -83,6 +84,13 @@ for (const theme of ["light", "dark"]) {
 await browser.close();
 writeFileSync(join(out, "versions.json"), `${JSON.stringify({ driftlead: status.version, files: written }, null, 2)}\n`);
 console.log(`Driftlead ${status.version}: ${written.length} screenshots in ${out}`);
+
+/** The version with the most labels, whose quality there is most to see of. */
+async function mostLabelled() {
+  const from = new Date(Date.now() - 4 * 86_400_000).toISOString();
+  const quality = await api.get(`/api/v1/models/${encodeURIComponent(model.name)}/quality?from=${from}`);
+  return quality.ok() ? (await quality.json()).version : "";
+}
 
 /** The feature that moved most, to be shown opened. */
 async function firstFeature() {

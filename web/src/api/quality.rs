@@ -29,7 +29,7 @@ use crate::view::quality::{Calibration, Matrix, NumberErrors, calibration, matri
 const DEFAULT_RANGE_SECONDS: i64 = 86_400;
 /// Inferences that are read for one answer, in whole hours: their request ids are held while labels are looked up. One hour is read
 /// in any case.
-const MAX_INFERENCES: u64 = 5_000_000;
+const MAX_INFERENCES: u64 = 2_000_000;
 /// Versions that one answer lists, those with the most inferences.
 const MAX_VERSIONS: usize = 50;
 /// Columns of the signals: about one every three pixels of a wide page.

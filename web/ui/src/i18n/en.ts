@@ -431,6 +431,7 @@ export const en = {
       one: "The last window is provisional: its labels are taken for complete {delay} after it has ended.",
       other: "The last {n} windows are provisional: their labels are taken for complete {delay} after they have ended.",
     },
+    no_windows: "No window of this version is measured in this range yet: an hour and a day are once they have ended and labels have come.",
     gap: "{signal} has no value in the window until {window}. {why}.",
     missed: "Last missed until {window}: expected {expected}, measured {measured}, off by {by}.",
     switched_off: "Switched off: labels contradicted it in {missed} of the last {graded} windows with labels, so what scores mean has changed",
