@@ -90,8 +90,10 @@ class Router {
   }
 }
 
-/** What is opened by a link is read first; who waits longer has gone on by then. */
-const REVEAL_PATIENCE_MS = 5_000;
+/** What a link opens may have to be read first; an answer is not waited for longer than this. */
+const REVEAL_PATIENCE_MS = 30_000;
+/** By these a reader goes on meanwhile, and is not to be called back. */
+const GOES_ON = ["pointerdown", "keydown", "wheel", "popstate"];
 let revealing: (() => void) | undefined;
 
 /** What a link changes below the fold is brought up once it is there, and is where the keyboard goes on. */
@@ -107,11 +109,14 @@ function reveal(id: string): void {
     if (bringUp()) return;
     const seen = new MutationObserver(() => bringUp() && revealing?.());
     const timer = setTimeout(() => revealing?.(), REVEAL_PATIENCE_MS);
-    revealing = () => {
+    const stop = () => {
       clearTimeout(timer);
       seen.disconnect();
+      for (const event of GOES_ON) removeEventListener(event, stop);
       revealing = undefined;
     };
+    revealing = stop;
+    for (const event of GOES_ON) addEventListener(event, stop, { passive: true });
     seen.observe(document.body, { childList: true, subtree: true });
   });
 }
