@@ -102,15 +102,20 @@ pub async fn signal_points(clickhouse: &ClickHouse, filter: SignalFilter<'_>) ->
 /// # Errors
 /// The query failed.
 pub async fn reasoned_points(clickhouse: &ClickHouse, filter: SignalFilter<'_>, most_subjects: Option<u32>) -> Result<Vec<Signal>, Error> {
+    let worst = match most_subjects {
+        None => String::new(),
+        Some(most) => format!(
+            "AND (name, subject) IN (\
+               SELECT name, subject FROM signals FINAL WHERE {CONDITION} GROUP BY name, subject \
+               ORDER BY name, max(value) DESC NULLS LAST, subject LIMIT {most} BY name)"
+        ),
+    };
     let sql = format!(
-        "SELECT {POINT}, {WHY_NO_VALUE} AS details FROM signals FINAL WHERE {CONDITION} \
-         AND ({{most_subjects:UInt32}} = 0 OR (name, subject) IN (\
-           SELECT name, subject FROM signals FINAL WHERE {CONDITION} GROUP BY name, subject \
-           ORDER BY name, max(value) DESC NULLS LAST, subject LIMIT {{most_subjects:UInt32}} BY name)) \
+        "SELECT {POINT}, {WHY_NO_VALUE} AS details FROM signals FINAL WHERE {CONDITION} {worst} \
          ORDER BY model, name, window_seconds, environment, version, segment, subject, signals.window_end LIMIT {limit}",
         limit = MAX_POINTS + 1,
     );
-    fetch(bound(clickhouse, &sql, filter).param("most_subjects", most_subjects.unwrap_or(0))).await
+    fetch(bound(clickhouse, &sql, filter)).await
 }
 
 /// How many subjects the signals of the range have, those of each name counted apart.
