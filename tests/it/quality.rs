@@ -147,15 +147,7 @@ async fn what_became_known_of_a_range_is_shown_with_its_bounds_and_corrected_onc
         let score = SCORES[i as usize % SCORES.len()];
         let predicted = text("ml.prediction.label", if score > 0.5 { "1" } else { "0" });
         let segment = text("ml.segment", if i < 100 { "web" } else { "" });
-        let mut more = vec![
-            predicted,
-            number("ml.prediction.score", score),
-            segment,
-            number("ml.feature.whole", 1.0),
-        ];
-        if i % 2 == 0 {
-            more.push(number("ml.feature.halved", 1.0));
-        }
+        let more = vec![predicted, number("ml.prediction.score", score), segment];
         inference("spam", "1", &format!("k{i}"), start + i * 1_000_000_000, more)
     };
     send(&product, (0..N).map(record).collect()).await;
@@ -223,18 +215,6 @@ async fn what_became_known_of_a_range_is_shown_with_its_bounds_and_corrected_onc
         f1["value"][0].as_f64().filter(|value| (value - 0.8).abs() < 1e-9)
     });
     measured.await;
-
-    // Of two features the one that is missing more.
-    let worst = eventually("what is missing is measured", async || {
-        let signals = product
-            .get("/models/spam/signals?name=missing_ratio&window=1h&from=2020-01-01&segment=&subjects=1")
-            .await?;
-        (signals["all_subjects"] == 2).then_some(signals)
-    })
-    .await;
-    let series = worst["signals"].as_array().unwrap();
-    assert_eq!((series.len(), &series[0]["subject"]), (1, &json!("halved")), "{worst}");
-    assert_eq!(series[0]["points"][0]["value"], 0.5, "{worst}");
 
     // Without labels nothing is 0, and what cannot be read is said.
     let none = product
