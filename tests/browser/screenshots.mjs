@@ -27,6 +27,7 @@ if (!model) {
 const errors = await (await api.get("/api/v1/search?limit=1&q=")).json();
 const alerts = await (await api.get("/api/v1/alerts")).json();
 const feature = await firstFeature();
+const labelled = await mostLabelled();
 await api.dispose();
 
 const path = `/models/${encodeURIComponent(model.name)}`;
@@ -34,7 +35,9 @@ const pages = {
   models: "/models",
   model: `${path}?range=4d`,
   drift: `${path}?range=4d${feature ? `&feature=${encodeURIComponent(feature)}` : ""}`,
+  quality: `${path}?range=4d&tab=quality&version=${encodeURIComponent(labelled)}`,
   segments: `${path}?range=4d&tab=segments`,
+  "data-quality": `${path}?tab=data-quality`,
   versions: `${path}?range=4d&tab=versions`,
   actions: `${path}?range=4d&tab=actions`,
   errors: `/errors?range=4d${errors.hits[0] ? `&hit=${encodeURIComponent(errors.hits[0].id)}` : ""}`,
@@ -48,7 +51,7 @@ const pages = {
 // Where something is opened first.
 const OPENED = { rule: "Alert…" };
 
-const BELOW = ["drift", "segments", "versions", "actions"];
+const BELOW = ["drift", "quality", "segments", "data-quality", "versions", "actions"];
 
 const browser = await chromium.launch(config.use.launchOptions);
 const written = [];
@@ -81,6 +84,13 @@ for (const theme of ["light", "dark"]) {
 await browser.close();
 writeFileSync(join(out, "versions.json"), `${JSON.stringify({ driftlead: status.version, files: written }, null, 2)}\n`);
 console.log(`Driftlead ${status.version}: ${written.length} screenshots in ${out}`);
+
+/** The version with the most labels, whose quality there is most to see of. */
+async function mostLabelled() {
+  const from = new Date(Date.now() - 4 * 86_400_000).toISOString();
+  const quality = await api.get(`/api/v1/models/${encodeURIComponent(model.name)}/quality?from=${from}`);
+  return quality.ok() ? (await quality.json()).version : "";
+}
 
 /** The feature that moved most, to be shown opened. */
 async function firstFeature() {

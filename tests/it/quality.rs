@@ -130,6 +130,121 @@ async fn scores_are_measured_by_labels_and_then_say_what_to_expect_without_them(
     product.stop().await;
 }
 
+/// The parameters of the hour that begins at `start`.
+fn hour_of(start: u64) -> String {
+    format!("from={}&to={}", start / 1_000_000_000, (start + HOUR_NS) / 1_000_000_000)
+}
+
+#[tokio::test]
+async fn what_became_known_of_a_range_is_shown_with_its_bounds_and_corrected_once() {
+    if !engine_is_there() {
+        return;
+    }
+    let mut product = Product::start(CONFIGURATION).await;
+    let start = hours_ago(2);
+    let is_positive = |i: u64| ((i / SCORES.len() as u64) % 10) < (SCORES[i as usize % SCORES.len()] * 10.0).round() as u64;
+    let record = |i: u64| {
+        let score = SCORES[i as usize % SCORES.len()];
+        let predicted = text("ml.prediction.label", if score > 0.5 { "1" } else { "0" });
+        let segment = text("ml.segment", if i < 100 { "web" } else { "" });
+        let more = vec![predicted, number("ml.prediction.score", score), segment];
+        inference("spam", "1", &format!("k{i}"), start + i * 1_000_000_000, more)
+    };
+    send(&product, (0..N).map(record).collect()).await;
+    let label = |i: u64, label: &str| json!({"model": "spam", "request_id": format!("k{i}"), "kind": "label", "label": label});
+    let of_truth = |i: u64| label(i, if is_positive(i) { "1" } else { "0" });
+    // Of the first 800; the fourth, which is positive, is labelled wrongly at first.
+    let wrongly = |i: u64| if i == 3 { label(i, "0") } else { of_truth(i) };
+    tell(&product, (0..800).map(wrongly).collect()).await;
+    let path = format!("/models/spam/quality?{}", hour_of(start));
+    let quality = async |counts: Value| {
+        eventually("the labels are counted", async || {
+            let quality = product.get(&path).await?;
+            (quality["confusion"]["counts"] == counts && quality["inferences"] == N).then_some(quality)
+        })
+        .await
+    };
+    // Rows are what is true: of each score 200, of which the share that it promises is positive.
+    let before = quality(json!([[320, 81], [80, 319]])).await;
+    tell(&product, vec![of_truth(3)]).await;
+    let after = quality(json!([[320, 80], [80, 320]])).await;
+    for of in [&before, &after] {
+        assert_eq!((&of["labelled"], &of["confusion"]["n"]), (&json!(800), &json!(800)), "{of}");
+        assert_eq!(
+            (&of["version"], &of["unknown"], &of["is_shortened"]),
+            (&json!("1"), &Value::Null, &json!(false))
+        );
+        assert_eq!(of["versions"], json!([{"version": "1", "inferences": N, "labelled": 800}]));
+    }
+    let classes = after["confusion"]["classes"].as_array().unwrap();
+    for (class, name) in classes.iter().zip(["0", "1"]) {
+        assert_eq!(
+            (&class["class"], &class["n"], &class["predicted"]),
+            (&json!(name), &json!(400), &json!(400))
+        );
+        for measure in ["precision", "recall", "f1"] {
+            let of = |bound: &str| class[measure][bound].as_f64().unwrap();
+            assert!((of("value") - 0.8).abs() < 1e-9, "{measure} {class}");
+            assert!(
+                of("lower") < 0.8 && of("lower") > 0.7 && of("upper") > 0.8 && of("upper") < 0.9,
+                "{measure} {class}"
+            );
+        }
+    }
+    let bins = after["calibration"]["bins"].as_array().unwrap();
+    assert_eq!(bins.len(), SCORES.len(), "{}", after["calibration"]);
+    for (bin, score) in bins.iter().zip(SCORES) {
+        let share = &bin["positive_share"];
+        assert_eq!((&bin["n"], share["value"].as_f64().unwrap()), (&json!(200), score), "{bin}");
+        assert!((bin["mean_score"].as_f64().unwrap() - score).abs() < 0.005 * score, "{bin}");
+        assert!(
+            share["lower"].as_f64().unwrap() < score && share["upper"].as_f64().unwrap() > score,
+            "{bin}"
+        );
+    }
+    let of_segment = product.get(&format!("{path}&segment=web")).await.unwrap();
+    assert_eq!(
+        (&of_segment["inferences"], &of_segment["labelled"]),
+        (&json!(100), &json!(100)),
+        "{of_segment}"
+    );
+    let measured = eventually("the hour is measured", async || {
+        let quality = product.get(&path).await?;
+        let lines = quality["signals"]["lines"].as_array()?;
+        let f1 = lines.iter().find(|line| line["signal"] == "f1")?;
+        f1["value"][0].as_f64().filter(|value| (value - 0.8).abs() < 1e-9)
+    });
+    measured.await;
+
+    // Without labels nothing is 0, and what cannot be read is said.
+    let none = product
+        .get(&format!("/models/spam/quality?{}", hour_of(hours_ago(9))))
+        .await
+        .unwrap();
+    assert_eq!(
+        (&none["unknown"], &none["confusion"], &none["labelled"]),
+        (&json!("no_data"), &Value::Null, &json!(0))
+    );
+    for (query, said) in [
+        ("quality?from=yesterday", "from is not an instant"),
+        ("quality?from=200&to=100", "from must lie before to"),
+        ("signals?subjects=0", "from 1 to 1000"),
+    ] {
+        let response = product
+            .client
+            .get(product.url(&format!("/models/spam/{query}")))
+            .send()
+            .await
+            .unwrap();
+        let (status, problem) = (response.status().as_u16(), response.json::<Value>().await.unwrap());
+        assert!(
+            status == 400 && problem["detail"].as_str().unwrap().contains(said),
+            "{query}: {problem}"
+        );
+    }
+    product.stop().await;
+}
+
 #[tokio::test]
 async fn numbers_have_errors_and_answers_are_judged() {
     if !engine_is_there() {
@@ -159,6 +274,15 @@ async fn numbers_have_errors_and_answers_are_judged() {
     assert_eq!(mae["n"], 100);
     expect(&product, "price", "rmse", 5.0_f64.sqrt(), 1e-9).await;
     expect(&product, "price", "incorrect_ratio", 0.1, 1e-9).await;
+    let quality = product.get(&format!("/models/price/quality?{}", hour_of(start))).await.unwrap();
+    let numbers = &quality["numbers"];
+    let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+    assert_eq!((&numbers["n"], number(&numbers["mae"]["value"])), (&json!(100), 2.0), "{quality}");
+    assert!((number(&numbers["mean_error"]) + 1.0).abs() < 1e-9, "{numbers}");
+    assert!(
+        quality["confusion"].is_null() && quality["calibration"]["undefined"].is_string(),
+        "{quality}"
+    );
     product.stop().await;
 }
 

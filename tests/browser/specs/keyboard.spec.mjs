@@ -137,7 +137,11 @@ test("a chart's cross-hair moves by arrows, tabs by arrows", async ({ page, requ
   await expect(page.locator(".timeline .hair span")).toBeAttached();
   await page.getByRole("tab", { name: "Drift" }).focus();
   await page.keyboard.press("ArrowRight");
+  await expect(page.getByRole("tab", { name: "Quality", exact: true })).toBeFocused();
+  await page.keyboard.press("ArrowRight");
   await expect(page.getByRole("tab", { name: /^Segments/ })).toBeFocused();
+  await page.keyboard.press("ArrowRight");
+  await expect(page.getByRole("tab", { name: "Data quality" })).toBeFocused();
   await page.keyboard.press("ArrowRight");
   await expect(page.getByRole("tab", { name: /^Versions/ })).toBeFocused();
   await expect(page).toHaveURL(/tab=versions/);
@@ -149,9 +153,35 @@ test("a chart's cross-hair moves by arrows, tabs by arrows", async ({ page, requ
   await expect(page.getByRole("tab", { name: "Drift" })).toBeFocused();
 });
 
-for (const path of ["/models", "model", "/errors?range=7d", "/alerts", "/collection"]) {
+test("the map of data quality is walked by arrows, one stop of Tab", async ({ page, request }) => {
+  const model = await firstModel(request);
+  await page.goto(`/models/${encodeURIComponent(model.name)}?tab=data-quality`);
+  await settled(page);
+  await stopLive(page);
+  const grid = page.getByRole("grid");
+  await expect(grid.locator("[tabindex='0']")).toHaveCount(1);
+  await grid.locator("[tabindex='0']").focus();
+  await expect(page.locator("p.read")).toContainText("Open its drift");
+  await page.keyboard.press("ArrowRight");
+  await expect(grid.locator("tbody tr").first().locator("td").first()).toBeFocused();
+  await page.keyboard.press("End");
+  await expect(grid.locator("tbody tr").first().locator("td").last()).toBeFocused();
+  await page.keyboard.press("ArrowDown");
+  const second = grid.locator("tbody tr").nth(1).locator("td").last();
+  await expect(second).toBeFocused();
+  await expect(grid.locator("[tabindex='0']")).toHaveCount(1);
+  // What is read out is what is shown.
+  await expect(page.locator("p.read")).toContainText((await second.locator(".sr").textContent()).trim());
+  await page.keyboard.press("Control+Home");
+  await expect(grid.locator("tbody a").first()).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/feature=/);
+});
+
+for (const path of ["/models", "model", "model, quality", "model, data quality", "/errors?range=7d", "/alerts", "/collection"]) {
   test(`Tab reaches everything on ${path} and shows where it is`, async ({ page, request }) => {
-    await page.goto(path === "model" ? `/models/${encodeURIComponent((await firstModel(request)).name)}?tab=versions` : path);
+    const tab = { model: "versions", "model, quality": "quality", "model, data quality": "data-quality" }[path];
+    await page.goto(tab ? `/models/${encodeURIComponent((await firstModel(request)).name)}?tab=${tab}` : path);
     await settled(page);
     if (path.startsWith("/errors")) await stopLive(page);
     // What is read again while the keys are pressed would exchange the elements that are counted.

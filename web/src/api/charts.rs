@@ -131,13 +131,12 @@ pub async fn show(
 }
 
 /// A multiple of 10 s of which at most `points` cover the range.
-fn step_seconds(range_seconds: f64, points: i64) -> i64 {
+pub(super) fn step_seconds(range_seconds: f64, points: i64) -> i64 {
     let least = (range_seconds / points as f64 / SHORTEST_STEP_SECONDS as f64).ceil() as i64;
     least.max(1) * SHORTEST_STEP_SECONDS
 }
 
-/// The points of a few signals at one window length: the one that is asked for, else hours in a range of up to two days and
-/// days in a longer one, and whichever of the two has points.
+/// The points of a few signals at one window length.
 async fn drawn(
     app: &WebState,
     model: &str,
@@ -156,7 +155,13 @@ async fn drawn(
         ..SignalFilter::of_model(model, from, UnixNanos(until.0.saturating_add(1)))
     };
     let all = signal_points(&app.clickhouse, filter).await?;
-    let preferred = window.unwrap_or(if until.seconds_since(from) > 2.0 * f64::from(DAY_SECONDS) {
+    Ok(of_one_length(all, window, until.seconds_since(from)))
+}
+
+/// The points whose windows have the length that is asked for, else hours in a range of up to two days and days in a longer one,
+/// and whichever of the two has values.
+pub(super) fn of_one_length(all: Vec<Signal>, window: Option<u32>, range_seconds: f64) -> Vec<Signal> {
+    let preferred = window.unwrap_or(if range_seconds > 2.0 * f64::from(DAY_SECONDS) {
         DAY_SECONDS
     } else {
         HOUR_SECONDS
@@ -171,7 +176,7 @@ async fn drawn(
     } else {
         other
     };
-    Ok(all.into_iter().filter(|signal| signal.window_seconds == length).collect())
+    all.into_iter().filter(|signal| signal.window_seconds == length).collect()
 }
 
 /// The prediction and the features with the largest value in the range.
@@ -190,7 +195,7 @@ fn most_shifted(points: Vec<Signal>) -> Vec<Signal> {
 }
 
 /// Of each series the last window end in each step.
-fn thin(points: Vec<Signal>, step_seconds: i64) -> Vec<Signal> {
+pub(super) fn thin(points: Vec<Signal>, step_seconds: i64) -> Vec<Signal> {
     let mut kept: Vec<Signal> = Vec::new();
     for point in points {
         let replaces = kept.last().is_some_and(|last| {
@@ -206,7 +211,7 @@ fn thin(points: Vec<Signal>, step_seconds: i64) -> Vec<Signal> {
     kept
 }
 
-fn columns(points: Vec<Signal>) -> SignalColumns {
+pub(super) fn columns(points: Vec<Signal>) -> SignalColumns {
     let window_s = points.first().map_or(0, |point| point.window_seconds);
     signal_columns(&points, window_s)
 }

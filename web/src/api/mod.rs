@@ -22,6 +22,7 @@ pub mod models;
 pub mod openapi;
 pub mod outcomes;
 pub mod parameters;
+mod quality;
 pub mod references;
 pub mod search;
 mod search_rules;
@@ -55,6 +56,7 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         explanation::endpoints(),
         drift_alerts::endpoints(),
         segments::endpoints(),
+        quality::endpoints(),
         inferences::endpoints(),
         control::endpoints(),
         examples::endpoints(),

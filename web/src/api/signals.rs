@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use driftlead_store::clickhouse::query::signals::{MAX_POINTS, SignalFilter, signal_points};
+use driftlead_store::clickhouse::query::signals::{MAX_POINTS, SignalFilter, count_subjects, reasoned_points};
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::model_settings::duration;
 use driftlead_store::records::{Signal, SignalState};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::endpoint::Endpoint;
 use super::parameters;
@@ -24,12 +25,19 @@ const DEFAULT_RANGE_SECONDS: i64 = 2 * 86_400;
 /// A window that still runs ends within its own length.
 const LONGEST_WINDOW_SECONDS: i64 = 86_400;
 
+/// More features cannot be told apart, nor read.
+const MOST_SUBJECTS: u32 = 1_000;
+
 const PARAMETERS: &[(&str, &str)] = &[
     ("name", "names of signals, separated by commas"),
     ("version", "only this version; empty: all versions together"),
     ("environment", "only this environment"),
     ("segment", "only this segment; empty: all traffic together"),
     ("window", "length of the windows, such as 60s, 1h or 1d"),
+    (
+        "subjects",
+        "at most this many subjects (features) of each name, up to 1,000: those with the largest value in the range; unsaid: all",
+    ),
     ("from", "start of the range, RFC 3339"),
     ("to", "end of the range, exclusive, RFC 3339; now by default"),
 ];
@@ -47,6 +55,7 @@ pub struct SignalsQuery {
     environment: Option<String>,
     segment: Option<String>,
     window: Option<String>,
+    subjects: Option<u32>,
     from: Option<String>,
     to: Option<String>,
 }
@@ -55,6 +64,9 @@ pub struct SignalsQuery {
 #[derive(Debug, Serialize)]
 pub struct SignalsResponse {
     signals: Vec<Series>,
+    /// Subjects of the signals in the range, each name's counted apart; only where `subjects` bounds them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    all_subjects: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -80,6 +92,15 @@ struct Point {
     reference_n: u64,
     provisional: bool,
     state: SignalState,
+    /// Why there is no value, for programs.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    unknown: Value,
+    /// The same for people.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    reason: Value,
+    /// What an estimate that is switched off would have been: value, lower and upper.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    expected: Value,
 }
 
 /// The handler.
@@ -111,9 +132,23 @@ pub async fn list(
         // A window that ends at `to` belongs to the range, and unless `to` is said, so do those that still run.
         ..SignalFilter::of_model(&model, from, UnixNanos(until.plus_seconds(running_seconds).0.saturating_add(1)))
     };
-    let points = signal_points(&app.clickhouse, filter)
+    let subjects = query.subjects;
+    if subjects.is_some_and(|most| !(1..=MOST_SUBJECTS).contains(&most)) {
+        return Err(Problem::bad_request(format!(
+            "subjects is a number from 1 to {MOST_SUBJECTS}; leave it out for all of them"
+        )));
+    }
+    let points = reasoned_points(&app.clickhouse, filter, subjects)
         .await
         .map_err(|error| app.telemetry_problem(&error))?;
+    let all_subjects = match subjects {
+        Some(_) => Some(
+            count_subjects(&app.clickhouse, filter)
+                .await
+                .map_err(|error| app.telemetry_problem(&error))?,
+        ),
+        None => None,
+    };
     if points.len() > MAX_POINTS {
         return Err(Problem::bad_request(format!(
             "There are more than {MAX_POINTS} points: name the signals (name=f1,accuracy), the version or the window, or shorten the range."
@@ -121,6 +156,7 @@ pub async fn list(
     }
     Ok(Json(SignalsResponse {
         signals: by_series(points),
+        all_subjects,
     }))
 }
 
@@ -129,8 +165,13 @@ type SeriesKey = (String, u32, String, String, String, String);
 
 fn by_series(points: Vec<Signal>) -> Vec<Series> {
     let mut series: BTreeMap<SeriesKey, Vec<Point>> = BTreeMap::new();
-    for signal in points {
+    for mut signal in points {
+        let mut why = |name: &str| signal.details.get_mut(name).map(Value::take).unwrap_or_default();
+        let (unknown, reason, expected) = (why("unknown"), why("reason"), why("expected"));
         let point = Point {
+            unknown,
+            reason,
+            expected,
             end: signal.window_end,
             value: signal.value,
             lower: signal.lower,

@@ -7,4 +7,5 @@ pub mod health;
 pub mod latency;
 pub mod metric;
 pub mod model;
+pub mod quality;
 pub mod release;

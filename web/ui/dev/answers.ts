@@ -24,11 +24,11 @@ import { logAt, RECORDS, spanAt } from "./records.ts";
 import { actions, alerts, HOSTILE, RELEASED_11_S, signalAt, THRESHOLDS, type ModelStory } from "./scenario.ts";
 import { iso, noise, rate } from "./series.ts";
 
-const FEATURES = ["ANC", "AGEP", "SCHL", "MAR", "RELP", "DIS", "ESP", "CIT", "MIG", "MIL", "NATIVITY", "DEAR", "DEYE", "DREM", "SEX", "RAC1P"];
+export const FEATURES = ["ANC", "AGEP", "SCHL", "MAR", "RELP", "DIS", "ESP", "CIT", "MIG", "MIL", "NATIVITY", "DEAR", "DEYE", "DREM", "SEX", "RAC1P"];
 const CATEGORIES = new Set(["MAR", "CIT", "SEX", "RAC1P"]);
 
 /** Versions of a model and whether each serves at an instant. */
-function served(story: ModelStory, now: number): { version: string; serves: (at: number) => boolean }[] {
+export function served(story: ModelStory, now: number): { version: string; serves: (at: number) => boolean }[] {
   if (story.name !== "employment") return [{ version: story.live, serves: () => true }];
   return [
     { version: "1.0", serves: (at) => now - at >= RELEASED_11_S },
@@ -68,7 +68,7 @@ export function charts(story: ModelStory, from: number, to: number, asked_s: num
       ...["prediction.label", "prediction.score"].flatMap((subject, i) => series("prediction_shift", subject, 0.3 - i * 0.1)),
     ]),
     quality: columns(story, from, to, window_s, now, ["accuracy", "f1", "precision", "recall"].flatMap((signal, i) => series(signal, "", 1 + (i - 1) * 0.01))),
-    thresholds: Object.entries(THRESHOLDS).map(([signal, rule]) => ({ ...rule, signal, window_s: signal === "feature_shift" ? 86_400 : signal === "f1" ? 3_600 : 60 })),
+    thresholds: Object.entries(THRESHOLDS).map(([signal, rule]) => ({ ...rule, signal, window_s: signal === "feature_shift" ? 86_400 : ["f1", "missing_ratio"].includes(signal) ? 3_600 : 60 })),
   };
 }
 

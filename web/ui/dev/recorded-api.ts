@@ -8,6 +8,7 @@ import type { Connect, Plugin } from "vite";
 import type { Action, NewSearchRule, Topic } from "../src/api/types.ts";
 import { readSource } from "../src/pages/errors/sources.ts";
 import * as answers from "./answers.ts";
+import * as quality from "./quality.ts";
 import * as rules from "./rules.ts";
 import * as scenario from "./scenario.ts";
 import * as searches from "./searches.ts";
@@ -95,6 +96,11 @@ function route(method: string, url: URL, sent: Record<string, string>): object |
     if (third === "segments") return answers.segments(story, query.get("version"), now);
     if (third === "drift" && fourth === "explanation") return answers.explanation(story, query.get("feature") ?? "", now);
     if (third === "drift" && fourth === "alerts") return answers.pastAlerts(now);
+    if (third === "quality") return quality.quality(story, from, to, WINDOWS[query.get("window") ?? ""] ?? null, query.get("version"), query.get("segment") ?? "", now);
+    if (third === "signals") {
+      const ends = { from, to: query.get("to") === null ? now + 86_400 : to };
+      return quality.signals(story, query.get("name") ?? "", WINDOWS[query.get("window") ?? ""] ?? 3_600, query.get("segment") ?? "", Number(query.get("subjects") ?? 1_000), ends, now);
+    }
     if (third === "drift") return answers.drift(story, now);
     if (third === "inferences") return answers.inferences(story, limit, query.get("cursor"), query.get("version"), now);
     if (third === "rollback" && method === "POST") return { action: rollback(story.name, sent["to"] ?? "", now) };

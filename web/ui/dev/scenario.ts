@@ -33,6 +33,7 @@ const RULES: Record<string, Threshold> = {
   latency_p95_ms: { side: "above", value: 500, severity: "warning", rule: "latency-p95-above-budget" },
   feature_shift: { side: "above", value: 0.03, severity: "warning", rule: "feature-shift-above-3-percent" },
   f1: { side: "below", value: 0.75, severity: "critical", rule: "f1-below-floor" },
+  missing_ratio: { side: "above", value: 0.1, severity: "critical", rule: "missing-above-10-percent" },
 };
 export const THRESHOLDS = RULES;
 

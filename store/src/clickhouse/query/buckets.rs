@@ -170,6 +170,63 @@ pub async fn requests_by_version(
         .await
 }
 
+/// Inferences of one version in one hour.
+#[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
+pub struct ServedHour {
+    /// The environment; empty where senders state none.
+    pub environment: String,
+    /// The version; empty where senders state none.
+    pub version: String,
+    /// Start of the hour in Unix seconds.
+    pub hour: i64,
+    /// Inferences, whatever their segment.
+    pub inferences: u64,
+    /// Those of the segment that was asked for.
+    pub of_segment: u64,
+}
+
+/// Hours of one answer at most: 90 days of 20 versions and more.
+const MAX_HOURS: u64 = 50_000;
+
+/// The hours in which a model served from `from` up to and not including `until`, whole 10-second buckets, the newest first.
+///
+/// # Errors
+/// The query failed.
+pub async fn served_hours(
+    clickhouse: &ClickHouse,
+    model: &str,
+    segment: &str,
+    from: UnixNanos,
+    until: UnixNanos,
+) -> Result<Vec<ServedHour>, Error> {
+    let sql = format!(
+        "SELECT environment, version, toInt64(toUnixTimestamp(toStartOfHour(bucket_start))) AS hour, \
+           sum(requests) AS inferences, sumIf(requests, segment = {{segment:String}}) AS of_segment \
+         FROM (\
+           SELECT environment, version, segment, requests, generation, bucket_start, toStartOfMinute(bucket_start) AS minute \
+           FROM buckets_10s FINAL \
+           WHERE model = {{model:String}} \
+             AND bucket_start >= toDateTime({{from:Int64}}, 'UTC') AND bucket_start < toDateTime({{until:Int64}}, 'UTC') AND {SERVES}) \
+         AS buckets \
+         INNER JOIN (\
+           SELECT minute, max(generation) AS current FROM minute_generations \
+           WHERE consumer = 'buckets' AND model = {{model:String}} AND minute >= toStartOfMinute(toDateTime({{from:Int64}}, 'UTC')) \
+           GROUP BY minute) AS generations \
+         ON buckets.minute = generations.minute \
+         WHERE generation >= current \
+         GROUP BY environment, version, hour ORDER BY hour DESC, environment, version LIMIT {MAX_HOURS}"
+    );
+    clickhouse
+        .reader()
+        .query(&sql)
+        .param("model", model)
+        .param("segment", segment)
+        .param("from", from.seconds().max(0))
+        .param("until", until.seconds().max(0))
+        .fetch_all()
+        .await
+}
+
 /// When a model was last heard of in an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
 pub struct LastSeen {

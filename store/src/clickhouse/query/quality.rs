@@ -14,6 +14,8 @@ use crate::clock::UnixNanos;
 /// What became known of the inferences of one version in a window.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LabelledWindow {
+    /// Inferences whose label has come.
+    pub labelled: u64,
     /// How often one class was predicted where another (or the same) was true: predicted, true, how often.
     pub classes: Vec<(String, String, u64)>,
     /// Scores of the positive class.
@@ -101,6 +103,7 @@ struct LabelledRow {
     is_positive: bool,
     key: i32,
     n: u64,
+    labelled: u64,
     probabilities: u64,
     squared_sums: (f64, f64),
     logarithmic_sums: (f64, f64),
@@ -141,7 +144,7 @@ pub async fn labelled_windows(
              (isNotNull(truth) AND isNotNull(label))::Bool AS has_classes, \
              if(has_classes, assumeNotNull(label), '') AS predicted, if(has_classes, assumeNotNull(truth), '') AS truth_of, \
              (isNotNull(truth) AND isFinite(ifNull(score, nan)))::Bool AS has_score, if(has_score, assumeNotNull(score), 0) AS score_of, \
-             (has_score AND ifNull(label = {{positive:String}}, score_of >= 0.5))::Bool AS is_decided, \
+             isNotNull(truth) AS has_label, (has_score AND ifNull(label = {{positive:String}}, score_of >= 0.5))::Bool AS is_decided, \
              (has_score AND ifNull(truth = {{positive:String}}, false))::Bool AS is_positive, toInt32({key}) AS key, \
              has_score AND score_of >= 0 AND score_of <= 1 AS is_probability, \
              pow(score_of - is_positive, 2) AS squared, \
@@ -157,7 +160,7 @@ pub async fn labelled_windows(
              GROUP BY request_id) AS outcomes USING (request_id)) \
          SELECT environment, version, {of_segment}, (grouping(truth_of) = 0)::Bool AS is_by_class, (grouping(key) = 0)::Bool AS is_by_score, \
            has_classes, predicted, truth_of AS truth, has_score, is_decided, is_positive, key, count() AS n, \
-           countIf(is_probability) AS probabilities, \
+           countIf(has_label) AS labelled, countIf(is_probability) AS probabilities, \
            (sumIf(squared, is_probability), sumIf(squared * squared, is_probability)) AS squared_sums, \
            (sumIf(logarithmic, is_probability), sumIf(logarithmic * logarithmic, is_probability)) AS logarithmic_sums, \
            countIf(has_values) AS values, \
@@ -213,6 +216,7 @@ impl LabelledWindow {
                 self.losses.no_probabilities += row.n - row.probabilities;
             }
         } else {
+            self.labelled = row.labelled;
             self.losses.n = row.probabilities;
             self.losses.squared = row.squared_sums;
             self.losses.logarithmic = row.logarithmic_sums;

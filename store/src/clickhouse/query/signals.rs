@@ -95,6 +95,38 @@ pub async fn signal_points(clickhouse: &ClickHouse, filter: SignalFilter<'_>) ->
     fetch(bound(clickhouse, &sql, filter)).await
 }
 
+/// As [`signal_points`]; of the details, why a point has no value: `unknown` for programs, `reason` for people, and of an
+/// estimate that is switched off what it would have been, as `expected`, and its grade. With `most_subjects` only so many subjects of each name:
+/// those with the largest value in the range.
+///
+/// # Errors
+/// The query failed.
+pub async fn reasoned_points(clickhouse: &ClickHouse, filter: SignalFilter<'_>, most_subjects: Option<u32>) -> Result<Vec<Signal>, Error> {
+    let worst = match most_subjects {
+        None => String::new(),
+        Some(most) => format!(
+            "AND (name, subject) IN (\
+               SELECT name, subject FROM signals FINAL WHERE {CONDITION} GROUP BY name, subject \
+               ORDER BY name, max(value) DESC NULLS LAST, subject LIMIT {most} BY name)"
+        ),
+    };
+    let sql = format!(
+        "SELECT {POINT}, {WHY_NO_VALUE} AS details FROM signals FINAL WHERE {CONDITION} {worst} \
+         ORDER BY model, name, window_seconds, environment, version, segment, subject, signals.window_end LIMIT {limit}",
+        limit = MAX_POINTS + 1,
+    );
+    fetch(bound(clickhouse, &sql, filter)).await
+}
+
+/// How many subjects the signals of the range have, those of each name counted apart.
+///
+/// # Errors
+/// The query failed.
+pub async fn count_subjects(clickhouse: &ClickHouse, filter: SignalFilter<'_>) -> Result<u64, Error> {
+    let sql = format!("SELECT uniqExact(name, subject) FROM signals WHERE {CONDITION}");
+    bound(clickhouse, &sql, filter).fetch_one().await
+}
+
 /// Of each model, environment, version and name in the range one point: one with a value before one without, the
 /// latest window, and in it the largest value (of a signal about features, the feature that moved most). Of an estimate the
 /// latest one: it may be switched off. Without details a point without a value still says why, as `unknown`.
@@ -155,6 +187,11 @@ fn one_of_each() -> String {
 /// Of the details only why there is no value.
 const WHY_UNKNOWN: &str = "if(state = 'insufficient' AND JSONHas(signals.details, 'unknown'), \
     concat('{\"unknown\":', JSONExtractRaw(signals.details, 'unknown'), '}'), '{}')";
+
+/// Of the details why there is no value, in words too, and what is hidden.
+const WHY_NO_VALUE: &str = "if(state = 'insufficient', concat('{', arrayStringConcat(arrayMap(\
+      key -> concat('\"', key, '\":', JSONExtractRaw(signals.details, key)), \
+      arrayFilter(key -> JSONHas(signals.details, key), ['unknown', 'reason', 'expected', 'graded', 'missed'])), ','), '}'), '{}')";
 
 const CONDITION: &str = "({model:String} = '' OR model = {model:String}) \
     AND (empty({names:Array(String)}) OR has({names:Array(String)}, name)) \

@@ -413,6 +413,124 @@ export interface SignalColumns {
   }[];
 }
 
+// ── Quality: GET /api/v1/models/{model}/quality?environment=&version=&segment=&from=&to=&window=1h|1d ──────
+
+/** What the labels say of one version; without `version` the one with the most labels. */
+export interface QualityResponse {
+  environment: string;
+  version: string;
+  /** "" for all traffic together. */
+  segment: string;
+  /** What was counted: later than what was asked for where that holds more inferences than are read at once. */
+  from: Instant;
+  to: Instant;
+  is_shortened: boolean;
+  /** The one with the most inferences first. */
+  versions: { version: string; inferences: number; labelled: number }[];
+  inferences: number;
+  labelled: number;
+  unknown: Unknown | null;
+  positive_class: string | null;
+  label_delay_s: number;
+  /** Measures and, as `estimated_…`, what was expected of them. */
+  signals: SignalColumns;
+  /** Of each signal whose newest window has no value, why. */
+  gaps: QualityGap[];
+  confusion: ConfusionMatrix | null;
+  calibration: Measured<Calibration>;
+  numbers: NumberErrors | null;
+}
+
+export interface Bounded {
+  value: number;
+  lower: number;
+  upper: number;
+}
+
+export interface QualityGap {
+  signal: string;
+  end: Instant;
+  unknown: Unknown | null;
+  reason: string | null;
+  /** Of an estimate: the windows it was graded by, and those in which labels contradicted it. */
+  graded: number | null;
+  contradicted: number | null;
+  /** Of an estimate: the last window in the range whose labels contradicted it. */
+  missed: { end: Instant; expected: Bounded; measured: Bounded } | null;
+}
+
+export interface ConfusionMatrix {
+  n: number;
+  accuracy: Measured<Bounded>;
+  classes: ClassQuality[];
+  /** Rarer classes, counted together as the last row and column; 0: there is no such row. */
+  other_classes: number;
+  /** A row for each true class, in it a column for each predicted one. */
+  counts: number[][];
+}
+
+export interface ClassQuality {
+  class: string;
+  /** Inferences of which it is true, and of which it was predicted. */
+  n: number;
+  predicted: number;
+  precision: Measured<Bounded>;
+  recall: Measured<Bounded>;
+  f1: Measured<Bounded>;
+}
+
+export interface Calibration {
+  n: number;
+  ece: number;
+  /** Those of ten bins (from, to] that hold any scores. */
+  bins: { from: number; to: number; n: number; mean_score: number; positive_share: Bounded }[];
+}
+
+export interface NumberErrors {
+  n: number;
+  mae: Measured<Bounded>;
+  rmse: Measured<Bounded>;
+  mean_error: Measured<number>;
+  r2: Measured<number>;
+}
+
+// ── Signals: GET /api/v1/models/{model}/signals?name=&environment=&version=&segment=&window=&subjects=&from=&to= ─
+
+export interface SignalsResponse {
+  signals: SignalSeries[];
+  /** How many subjects there are, where `subjects` bounds those that come. */
+  all_subjects?: number;
+}
+
+export interface SignalSeries {
+  name: string;
+  version: string;
+  environment: string;
+  segment: string;
+  subject: string;
+  /** "1h", "1d". */
+  window: string;
+  points: SignalPoint[];
+}
+
+export interface SignalPoint {
+  end: Instant;
+  value: number | null;
+  lower: number | null;
+  upper: number | null;
+  decision_lower: number | null;
+  decision_upper: number | null;
+  n: number;
+  reference_n: number;
+  provisional: boolean;
+  state: "ok" | "insufficient";
+  /** Why there is no value. */
+  unknown?: Unknown;
+  reason?: string;
+  /** What an estimate that is switched off would have been. */
+  expected?: Bounded;
+}
+
 // ── Collection: GET /api/v1/collection ────────────────────────────────────────────────────────────────────
 
 export type Encryption = "none" | "tls" | "mutual_tls";

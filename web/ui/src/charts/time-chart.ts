@@ -13,6 +13,8 @@ export interface Line {
   lower?: Column;
   upper?: Column;
   n?: Column;
+  /** 1 where more records are expected. */
+  provisional?: Column;
   band?: boolean;
   /** A token, such as "--chart-1". */
   color: string;

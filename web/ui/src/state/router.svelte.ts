@@ -2,7 +2,7 @@
 
 import { tick, untrack } from "svelte";
 import { address, alertPath, changed, environmentToken, modelPath, parsePath, readEnvironment, samePage, type Page } from "../route/path";
-import { bounds, parseRange, rangeParams, type Range } from "../route/range";
+import { bounds, parseRange, rangeParams, SHORTEST_S, type Range } from "../route/range";
 import { clock } from "./clock.svelte";
 
 /** Parameters that go along from page to page. */
@@ -50,6 +50,13 @@ class Router {
     this.set(rangeParams(range));
   }
 
+  /** Two instants were marked in a chart: they become the range. */
+  brush = (from: number, to: number): void => {
+    const middle = (from + to) / 2;
+    const half = Math.max((to - from) / 2, SHORTEST_S / 2);
+    this.setRange({ live: false, from_s: Math.floor(middle - half), to_s: Math.ceil(middle + half) });
+  };
+
   /** A link to another page in the same environment and range. */
   to(path: string, extra: Record<string, string | null | undefined> = {}): string {
     const kept = Object.fromEntries(KEPT.map((name) => [name, this.params.get(name)]));
@@ -83,12 +90,34 @@ class Router {
   }
 }
 
-/** What a link changes below the fold is brought up, and is where the keyboard goes on. */
+/** What a link opens may have to be read first; an answer is not waited for longer than this. */
+const REVEAL_PATIENCE_MS = 30_000;
+/** By these a reader goes on meanwhile, and is not to be called back. */
+const GOES_ON = ["pointerdown", "keydown", "wheel", "popstate"];
+let revealing: (() => void) | undefined;
+
+/** What a link changes below the fold is brought up once it is there, and is where the keyboard goes on. */
 function reveal(id: string): void {
-  void tick().then(() => {
+  revealing?.();
+  const bringUp = () => {
     const element = document.getElementById(id);
     element?.scrollIntoView({ block: "start" });
     element?.focus({ preventScroll: true });
+    return element !== null;
+  };
+  void tick().then(() => {
+    if (bringUp()) return;
+    const seen = new MutationObserver(() => bringUp() && revealing?.());
+    const timer = setTimeout(() => revealing?.(), REVEAL_PATIENCE_MS);
+    const stop = () => {
+      clearTimeout(timer);
+      seen.disconnect();
+      for (const event of GOES_ON) removeEventListener(event, stop);
+      revealing = undefined;
+    };
+    revealing = stop;
+    for (const event of GOES_ON) addEventListener(event, stop, { passive: true });
+    seen.observe(document.body, { childList: true, subtree: true });
   });
 }
 

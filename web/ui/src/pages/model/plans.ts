@@ -22,6 +22,15 @@ export interface Frame {
   items: TimelineItem[];
 }
 
+/** What the charts of a page share. */
+export interface Shared {
+  frame: Frame;
+  thresholds: ChartsResponse["thresholds"];
+}
+
+/** Lengths of windows that can be chosen. */
+export const WINDOWS: Record<string, number> = { "1h": 3_600, "1d": 86_400 };
+
 /** What is drawn of signals that every version has. */
 export interface Chosen {
   /** The version that the reader chose, else `null`. */
@@ -37,7 +46,7 @@ const WINDOWS_APART = 1.5;
 /** More lines cannot be told apart. */
 const MOST_LINES = 6;
 const QUALITY = ["f1", "estimated_f1", "accuracy", "precision", "recall"];
-const COLORS = ["--chart-1", "--chart-2", "--chart-3", "--chart-2", "--chart-3", "--chart-4"];
+export const COLORS = ["--chart-1", "--chart-2", "--chart-3", "--chart-2", "--chart-3", "--chart-4"];
 const DASHES: (number[] | undefined)[] = [undefined, undefined, undefined, [5, 3], [5, 3], [2, 2]];
 
 export function trafficChart(charts: ChartsResponse, frame: Frame): ChartPlan {
@@ -103,7 +112,7 @@ export function shiftChart(charts: ChartsResponse, frame: Frame, chosen: Chosen)
       left: { from: "zero", ceiling: 1, write: (v) => say.percent(v) },
     },
     write: made.lines.map(() => (v) => say.percent(v)),
-    beside: (line, row) => (line > 0 ? null : behind(made.lines[line], row, say.percent)),
+    beside: (line, row) => (line > 0 ? null : beside(made.lines[line], row, say.percent)),
     behind: (line, row) => behind(made.lines[line], row, say.percent),
     empty: made.empty ? nothing("chart.no_shift", "chart.no_shift_of", charts.shift.window_s || chosen.window_s) : null,
     note: notes(charts, ["feature_shift", "prediction_shift"], charts.shift.window_s),
@@ -127,14 +136,14 @@ export function qualityChart(charts: ChartsResponse, frame: Frame, chosen: Chose
       left: { from: "values", ceiling: 1, write: (v) => say.significant(v) },
     },
     write: made.lines.map(() => (v) => say.significant(v)),
-    beside: (line, row) => (line > 0 ? null : behind(made.lines[line], row, say.significant)),
+    beside: (line, row) => (line > 0 ? null : beside(made.lines[line], row, say.significant)),
     behind: (line, row) => behind(made.lines[line], row, say.significant),
     empty: made.empty ? nothing("chart.no_labels", "chart.no_labels_of", charts.quality.window_s || chosen.window_s) : null,
     note: notes(charts, drawn, charts.quality.window_s),
   };
 }
 
-type SignalLine = SignalColumns["lines"][number];
+export type SignalLine = SignalColumns["lines"][number];
 
 /**
  * The lines of one version: versions over one another cannot be read. The one that was chosen, else the one that
@@ -149,8 +158,13 @@ export function drawnLines(columns: SignalColumns, service: ChartsResponse["serv
   return known.filter((line) => line.version === drawn);
 }
 
-/** "3.7 % – 4.9 % · n 3,211": bounds and records behind a value. */
-function behind(line: Line | undefined, row: number, write: (value: number | null | undefined) => string): string {
+/** "3.7 % – 4.9 % · n 3,211": bounds and records, and whether more are expected. */
+export function behind(line: Line | undefined, row: number, write: (value: number | null | undefined) => string): string {
+  return [beside(line, row, write), line?.provisional?.[row] ? t("metric.provisional") : ""].filter(Boolean).join(" · ");
+}
+
+/** The same, where there is little room: bounds and records. */
+export function beside(line: Line | undefined, row: number, write: (value: number | null | undefined) => string): string {
   if (!line || line.values[row] == null) return "";
   const [lower, upper, n] = [line.lower?.[row], line.upper?.[row], line.n?.[row]];
   const bounds = lower != null && upper != null ? `${write(lower)} – ${write(upper)}` : "";
@@ -163,17 +177,19 @@ function nothing(any: Key, of_length: Key, window_s: number | null): string {
 }
 
 /** Windows joined to lines with gaps; the first line carries the band of its bounds, so that bands do not lie over bands. */
-function signalLines(columns: SignalColumns, all: SignalLine[], label: (line: SignalLine) => string) {
+export function signalLines(columns: SignalColumns, all: SignalLine[], label: (line: SignalLine) => string) {
   const some = all.slice(0, MOST_LINES);
-  const gapped = withGaps(columns.time, some.flatMap((line): Column[] => [line.value, line.lower, line.upper, line.n]), columns.window_s * WINDOWS_APART);
+  const columnsOfAll = some.flatMap((line): Column[] => [line.value, line.lower, line.upper, line.n, line.provisional.map(Number)]);
+  const gapped = withGaps(columns.time, columnsOfAll, columns.window_s * WINDOWS_APART);
   const lines = some.map((line, i): Line => {
-    const [values = [], lower, upper, n] = gapped.columns.slice(i * 4, i * 4 + 4);
+    const [values = [], lower, upper, n, provisional] = gapped.columns.slice(i * 5, i * 5 + 5);
     return {
       label: [label(line), line.version].filter(Boolean).join(" · "),
       values,
       lower,
       upper,
       n,
+      provisional,
       band: i === 0,
       color: COLORS[i % COLORS.length] ?? "--chart-2",
       dash: DASHES[i % DASHES.length],
@@ -193,7 +209,7 @@ function distinct(lines: Line[]): Line[] {
   });
 }
 
-function base(frame: Frame, time: number[], signals: string[]) {
+export function base(frame: Frame, time: number[], signals: string[]) {
   return {
     from: frame.from,
     to: frame.to,
@@ -210,13 +226,13 @@ function base(frame: Frame, time: number[], signals: string[]) {
   };
 }
 
-function thresholds(charts: ChartsResponse, signals: string[], axis: "left" | "right", window_s?: number): Plan["thresholds"] {
+export function thresholds(charts: Pick<ChartsResponse, "thresholds">, signals: string[], axis: "left" | "right", window_s?: number): Plan["thresholds"] {
   return charts.thresholds
     .filter((rule) => signals.includes(rule.signal) && inWindow(rule.window_s, window_s))
     .map((rule) => ({ value: rule.value, axis, side: rule.side }));
 }
 
-function notes(charts: ChartsResponse, signals: string[], window_s?: number): string {
+export function notes(charts: Pick<ChartsResponse, "thresholds">, signals: string[], window_s?: number): string {
   return charts.thresholds
     .filter((rule) => signals.includes(rule.signal) && inWindow(rule.window_s, window_s))
     .map((rule) => `${named(rule.signal)} ${thresholdText(rule.signal, rule)}`)
