@@ -62,7 +62,7 @@ async fn send_hour(product: &Product, hours: u64, has_moved: bool) {
 /// Scores mean what they say, but for old people once there are more of them.
 async fn label_hour(product: &Product, hours: u64, has_moved: bool) {
     let label = |i: u64| {
-        let hundredth = i.wrapping_mul(7_919) % 100;
+        let hundredth = (i.wrapping_mul(2_654_435_761) >> 16) % 100;
         let is_right = hundredth
             < if !is_old(i, has_moved) {
                 90
@@ -97,12 +97,18 @@ async fn the_part_of_the_traffic_that_carries_a_shift_is_named_by_the_api_and_th
     send_hour(&product, 2, true).await;
     product.kill();
     product.start_again().await;
+    // Windows end with what comes after them.
+    let now = inference("loans", "1", "now", now_ns(), vec![number("ml.feature.age", 20.0)]);
+    let status = post_logs(&product.client, &product.otlp_http, &logs_request(vec![now])).await;
+    assert_eq!(status, Some(200));
 
     let window = format!("from={}&to={}", instant(hours_ago(2)), instant(hours_ago(1)));
     let path = format!("/models/loans/drift/explanation?feature=age&{window}");
     let explanation = eventually_within(Duration::from_secs(90), "it is explained", async || {
         let explanation = product.get(&path).await?;
-        (explanation["sampled"]["n"] == N && explanation["explained"]["effect"]["value"].is_number()).then_some(explanation)
+        // All minutes of both hours are profiled: two of a hundred were old, and those of the shift are.
+        let grew = &explanation["explained"]["grew"][0];
+        (explanation["sampled"]["n"] == N && grew["reference"] == 120 && grew["current"] == 520).then_some(explanation)
     })
     .await;
     let explained = &explanation["explained"];
@@ -126,7 +132,7 @@ async fn the_part_of_the_traffic_that_carries_a_shift_is_named_by_the_api_and_th
     assert_eq!(explained["grew"][0]["value"], "70", "{explained}");
     // 6.5 % of the traffic is now right with 0.6 instead of 0.9.
     let effect = &explained["effect"];
-    assert!((of(&effect["value"]) + 0.065 * 0.3).abs() < 0.004, "{effect}");
+    assert!((of(&effect["value"]) + 0.065 * 0.3).abs() < 0.008, "{effect}");
     assert!(
         of(&effect["lower"]) < of(&effect["value"]) && of(&effect["upper"]) < 0.0,
         "{effect}"
@@ -145,12 +151,24 @@ async fn the_part_of_the_traffic_that_carries_a_shift_is_named_by_the_api_and_th
     .await;
     assert!(because.contains("plan = free") && because.contains("region = north"), "{because}");
 
+    the_worst_features_are_asked_for(&product).await;
     labels_bear_the_alert_out(&product).await;
     what_a_deployment_says_counts(&product, &path).await;
     let nothing = product.url(&format!("/models/loans/drift/explanation?feature=nothing&{window}"));
     let status = product.client.get(nothing).send().await.unwrap().status().as_u16();
     assert_eq!(status, 422);
     product.stop().await;
+}
+
+async fn the_worst_features_are_asked_for(product: &Product) {
+    let path = "/models/loans/signals?name=feature_shift&window=1h&from=2020-01-01&subjects=1";
+    let signals = product.get(path).await.unwrap();
+    assert_eq!(
+        (&signals["signals"][0]["subject"], &signals["all_subjects"]),
+        (&json!("age"), &json!(4)),
+        "{signals}"
+    );
+    assert_eq!(signals["signals"].as_array().map(Vec::len), Some(1), "{signals}");
 }
 
 async fn labels_bear_the_alert_out(product: &Product) {
@@ -165,14 +183,15 @@ async fn labels_bear_the_alert_out(product: &Product) {
     })
     .await;
     let first = &after["features"][0];
-    // 6.5 % of the traffic is right with 0.3 instead of 0.9.
-    let lost = 0.065 * 0.6 / 0.894;
+    // Yes is always said: recall is 1, precision the share that is right, which fell from 0.894 to 0.848.
+    let f1 = |precision: f64| 2.0 * precision / (1.0 + precision);
+    let lost = (f1(0.894) - f1(0.848)) / f1(0.894);
     assert_eq!((&first["feature"], &first["borne_out"]), (&json!("age"), &json!(1)), "{after}");
-    assert!((first["proven_loss"].as_f64().unwrap() - lost).abs() < 0.01, "{after}");
+    assert!((first["proven_loss"].as_f64().unwrap() - lost).abs() < 0.001, "{after}");
 }
 
 async fn what_a_deployment_says_counts(product: &Product, path: &str) {
-    let deployment = |importance: Value| json!({"model": "loans", "version": "1", "event": "live", "importance": importance});
+    let deployment = |importance: Value| json!({"model": "loans", "version": "1", "environment": "production", "event": "live", "importance": importance});
     let (status, answer) = product.post("/deployments", &deployment(json!({"age": -1}))).await;
     assert_eq!(status, 422, "{answer}");
     assert!(answer["detail"].as_str().unwrap().contains("importance of \"age\""), "{answer}");
