@@ -106,6 +106,7 @@ struct AlertData {
     #[serde(skip_serializing_if = "Option::is_none")]
     resolved_at: Option<UnixNanos>,
     why: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     because: Vec<String>,
     actions: Vec<ActionNote>,
     page: String,

@@ -93,7 +93,8 @@ fn the_body_of_a_retraining_request() {
 
 #[test]
 fn the_body_of_an_alert() {
-    let alert = alert("control_f1", AlertState::Firing);
+    let mut alert = alert("control_f1", AlertState::Firing);
+    alert.memory.because = vec!["control_f1 0.61 (0.52–0.7) below 0.75".into(), "carried by plan = free".into()];
     let actions = vec![ActionNote {
         kind: ActionKind::Rollback,
         action: Some("act_1".into()),
@@ -119,6 +120,8 @@ fn the_body_of_an_alert() {
     "threshold":0.75,
     "since":"2026-11-23T10:00:00Z",
     "why":"The rule's own words.",
+    "because":["control_f1 0.61 (0.52–0.7) below 0.75",
+    "carried by plan = free"],
     "actions":[{"kind":"rollback",
     "action":"act_1",
     "state":"requested"}],
