@@ -242,6 +242,7 @@ export const en = {
     recall: "Recall",
     f1: "F1",
     estimated_f1: "F1 estimated",
+    domain_auc: "Told apart (AUC)",
     quality_decay_per_month: "Quality lost a month",
     estimated_accuracy: "Accuracy estimated",
     false_positive_ratio: "False positives",

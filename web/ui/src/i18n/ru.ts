@@ -244,6 +244,7 @@ export const ru: Messages = {
     recall: "Полнота",
     f1: "F1",
     estimated_f1: "F1 (оценка)",
+    domain_auc: "Различимость (AUC)",
     quality_decay_per_month: "Потеря качества за месяц",
     estimated_accuracy: "Точность (оценка)",
     false_positive_ratio: "Ложные тревоги модели",
