@@ -94,8 +94,8 @@ fn paragraph(news: AlertNews, said: &AlertSaid<'_>) -> String {
     };
     let mut text = format!("{} {verb}\n  {}\n", alert.rule, alert.memory.reason);
     if news == AlertNews::Firing {
-        // The first of what led to it is the comparison that stands above.
-        for reason in alert.memory.because.iter().skip(1) {
+        // The comparison stands above.
+        for reason in alert.memory.because.iter().filter(|reason| **reason != alert.memory.reason) {
             text.push_str(&format!("  {reason}\n"));
         }
         text.push_str(&format!("  {}\n", alert.why));

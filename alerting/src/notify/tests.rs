@@ -173,7 +173,11 @@ fn the_body_of_news_about_an_action() {
 
 #[test]
 fn the_mail_about_alerts() {
-    let alert = alert("control_f1", AlertState::Firing);
+    let mut alert = alert("control_f1", AlertState::Firing);
+    alert.memory.because = vec![
+        alert.memory.reason.clone(),
+        "carried by plan = free: 82 % of it on 6.1 % of the traffic".into(),
+    ];
     let actions = vec![ActionNote {
         kind: ActionKind::Rollback,
         action: None,
@@ -187,6 +191,7 @@ fn the_mail_about_alerts() {
 
     control_f1-rule fires since 2026-11-23T10:00:00Z
       control_f1 0.61 (0.52–0.7) below 0.75
+      carried by plan = free: 82 % of it on 6.1 % of the traffic
       The rule's own words.
       no rollback: 1.0 failed the gate: it is never rolled back to
 

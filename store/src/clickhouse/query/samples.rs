@@ -122,7 +122,7 @@ pub async fn sample_inferences(
              {embedding} AS vector, ifNull(toString(embedding_model), '') AS encoder \
            FROM whole_inferences WHERE model = {{model:String}} AND (key_hour, request_id) IN (\
              SELECT key_hour, request_id FROM inferences \
-             WHERE model = {{model:String}} AND toUnixTimestamp(key_hour) IN (SELECT arrayJoin({{hours:Array(UInt32)}})) \
+             WHERE model = {{model:String}} AND key_hour IN (SELECT toDateTime(arrayJoin({{hours:Array(UInt32)}}), 'UTC')) \
                AND cityHash64(request_id, {{seed:UInt64}}) <= {{threshold:UInt64}})) \
          GROUP BY key_hour, request_id \
          HAVING any(is_partial) = 0 AND event_time >= {{from:Int64}} AND event_time < {{until:Int64}} \
