@@ -1,20 +1,10 @@
 //! Quality of a window against the days before it.
 
 use driftlead_store::clock::UnixNanos;
-use driftlead_store::records::{Signal, SignalState, names};
+use driftlead_store::records::{Signal, SignalState};
 use serde::Serialize;
 
-use crate::detect::LENGTHS_LOOKED_AT;
-
-/// What is measured, the best first, and whether more of it is better.
-pub(super) const MEASURES: [(&str, bool); 4] = [
-    (names::F1, true),
-    (names::ACCURACY, true),
-    (names::MAE, false),
-    (names::INCORRECT_RATIO, false),
-];
-/// The bounds of signals are one-sided at 99 %, and so are those of a loss.
-const Z: f64 = 2.326_347_874_040_840_8;
+use crate::detect::{LENGTHS_LOOKED_AT, MEASURES, Z};
 
 /// The share of the quality before that was lost; of errors by how much they grew.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -14,10 +14,11 @@ use driftlead_store::records::{Signal, names};
 use driftlead_store::state::alerts::Firing;
 use serde::Serialize;
 
+use crate::detect::MEASURES;
 use crate::error::AnalyzerError;
 use crate::reference::References;
 pub use loss::Loss;
-use loss::{MEASURES, quality_before, quality_in};
+use loss::{quality_before, quality_in};
 
 /// Signals whose alerts are held to labels.
 const OF_DRIFT: [&str; 3] = [names::FEATURE_SHIFT, names::PREDICTION_SHIFT, names::EMBEDDING_SHIFT];

@@ -7,7 +7,7 @@ use driftlead_store::records::{Signal, SignalState, names};
 use serde_json::json;
 
 use super::frame::{Estimate, Frame};
-use super::quality::Z;
+use super::quality::{MEASURES, Z};
 use crate::context::Context;
 use crate::error::AnalyzerError;
 use crate::stats::linear_trend::{Point, Trend};
@@ -24,14 +24,6 @@ const MONTH: f64 = 30.0;
 const RULE_OF_THUMB: f64 = 0.04;
 /// The error of each bound.
 const ERROR: f64 = 0.01;
-/// What is measured, the best first, and whether more of it is better.
-const MEASURES: [(&str, bool); 4] = [
-    (names::F1, true),
-    (names::ACCURACY, true),
-    (names::MAE, false),
-    (names::INCORRECT_RATIO, false),
-];
-
 /// `quality_decay_per_month` of the versions that have quality in this day, as it stands with it.
 pub(super) async fn signals_of_day(
     context: &Context,

@@ -29,6 +29,7 @@ use crate::error::AnalyzerError;
 pub(crate) use hardware::emit_hardware_signals;
 pub(crate) use label_delay::LearntDelays;
 pub(crate) use late_labels::LateLabels;
+pub(crate) use quality::{MEASURES, Z};
 pub(crate) use releases::Releases;
 pub(crate) use schedule::LENGTHS_LOOKED_AT;
 pub(crate) use searches::Searches;

@@ -12,7 +12,7 @@ use driftlead_store::clickhouse::query::labelled_scores::{ScoresOf, keep_labelle
 use driftlead_store::clickhouse::query::positive::Positive;
 use driftlead_store::clickhouse::query::quality::{LabelledOf, LabelledWindow, labelled_windows, segments_in_window};
 use driftlead_store::model_settings::ModelSettings;
-use driftlead_store::records::Signal;
+use driftlead_store::records::{Signal, names};
 use serde_json::json;
 
 use super::frame::Frame;
@@ -22,8 +22,15 @@ use crate::window::{HOUR_SECONDS, Window};
 
 /// Labelled inferences below which quality says nothing.
 const MIN_N: u64 = 30;
+/// What tells most of quality, the best first, and whether more of it is better.
+pub(crate) const MEASURES: [(&str, bool); 4] = [
+    (names::F1, true),
+    (names::ACCURACY, true),
+    (names::MAE, false),
+    (names::INCORRECT_RATIO, false),
+];
 /// One-sided 99 % bounds.
-pub(super) const Z: f64 = 2.3263478740408408;
+pub(crate) const Z: f64 = 2.3263478740408408;
 
 /// The signals of all versions and environments of a model in a window, of all traffic together and of each segment.
 pub(super) async fn signals_of_window(context: &Context, model: &str, window: Window) -> Result<Vec<Signal>, AnalyzerError> {

@@ -30,7 +30,7 @@ impl Dimension {
     }
 
     /// All that a condition can say: a stretch of ordered cells, but for all of them where there is nothing else, or one other cell.
-    pub(super) fn stretches(&self) -> impl Iterator<Item = Stretch> + use<> {
+    pub(super) fn stretches(&self) -> impl Iterator<Item = Stretch> + Clone + use<> {
         let (cells, ordered) = (self.cells, self.ordered);
         let ranges = (0..ordered).flat_map(move |from| (from..ordered).map(move |to| Stretch { from, to }));
         let single = (ordered..cells).map(|cell| Stretch { from: cell, to: cell });

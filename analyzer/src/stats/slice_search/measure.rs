@@ -49,8 +49,12 @@ impl Counts {
 
     /// Its excess, less `caution` standard deviations.
     pub fn promise(&self, whole: &Self, caution: f64) -> f64 {
-        let weight = self.traffic(whole);
-        self.contribution(whole) - weight * whole.growth() - caution * self.excess_variance(whole, weight).sqrt()
+        self.contribution(whole) - self.traffic(whole) * whole.growth() - caution * self.deviation(whole)
+    }
+
+    /// The standard deviation of its excess.
+    pub fn deviation(&self, whole: &Self) -> f64 {
+        self.excess_variance(whole, self.traffic(whole)).sqrt()
     }
 
     fn contribution(&self, whole: &Self) -> f64 {

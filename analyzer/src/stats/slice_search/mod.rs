@@ -179,20 +179,32 @@ impl Search<'_> {
         found
     }
 
-    fn best(&mut self, tried: impl Iterator<Item = (Stretch, Stretch)>, table: &Table) -> Option<(f64, Stretch, Stretch)> {
-        let mut best: Option<(f64, Stretch, Stretch)> = None;
-        for (first, second) in tried {
+    /// Of the slices whose promise is within one standard error of the best one's, that with the least traffic: neighbours without a
+    /// growth of their own are added by chance, and hardly cost anything (the rule of Breiman et al. 1984 for trees).
+    fn best(&mut self, tried: impl Iterator<Item = (Stretch, Stretch)> + Clone, table: &Table) -> Option<(f64, Stretch, Stretch)> {
+        let enough = |(first, second): (Stretch, Stretch)| {
             let counts = table.counts(first, second);
-            if counts.traffic(&self.whole) < MIN_TRAFFIC {
-                continue;
-            }
-            self.tried += 1;
+            (counts.traffic(&self.whole) >= MIN_TRAFFIC).then_some((first, second, counts))
+        };
+        let mut best: Option<(f64, f64)> = None;
+        let mut count = 0;
+        for (.., counts) in tried.clone().filter_map(enough) {
+            count += 1;
             let promise = counts.promise(&self.whole, CAUTION);
-            if promise > best.map_or(0.0, |(known, ..)| known) {
-                best = Some((promise, first, second));
+            if promise > best.map_or(0.0, |(known, _)| known) {
+                best = Some((promise, counts.deviation(&self.whole)));
             }
         }
-        best
+        let (promise, deviation) = best?;
+        let as_good = tried.filter_map(enough).filter_map(|(first, second, counts)| {
+            let own = counts.promise(&self.whole, CAUTION);
+            (own > 0.0 && own >= promise - deviation).then(|| (counts.traffic(&self.whole), own, first, second))
+        });
+        let found = as_good
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .map(|(_, own, first, second)| (own, first, second));
+        self.tried += count;
+        found
     }
 
     /// The most promising ones that are not nearly another one that is more promising.
