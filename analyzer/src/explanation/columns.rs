@@ -105,7 +105,7 @@ impl Columns {
     }
 
     /// What a model that tells the sides apart would learn from: the features of these names. Their values are borrowed from
-    /// `numbers` and `texts`, which [`Columns::split`] makes.
+    /// what [`Columns::split`] makes.
     pub fn features<'a>(split: &'a [(String, SplitColumn<'a>)]) -> Vec<Feature<'a>> {
         split
             .iter()
