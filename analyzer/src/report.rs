@@ -226,18 +226,7 @@ async fn fill(
     profile: &Arc<Profile>,
     window: Window,
 ) -> Result<(), AnalyzerError> {
-    let known_since = ProfileQuery {
-        model: &report.model,
-        environment: &report.environment,
-        version: None,
-        segment: None,
-        from: window.start().plus_seconds(-KNOWN_SECONDS).floor_to(i64::from(DAY_SECONDS)),
-        until: window.end,
-        without: &[],
-    };
-    let known = known_features(references.clickhouse(), known_since).await?;
-    // What was sent for the first time in the last minute is not among the profiles yet.
-    let known: BTreeSet<String> = known.into_iter().chain(profile.features.keys().cloned()).collect();
+    let known = known(references, report, reference, profile, window).await?;
     let [model, version, segment] = [&report.model, &report.version, &report.segment].map(String::clone);
     let (compared_with, profile) = (Arc::clone(reference), Arc::clone(profile));
     let (mut features, embedding) = blocking::compute(move || {
@@ -268,6 +257,33 @@ async fn fill(
     report.features = features;
     report.embedding = embedding;
     Ok(())
+}
+
+/// The features that are compared where the reference has them: those of the window, and those that were sent shortly before it.
+async fn known(
+    references: &References,
+    report: &DriftReport,
+    reference: &Reference,
+    profile: &Profile,
+    window: Window,
+) -> Result<BTreeSet<String>, AnalyzerError> {
+    // What was sent for the first time in the last minute is not among the profiles yet.
+    let mut known: BTreeSet<String> = profile.features.keys().cloned().collect();
+    let of_reference = &reference.data.profile.features;
+    if of_reference.keys().all(|feature| known.contains(feature)) {
+        return Ok(known);
+    }
+    let known_since = ProfileQuery {
+        model: &report.model,
+        environment: &report.environment,
+        version: None,
+        segment: None,
+        from: window.start().plus_seconds(-KNOWN_SECONDS).floor_to(i64::from(DAY_SECONDS)),
+        until: window.end,
+        without: &[],
+    };
+    known.extend(known_features(references.clickhouse(), known_since).await?);
+    Ok(known)
 }
 
 fn embedding_report(found: Result<EmbeddingDrift, NotCompared>) -> EmbeddingReport {

@@ -56,7 +56,10 @@ impl Column {
 
     /// All rows are read.
     pub(super) fn sort(&mut self) {
-        self.numbers.sort_unstable_by(f64::total_cmp);
+        // In place: both vectors have elements of eight bytes. Whole numbers are compared in one instruction.
+        let mut keys: Vec<i64> = std::mem::take(&mut self.numbers).into_iter().map(ordered).collect();
+        keys.sort_unstable();
+        self.numbers = keys.into_iter().map(number_of).collect();
     }
 
     /// Takes rows without a value.
@@ -79,10 +82,15 @@ impl Column {
 
     /// Takes a category.
     pub(super) fn add_value(&mut self, value: &str) {
+        self.add_values(value, 1);
+    }
+
+    /// Takes so many of a category.
+    pub(super) fn add_values(&mut self, value: &str, count: u64) {
         match self.values.get_mut(value) {
-            Some(count) => *count += 1,
+            Some(known) => *known += count,
             None => {
-                self.values.insert(value.into(), 1);
+                self.values.insert(value.into(), count);
             }
         }
     }
@@ -163,5 +171,36 @@ impl Column {
         counts.values = values.into_iter().map(|(value, count)| (value.to_owned(), count)).collect();
         counts.other = rare.iter().map(|(_, count)| count).sum();
         counts
+    }
+}
+
+/// A whole number for each number, in the order of [`f64::total_cmp`].
+fn ordered(number: f64) -> i64 {
+    let bits = number.to_bits() as i64;
+    bits ^ (((bits >> 63) as u64) >> 1) as i64
+}
+
+/// What [`ordered`] made it from: the same step turns back.
+fn number_of(key: i64) -> f64 {
+    f64::from_bits((key ^ (((key >> 63) as u64) >> 1) as i64) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_are_sorted_as_a_total_order_has_them(numbers in prop::collection::vec(any::<f64>().prop_filter("finite", |n| n.is_finite()), 0..50)) {
+            let mut column = Column::new(Kind::Numeric);
+            numbers.iter().for_each(|number| column.add_number(*number));
+            column.sort();
+            let mut expected = numbers.clone();
+            expected.sort_by(f64::total_cmp);
+            let bits = |numbers: &[f64]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+            prop_assert_eq!(bits(&column.numbers), bits(&expected));
+        }
     }
 }

@@ -26,14 +26,61 @@ pub fn first_half(counts: &[u64], rng: &mut impl Rng) -> Vec<u64> {
         .collect()
 }
 
-/// How many of the `marked` are among `draws` of `population`: inversion that starts at the mode and walks
-/// outwards, so its cost is that of one standard deviation.
+/// Standard deviation from which on [`draw`] rejects instead of walking.
+const LARGE_DEVIATION: f64 = 10.0;
+
+/// How many of the `marked` are among `draws` of `population`: where its standard deviation is small, by inversion that starts at the
+/// mode and walks outwards; else by rejection, at a cost that does not depend on any of them.
 pub fn draw(population: u64, marked: u64, draws: u64, rng: &mut impl Rng) -> u64 {
     let least = (draws + marked).saturating_sub(population);
     let most = draws.min(marked);
     if least == most {
         return least;
     }
+    let variance = variance(population, marked, draws);
+    if variance < LARGE_DEVIATION * LARGE_DEVIATION {
+        by_inversion(population, marked, draws, rng)
+    } else {
+        by_rejection(population, marked, draws, variance, rng)
+    }
+}
+
+fn variance(population: u64, marked: u64, draws: u64) -> f64 {
+    let (n, k, d) = (population as f64, marked as f64, draws as f64);
+    d * (k / n) * (1.0 - k / n) * (n - d) / (n - 1.0).max(1.0)
+}
+
+/// The ratio of uniforms (Stadlober 1990, "The ratio of uniforms approach for generating discrete random variates"): a point within the
+/// table mountain hat is taken where it lies below the distribution. About 1.3 points are tried for each that is.
+fn by_rejection(population: u64, marked: u64, draws: u64, variance: f64, rng: &mut impl Rng) -> u64 {
+    /// 2 √(2 / e) and 3 − 2 √(3 / e): the hat's width by the standard deviation, and what it is wider at least.
+    const WIDTH: [f64; 2] = [1.715_527_769_921_413_5, 0.898_916_162_058_898_8];
+    let (least, most) = ((draws + marked).saturating_sub(population), draws.min(marked));
+    let centre = draws as f64 * (marked as f64 / population as f64) + 0.5;
+    let width = WIDTH[0] * (variance + 0.5).sqrt() + WIDTH[1];
+    let mode = ((u128::from(draws + 1) * u128::from(marked + 1) / u128::from(population + 2)) as u64).clamp(least, most);
+    let at_mode = log_probability(population, marked, draws, mode);
+    loop {
+        let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
+        let place = centre + width * (v - 0.5) / u;
+        if !(place >= least as f64 && place < most as f64 + 1.0) {
+            continue;
+        }
+        let drawn = (place as u64).clamp(least, most);
+        let relative = log_probability(population, marked, draws, drawn) - at_mode;
+        // Twice the logarithm lies between these two: most points need none.
+        if u * (4.0 - u) - 3.0 <= relative {
+            return drawn;
+        }
+        if u * (u - relative) < 1.0 && 2.0 * u.ln() <= relative {
+            return drawn;
+        }
+    }
+}
+
+fn by_inversion(population: u64, marked: u64, draws: u64, rng: &mut impl Rng) -> u64 {
+    let least = (draws + marked).saturating_sub(population);
+    let most = draws.min(marked);
     let mode = (u128::from(draws + 1) * u128::from(marked + 1) / u128::from(population + 2)) as u64;
     let mode = mode.clamp(least, most);
     let at_mode = log_probability(population, marked, draws, mode).exp();
@@ -111,6 +158,9 @@ mod tests {
             (140_000, 70_000, 70_000),
             (5_000_000, 40, 2_500_000),
             (99, 98, 49),
+            (1_000_000_000, 40_000_000, 500_000_000),
+            (3_000_000_000, 2_999_000_000, 7_000_000),
+            (900, 500, 450),
         ] {
             let (n, k, d) = (population as f64, marked as f64, draws as f64);
             let expected = d * k / n;
@@ -142,6 +192,27 @@ mod tests {
                 seen[drawn]
             );
         }
+    }
+
+    /// Both ways give every count as often as the distribution does: chi-square over the counts within three standard deviations.
+    #[test]
+    fn rejection_gives_the_frequencies_of_the_distribution() {
+        let (population, marked, draws) = (3_000, 1_400, 1_100);
+        let variance = variance(population, marked, draws);
+        assert!(variance > LARGE_DEVIATION * LARGE_DEVIATION);
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut seen = std::collections::BTreeMap::<u64, f64>::new();
+        let times = 200_000;
+        (0..times).for_each(|_| *seen.entry(draw(population, marked, draws, &mut rng)).or_default() += 1.0);
+        let centre = draws as f64 * marked as f64 / population as f64;
+        let (mut statistic, mut kinds) = (0.0, 0.0);
+        for drawn in (centre - 3.0 * variance.sqrt()) as u64..=(centre + 3.0 * variance.sqrt()) as u64 {
+            let expected = f64::from(times) * log_probability(population, marked, draws, drawn).exp();
+            statistic += (seen.get(&drawn).copied().unwrap_or(0.0) - expected).powi(2) / expected;
+            kinds += 1.0;
+        }
+        // Five standard deviations of the statistic.
+        assert!((statistic - kinds).abs() < 5.0 * (2.0 * kinds).sqrt(), "{statistic} of {kinds}");
     }
 
     proptest! {

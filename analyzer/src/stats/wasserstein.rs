@@ -60,7 +60,7 @@ pub(super) fn gaps(reference: &Sample, current: &Sample) -> impl Iterator<Item =
         last = Some(next);
         Some(Gap {
             // Of what fits 64 bits this is one instruction.
-            difference: i64::try_from(difference).map_or(difference as f64, |small| small as f64) / scale,
+            difference: i64::try_from(difference).map_or_else(|_| difference as f64, |small| small as f64) / scale,
             width: next.value - step.value,
         })
     })
