@@ -71,6 +71,7 @@ export const en = {
     retry: "Try again",
     unreachable: "Driftlead does not answer. It is asked again every few seconds.",
     timeout: "No answer within 30 seconds.",
+    script: "Could not be loaded: Driftlead does not answer, or another version of it runs now.",
   },
 
   broken: { title: "This page broke", text: "Something in it could not be drawn. The other pages work; what was recorded is safe." },
