@@ -102,7 +102,7 @@ function route(method: string, url: URL, sent: Record<string, string>): object |
       return quality.signals(story, query.get("name") ?? "", WINDOWS[query.get("window") ?? ""] ?? 3_600, query.get("segment") ?? "", Number(query.get("subjects") ?? 1_000), ends, now);
     }
     if (third === "drift") return answers.drift(story, now);
-    if (third === "inferences") return answers.inferences(story, limit, query.get("cursor"), query.get("version"), now);
+    if (third === "inferences") return answers.inferences(story, limit, query.get("cursor"), query.get("version"), query.get("request_id"), now);
     if (third === "rollback" && method === "POST") return { action: rollback(story.name, sent["to"] ?? "", now) };
     if (third === "control" && fourth === "examples" && method === "POST") {
       return sent["label"] ? answers.controlExample() : new Refused(422, "Unprocessable Content", "The label is empty.");

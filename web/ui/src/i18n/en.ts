@@ -835,6 +835,8 @@ export const en = {
     name: "Name",
     name_hint: "Letters, digits, hyphens, underscores and dots.",
     above: "More errors than",
+    only: "The inference {id}, whenever it was.",
+    all: "Show all inferences",
     above_hint: "0: any error",
     within: "Within",
     severity: "Severity",
