@@ -650,6 +650,43 @@ export interface DriftAlertsResponse {
   not_borne_out: number;
   /** Labels have not come, or there is nothing to compare with. */
   undecided: number;
+// ── Embeddings: GET /api/v1/models/{model}/drift/embeddings?environment=&version=&segment=&from=&to= ────────
+
+export interface EmbeddingsResponse {
+  model: string;
+  environment: string;
+  /** The window that drift is of, too. */
+  from: Instant;
+  to: Instant;
+  version: string;
+  segment: string;
+  reference: ReferenceInfo | null;
+  /** Why there is nothing, or nothing to compare with. */
+  unknown?: Unknown | "no_embeddings" | null;
+  /** The same in the server's words. */
+  reason?: string | null;
+  /** What the embeddings were made by, and their length. */
+  encoder?: string | null;
+  dimensions?: number | null;
+  /** Share of the variance that each of the two axes shows. */
+  explained_variance: number[];
+  reference_n: number;
+  n: number;
+  /** A sample of both sides: the first two principal components. */
+  points: EmbeddingPoint[];
+}
+
+export interface EmbeddingPoint {
+  side: "reference" | "window";
+  x: number;
+  y: number;
+  request_id: string;
+  event_time: Instant;
+  /** `null` where none is known. */
+  label: string | null;
+  segment: string;
+}
+
   not_borne_out_per_month: number;
   /** By the quality that shifts cost, most first. */
   features: { feature: string; alerts: number; borne_out: number; not_borne_out: number; proven_loss: number }[];
