@@ -494,6 +494,40 @@ export interface NumberErrors {
   r2: Measured<number>;
 }
 
+// ── Clusters: GET /api/v1/models/{model}/clusters; POST with an empty body finds them anew and answers the same ──
+
+export interface ClustersResponse {
+  model: string;
+  /** What traffic is clustered by; `null` where the configuration does not switch it on. */
+  of: "embeddings" | "features" | null;
+  unknown?: Unknown | "no_embeddings" | null;
+  reason?: string | null;
+  fitted_at: Instant | null;
+  /** Inferences that clusters were found in. */
+  sampled: number;
+  encoder: string | null;
+  dimensions: number | null;
+  clusters: Cluster[];
+}
+
+export interface Cluster {
+  /** Kept where a cluster is found again. */
+  number: number;
+  /** What drift and signals call it. */
+  segment: string;
+  share: number;
+  found_at: Instant;
+  is_new: boolean;
+  typical: Typical[];
+  /** Request ids. */
+  examples: string[];
+}
+
+/** What tells a cluster from all traffic: a value that is frequent in it, or a number that is higher or lower. */
+export type Typical =
+  | { feature: string; value: string; share: number; share_of_all: number }
+  | { feature: string; mean: number; mean_of_all: number; standard_deviations: number };
+
 // ── Signals: GET /api/v1/models/{model}/signals?name=&environment=&version=&segment=&window=&subjects=&from=&to= ─
 
 export interface SignalsResponse {
@@ -616,40 +650,6 @@ export interface FeatureDrift {
   statistics: Statistics;
 }
 
-// ── Why it moved: GET /api/v1/models/{model}/drift/explanation?feature=&environment=&version=&segment=&from=&to= ──
-
-export interface ExplanationResponse {
-  from: Instant;
-  to: Instant;
-  /** Why there is nothing to say. */
-  unknown?: Unknown;
-  reason?: string;
-  /** Inferences that were looked at one by one, or why there are none. */
-  sampled: { reference_n: number; n: number; reason: string | null };
-  importance: {
-    source: "deployment" | "domain_classifier" | null;
-    reason: string | null;
-    domain_auc: { value: number; lower: number; upper: number } | null;
-  };
-  /** By shift times importance, most first. */
-  features: { feature: string; role: "feature" | "prediction"; importance: number | null; score: number | null }[];
-  /** The feature that was asked for. */
-  explained: {
-    feature: string;
-    slices: { tried: number; reason: string | null; found: Slice[] };
-    effect: { value: number | null; lower: number | null; upper: number | null; reason: string | null };
-  } | null;
-}
-
-// ── Past alerts: GET /api/v1/models/{model}/drift/alerts?environment=&from=&to= ──
-
-export interface DriftAlertsResponse {
-  /** What is borne, of all models. */
-  false_alerts_per_month: number;
-  borne_out: number;
-  not_borne_out: number;
-  /** Labels have not come, or there is nothing to compare with. */
-  undecided: number;
 // ── Embeddings: GET /api/v1/models/{model}/drift/embeddings?environment=&version=&segment=&from=&to= ────────
 
 export interface EmbeddingsResponse {
@@ -687,6 +687,40 @@ export interface EmbeddingPoint {
   segment: string;
 }
 
+// ── Why it moved: GET /api/v1/models/{model}/drift/explanation?feature=&environment=&version=&segment=&from=&to= ──
+
+export interface ExplanationResponse {
+  from: Instant;
+  to: Instant;
+  /** Why there is nothing to say. */
+  unknown?: Unknown;
+  reason?: string;
+  /** Inferences that were looked at one by one, or why there are none. */
+  sampled: { reference_n: number; n: number; reason: string | null };
+  importance: {
+    source: "deployment" | "domain_classifier" | null;
+    reason: string | null;
+    domain_auc: { value: number; lower: number; upper: number } | null;
+  };
+  /** By shift times importance, most first. */
+  features: { feature: string; role: "feature" | "prediction"; importance: number | null; score: number | null }[];
+  /** The feature that was asked for. */
+  explained: {
+    feature: string;
+    slices: { tried: number; reason: string | null; found: Slice[] };
+    effect: { value: number | null; lower: number | null; upper: number | null; reason: string | null };
+  } | null;
+}
+
+// ── Past alerts: GET /api/v1/models/{model}/drift/alerts?environment=&from=&to= ──
+
+export interface DriftAlertsResponse {
+  /** What is borne, of all models. */
+  false_alerts_per_month: number;
+  borne_out: number;
+  not_borne_out: number;
+  /** Labels have not come, or there is nothing to compare with. */
+  undecided: number;
   not_borne_out_per_month: number;
   /** By the quality that shifts cost, most first. */
   features: { feature: string; alerts: number; borne_out: number; not_borne_out: number; proven_loss: number }[];
