@@ -14,6 +14,8 @@ export default defineConfig(({ command }) => {
       target: "es2022",
       // A data: URL would be refused by the content security policy.
       assetsInlineLimit: 0,
+      // One file of styles, there from the start: what is loaded later never stands without them.
+      cssCodeSplit: false,
       modulePreload: { polyfill: false },
       reportCompressedSize: false,
     },

@@ -40,7 +40,7 @@ test("hostile names in lists", async ({ page }) => {
 for (const [i, kind] of Object.keys(HOSTILE).entries()) {
   test(`the page of a model whose name is ${kind}`, async ({ page }) => {
     const path = `/models/${encodeURIComponent(NAMES[i])}`;
-    for (const tab of ["", "?tab=quality", "?tab=segments", "?tab=data-quality", "?tab=versions", "?tab=inferences"]) await unbroken(page, path + tab);
+    for (const tab of ["", "?tab=quality", "?tab=segments", "?tab=data-quality", "?tab=embeddings", "?tab=versions", "?tab=inferences"]) await unbroken(page, path + tab);
     await expect(page.locator("h1")).toHaveText(NAMES[i]);
   });
 }

@@ -143,6 +143,8 @@ test("a chart's cross-hair moves by arrows, tabs by arrows", async ({ page, requ
   await page.keyboard.press("ArrowRight");
   await expect(page.getByRole("tab", { name: "Data quality" })).toBeFocused();
   await page.keyboard.press("ArrowRight");
+  await expect(page.getByRole("tab", { name: "Embeddings" })).toBeFocused();
+  await page.keyboard.press("ArrowRight");
   await expect(page.getByRole("tab", { name: /^Versions/ })).toBeFocused();
   await expect(page).toHaveURL(/tab=versions/);
   await page.keyboard.press("End");

@@ -8,6 +8,7 @@ const pages = [
   ["Model, quality", (model) => `/models/${encodeURIComponent(model.name)}?tab=quality`],
   ["Model, data quality by hour", (model) => `/models/${encodeURIComponent(model.name)}?tab=data-quality`],
   ["Model, data quality by day", (model) => `/models/${encodeURIComponent(model.name)}?tab=data-quality&range=7d`],
+  ["Model, embeddings", (model) => `/models/${encodeURIComponent(model.name)}?tab=embeddings`],
   ["Model, segments", (model) => `/models/${encodeURIComponent(model.name)}?tab=segments`],
   ["Model, versions", (model) => `/models/${encodeURIComponent(model.name)}?tab=versions`],
   ["Model, actions", (model) => `/models/${encodeURIComponent(model.name)}?tab=actions`],

@@ -1,5 +1,5 @@
 // Language, theme, and what is shown while the server is away.
-import { expect, settled, test } from "../support/page.mjs";
+import { expect, firstModel, settled, test } from "../support/page.mjs";
 
 test("Russian, chosen and kept", async ({ page }) => {
   await page.goto("/models");
@@ -57,4 +57,22 @@ test("a server that goes away is named, and what was read stays", async ({ page 
   await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange")));
   await expect(page.getByRole("button", { name: "Driftlead itself: Does not answer" })).toBeVisible({ timeout: 30_000 });
   expect(await page.locator("tbody tr").count()).toBe(rows);
+});
+
+test("a part of the pages that cannot be loaded says so, and is loaded when it is tried again", async ({ page, request }) => {
+  page.allowConsole(/ERR_FAILED|Failed to load/);
+  const model = await firstModel(request);
+  await page.goto(`/models/${encodeURIComponent(model.name)}?range=7d`);
+  await settled(page);
+  await page.route("**/assets/DataQuality-*.js", (route) => route.abort());
+  await page.getByRole("tab", { name: "Data quality" }).click();
+  await expect(page.getByRole("tabpanel").getByRole("alert")).toContainText("Could not be loaded");
+  // The other tabs work meanwhile.
+  await page.getByRole("tab", { name: "Drift" }).click();
+  await expect(page.getByRole("tabpanel").getByRole("alert")).toHaveCount(0);
+  await page.getByRole("tab", { name: "Data quality" }).click();
+  await page.unroute("**/assets/DataQuality-*.js");
+  await page.getByRole("tabpanel").getByRole("button", { name: "Try again" }).click();
+  await expect(page.getByRole("grid")).toBeVisible();
+  await expect(page).toHaveURL(/tab=data-quality/);
 });

@@ -440,9 +440,13 @@ function parts(text: string, words: string[]): { text: string; match: boolean }[
   return text.split(pattern).filter(Boolean).map((piece) => ({ text: piece, match: words.includes(piece.toLowerCase()) }));
 }
 
-export function inferences(story: ModelStory, limit: number, cursor: string | null, version: string | null, now: number): InferencesResponse {
+export function inferences(story: ModelStory, limit: number, cursor: string | null, version: string | null, request_id: string | null, now: number): InferencesResponse {
   const skip = Number(cursor ?? 0);
   if (story.level === 0 || (version !== null && version !== story.live)) return { total: 0, items: [], next: null };
+  if (request_id !== null) {
+    const [one] = inferences(story, 1, null, null, null, now).items;
+    return { total: 1, items: one ? [{ ...one, request_id }] : [], next: null };
+  }
   return {
     total: 171_204,
     items: Array.from({ length: limit }, (_, i) => {

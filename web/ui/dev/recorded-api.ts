@@ -8,6 +8,8 @@ import type { Connect, Plugin } from "vite";
 import type { Action, NewSearchRule, Topic } from "../src/api/types.ts";
 import { readSource } from "../src/pages/errors/sources.ts";
 import * as answers from "./answers.ts";
+import { clusters, findAgain } from "./clusters.ts";
+import { embeddings, embeddingSignals } from "./embeddings.ts";
 import * as quality from "./quality.ts";
 import * as rules from "./rules.ts";
 import * as scenario from "./scenario.ts";
@@ -93,16 +95,19 @@ function route(method: string, url: URL, sent: Record<string, string>): object |
     }
     if (third === "charts") return answers.charts(story, from, to, WINDOWS[query.get("window") ?? ""] ?? null, query.get("version"), now);
     if (third === "timeline") return answers.timeline(story, from, to, now);
+    if (third === "clusters") return method === "POST" ? findAgain(story, now) : clusters(story, now);
     if (third === "segments") return answers.segments(story, query.get("version"), now);
     if (third === "drift" && fourth === "explanation") return answers.explanation(story, query.get("feature") ?? "", now);
     if (third === "drift" && fourth === "alerts") return answers.pastAlerts(now);
     if (third === "quality") return quality.quality(story, from, to, WINDOWS[query.get("window") ?? ""] ?? null, query.get("version"), query.get("segment") ?? "", now);
+    if (third === "signals" && (query.get("name") ?? "").includes(",")) return { signals: embeddingSignals(story, (query.get("name") ?? "").split(","), now) };
     if (third === "signals") {
       const ends = { from, to: query.get("to") === null ? now + 86_400 : to };
       return quality.signals(story, query.get("name") ?? "", WINDOWS[query.get("window") ?? ""] ?? 3_600, query.get("segment") ?? "", Number(query.get("subjects") ?? 1_000), ends, now);
     }
+    if (third === "drift" && fourth === "embeddings") return embeddings(story, query.get("segment") ?? "", query.get("from") === null ? null : { from, to }, now);
     if (third === "drift") return answers.drift(story, now);
-    if (third === "inferences") return answers.inferences(story, limit, query.get("cursor"), query.get("version"), now);
+    if (third === "inferences") return answers.inferences(story, limit, query.get("cursor"), query.get("version"), query.get("request_id"), now);
     if (third === "rollback" && method === "POST") return { action: rollback(story.name, sent["to"] ?? "", now) };
     if (third === "control" && fourth === "examples" && method === "POST") {
       return sent["label"] ? answers.controlExample() : new Refused(422, "Unprocessable Content", "The label is empty.");

@@ -494,6 +494,40 @@ export interface NumberErrors {
   r2: Measured<number>;
 }
 
+// ── Clusters: GET /api/v1/models/{model}/clusters; POST with an empty body finds them anew and answers the same ──
+
+export interface ClustersResponse {
+  model: string;
+  /** What traffic is clustered by; `null` where the configuration does not switch it on. */
+  of: "embeddings" | "features" | null;
+  unknown?: Unknown | "no_embeddings" | null;
+  reason?: string | null;
+  fitted_at: Instant | null;
+  /** Inferences that clusters were found in. */
+  sampled: number;
+  encoder: string | null;
+  dimensions: number | null;
+  clusters: Cluster[];
+}
+
+export interface Cluster {
+  /** Kept where a cluster is found again. */
+  number: number;
+  /** What drift and signals call it. */
+  segment: string;
+  share: number;
+  found_at: Instant;
+  is_new: boolean;
+  typical: Typical[];
+  /** Request ids. */
+  examples: string[];
+}
+
+/** What tells a cluster from all traffic: a value that is frequent in it, or a number that is higher or lower. */
+export type Typical =
+  | { feature: string; value: string; share: number; share_of_all: number }
+  | { feature: string; mean: number; mean_of_all: number; standard_deviations: number };
+
 // ── Signals: GET /api/v1/models/{model}/signals?name=&environment=&version=&segment=&window=&subjects=&from=&to= ─
 
 export interface SignalsResponse {
@@ -614,6 +648,43 @@ export interface FeatureDrift {
   drifted: boolean | null;
   bins: Bin[];
   statistics: Statistics;
+}
+
+// ── Embeddings: GET /api/v1/models/{model}/drift/embeddings?environment=&version=&segment=&from=&to= ────────
+
+export interface EmbeddingsResponse {
+  model: string;
+  environment: string;
+  /** The window that drift is of, too. */
+  from: Instant;
+  to: Instant;
+  version: string;
+  segment: string;
+  reference: ReferenceInfo | null;
+  /** Why there is nothing, or nothing to compare with. */
+  unknown?: Unknown | "no_embeddings" | null;
+  /** The same in the server's words. */
+  reason?: string | null;
+  /** What the embeddings were made by, and their length. */
+  encoder?: string | null;
+  dimensions?: number | null;
+  /** Share of the variance that each of the two axes shows. */
+  explained_variance: number[];
+  reference_n: number;
+  n: number;
+  /** A sample of both sides: the first two principal components. */
+  points: EmbeddingPoint[];
+}
+
+export interface EmbeddingPoint {
+  side: "reference" | "window";
+  x: number;
+  y: number;
+  request_id: string;
+  event_time: Instant;
+  /** `null` where none is known. */
+  label: string | null;
+  segment: string;
 }
 
 // ── Why it moved: GET /api/v1/models/{model}/drift/explanation?feature=&environment=&version=&segment=&from=&to= ──

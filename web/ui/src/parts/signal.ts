@@ -29,9 +29,21 @@ export function written(signal: string, value: number | null | undefined): strin
 
 export type Unit = "share" | "milliseconds" | "seconds" | "days" | "per_second" | "bytes" | "celsius" | "plain";
 
+/** Shares and relative differences whose names do not end as those of others do. */
+const SHARES = new Set([
+  "control_drop",
+  "conversion_lift",
+  "embedding_staleness",
+  "gpu_throttle_loss",
+  "gpu_utilisation",
+  "neighbours_kept",
+  "quality_decay_per_month",
+  "sample_ratio_mismatch",
+]);
+
 /** Read off the signal's name, which ends in its unit; scores such as F1 are written plainly. */
 export function signalUnit(signal: string): Unit {
-  if (signal.endsWith("_ratio") || signal.endsWith("_shift") || ["control_drop", "gpu_utilisation", "gpu_throttle_loss", "quality_decay_per_month"].includes(signal)) return "share";
+  if (signal.endsWith("_ratio") || signal.endsWith("_shift") || SHARES.has(signal)) return "share";
   if (signal.endsWith("_temperature_c")) return "celsius";
   if (signal.endsWith("_ms")) return "milliseconds";
   if (signal.endsWith("_s")) return "seconds";
