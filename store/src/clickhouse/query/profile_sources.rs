@@ -113,56 +113,73 @@ impl Sources {
     }
 }
 
-/// The rows that [`Sources`] chose that are current and of traffic that was served, with the number of their block, as a
-/// table expression with a condition, to which more can be added by AND.
-pub(super) fn current_profiles(columns: &str) -> String {
-    let of = |table: &str, start: &str, condition: &str| {
+impl Sources {
+    /// The chosen rows that are current and of traffic that was served, with the number of their block, as a table expression with a
+    /// condition, to which more can be added by AND. A table from which nothing is read is left out: planning takes longer than reading.
+    pub fn current_profiles(&self, columns: &str) -> String {
+        let of = |table: &str, start: &str, condition: &str| {
+            format!(
+                "SELECT model, {start} AS begin, generation, version, feature, {columns}, \
+                   if(empty({{segments:Array(String)}}), '', segment) AS part, '{table}' AS source \
+                 FROM {table} FINAL \
+                 WHERE model = {{model:String}} AND environment = {{environment:String}} AND {condition} \
+                   AND ({{any_version:Bool}} OR version = {{version:String}}) \
+                   AND ({{any_segment:Bool}} OR segment = {{segment:String}}) \
+                   AND (empty({{segments:Array(String)}}) OR has({{segments:Array(String)}}, segment)) AND {SERVES}"
+            )
+        };
+        let (first_minute, last_minute) = self.uncovered();
+        let has_rollups = !self.days.is_empty() || !self.hours.is_empty();
+        let has_minutes = first_minute < last_minute || !has_rollups;
+        let (mut rows, mut generations) = (Vec::new(), Vec::new());
+        if has_minutes {
+            rows.push(of(
+                "profiles_minute",
+                "minute",
+                "minute >= toDateTime({first_minute:Int64}, 'UTC') AND minute < toDateTime({last_minute:Int64}, 'UTC') \
+                 AND NOT has({hours:Array(UInt32)}, toUnixTimestamp(toStartOfHour(minute))) \
+                 AND NOT has({days:Array(UInt32)}, toUnixTimestamp(toDateTime(toStartOfDay(minute), 'UTC'))) \
+                 AND NOT has({without:Array(UInt32)}, toUnixTimestamp(minute))",
+            ));
+            generations.push(
+                "SELECT 'profiles_minute' AS source, minute AS begin, max(generation) AS current FROM minute_generations \
+                 WHERE consumer = 'profiles' AND model = {model:String} \
+                   AND minute >= toDateTime({first_minute:Int64}, 'UTC') AND minute < toDateTime({last_minute:Int64}, 'UTC') \
+                 GROUP BY minute",
+            );
+        }
+        if !self.hours.is_empty() {
+            rows.push(of(
+                "profiles_hour",
+                "start",
+                "start >= toDateTime({first_hour:Int64}, 'UTC') AND start < toDateTime({last_hour:Int64}, 'UTC') \
+                 AND has({hours:Array(UInt32)}, toUnixTimestamp(start))",
+            ));
+        }
+        if !self.days.is_empty() {
+            rows.push(of(
+                "profiles_day",
+                "start",
+                "start >= toDateTime({first_day:Int64}, 'UTC') AND start < toDateTime({last_day:Int64}, 'UTC') \
+                 AND has({days:Array(UInt32)}, toUnixTimestamp(start))",
+            ));
+        }
+        if has_rollups {
+            generations.push(
+                "SELECT if(seconds = 3600, 'profiles_hour', 'profiles_day') AS source, start AS begin, max(generation) AS current \
+                 FROM rollup_generations \
+                 WHERE model = {model:String} AND start >= toDateTime({from:Int64}, 'UTC') AND start < toDateTime({until:Int64}, 'UTC') \
+                 GROUP BY seconds, start",
+            );
+        }
         format!(
-            "SELECT model, {start} AS begin, generation, version, feature, {columns}, \
-               if(empty({{segments:Array(String)}}), '', segment) AS part, '{table}' AS source \
-             FROM {table} FINAL \
-             WHERE model = {{model:String}} AND environment = {{environment:String}} AND {condition} \
-               AND ({{any_version:Bool}} OR version = {{version:String}}) \
-               AND ({{any_segment:Bool}} OR segment = {{segment:String}}) \
-               AND (empty({{segments:Array(String)}}) OR has({{segments:Array(String)}}, segment)) AND {SERVES}"
+            "(SELECT *, intDiv(toInt64(toUnixTimestamp(begin)) - {{from:Int64}}, {{block:Int64}}) AS block FROM ({rows})) AS profiles \
+             INNER JOIN ({generations}) AS generations USING (source, begin) \
+             WHERE generation >= current AND (empty({{blocks:Array(Int64)}}) OR has({{blocks:Array(Int64)}}, block))",
+            rows = rows.join(" UNION ALL "),
+            generations = generations.join(" UNION ALL "),
         )
-    };
-    let minutes = of(
-        "profiles_minute",
-        "minute",
-        "minute >= toDateTime({first_minute:Int64}, 'UTC') AND minute < toDateTime({last_minute:Int64}, 'UTC') \
-         AND NOT has({hours:Array(UInt32)}, toUnixTimestamp(toStartOfHour(minute))) \
-         AND NOT has({days:Array(UInt32)}, toUnixTimestamp(toDateTime(toStartOfDay(minute), 'UTC'))) \
-         AND NOT has({without:Array(UInt32)}, toUnixTimestamp(minute))",
-    );
-    let hours = of(
-        "profiles_hour",
-        "start",
-        "start >= toDateTime({first_hour:Int64}, 'UTC') AND start < toDateTime({last_hour:Int64}, 'UTC') \
-         AND has({hours:Array(UInt32)}, toUnixTimestamp(start))",
-    );
-    let days = of(
-        "profiles_day",
-        "start",
-        "start >= toDateTime({first_day:Int64}, 'UTC') AND start < toDateTime({last_day:Int64}, 'UTC') \
-         AND has({days:Array(UInt32)}, toUnixTimestamp(start))",
-    );
-    format!(
-        "(SELECT *, intDiv(toInt64(toUnixTimestamp(begin)) - {{from:Int64}}, {{block:Int64}}) AS block \
-           FROM ({minutes} UNION ALL {hours} UNION ALL {days})) AS profiles \
-         INNER JOIN (\
-           SELECT 'profiles_minute' AS source, minute AS begin, max(generation) AS current FROM minute_generations \
-           WHERE consumer = 'profiles' AND model = {{model:String}} \
-             AND minute >= toDateTime({{first_minute:Int64}}, 'UTC') AND minute < toDateTime({{last_minute:Int64}}, 'UTC') \
-           GROUP BY minute \
-           UNION ALL \
-           SELECT if(seconds = 3600, 'profiles_hour', 'profiles_day') AS source, start AS begin, max(generation) AS current \
-           FROM rollup_generations \
-           WHERE model = {{model:String}} AND start >= toDateTime({{from:Int64}}, 'UTC') AND start < toDateTime({{until:Int64}}, 'UTC') \
-           GROUP BY seconds, start) AS generations \
-         USING (source, begin) \
-         WHERE generation >= current AND (empty({{blocks:Array(Int64)}}) OR has({{blocks:Array(Int64)}}, block))"
-    )
+    }
 }
 
 #[cfg(test)]

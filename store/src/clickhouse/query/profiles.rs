@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::generations::{Computed, write_generations};
 use super::minutes::{self, SERVES, dirty_inferences};
 use super::positive::{self, Positive};
-use super::profile_sources::{Sources, current_profiles};
+use super::profile_sources::Sources;
 use crate::clickhouse::ClickHouse;
 use crate::clock::UnixNanos;
 use crate::embedding::BUCKETS;
@@ -354,13 +354,12 @@ impl Cut<'_> {
 
 async fn read_cut(clickhouse: &ClickHouse, query: ProfileQuery<'_>, cut: Cut<'_>) -> Result<BTreeMap<Part, Profile>, Error> {
     let sources = Sources::of(clickhouse, query, cut).await?;
-    let numbers: Vec<NumbersRow> = sources.bind(bind_query(clickhouse, &numbers_sql(), query, cut)).fetch_all().await?;
-    let categories: Vec<CategoryRow> = sources
-        .bind(bind_query(clickhouse, &categories_sql(), query, cut))
+    let numbers = sources.bind(bind_query(clickhouse, &numbers_sql(&sources), query, cut));
+    let categories = sources
+        .bind(bind_query(clickhouse, &categories_sql(&sources), query, cut))
         .with_setting("max_rows_to_group_by", MAX_GROUPS.to_string())
-        .with_setting("group_by_overflow_mode", "any")
-        .fetch_all()
-        .await?;
+        .with_setting("group_by_overflow_mode", "any");
+    let (numbers, categories) = tokio::try_join!(numbers.fetch_all(), categories.fetch_all())?;
     Ok(assemble(numbers, categories))
 }
 
@@ -382,12 +381,12 @@ pub async fn read_profile(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> R
 /// # Errors
 /// The query failed.
 pub async fn known_features(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> Result<Vec<String>, Error> {
+    let sources = Sources::of(clickhouse, query, Cut::WHOLE).await?;
     let sql = format!(
         "SELECT DISTINCT feature FROM (SELECT feature FROM {rows}) \
          WHERE feature != '' AND NOT startsWith(feature, {{hidden:String}}) ORDER BY feature",
-        rows = current_profiles("1 AS one"),
+        rows = sources.current_profiles("1 AS one"),
     );
-    let sources = Sources::of(clickhouse, query, Cut::WHOLE).await?;
     sources
         .bind(bind_query(clickhouse, &sql, query, Cut::WHOLE))
         .param("hidden", pseudo::HIDDEN)
@@ -430,16 +429,16 @@ pub struct BlockSize {
 /// # Errors
 /// The query failed.
 pub async fn block_sizes(clickhouse: &ClickHouse, query: ProfileQuery<'_>, seconds: u32) -> Result<Vec<BlockSize>, Error> {
-    let sql = format!(
-        "SELECT block, sumIf(n, feature = '') AS inferences, sum(categories) AS values \
-         FROM (SELECT block, feature, n, categories FROM {rows}) GROUP BY block HAVING inferences > 0 ORDER BY block",
-        rows = current_profiles("inferences AS n, length(values) AS categories"),
-    );
     let cut = Cut {
         seconds: seconds.into(),
         ..Cut::WHOLE
     };
     let sources = Sources::of(clickhouse, query, cut).await?;
+    let sql = format!(
+        "SELECT block, sumIf(n, feature = '') AS inferences, sum(categories) AS values \
+         FROM (SELECT block, feature, n, categories FROM {rows}) GROUP BY block HAVING inferences > 0 ORDER BY block",
+        rows = sources.current_profiles("inferences AS n, length(values) AS categories"),
+    );
     sources.bind(bind_query(clickhouse, &sql, query, cut)).fetch_all().await
 }
 
@@ -485,8 +484,8 @@ fn fitting(blocks: &[BlockSize]) -> Vec<Vec<i64>> {
     groups
 }
 
-fn numbers_sql() -> String {
-    let rows = current_profiles(
+fn numbers_sql(sources: &Sources) -> String {
+    let rows = sources.current_profiles(
         "inferences, `nan` AS nans, positive_infinity AS positives, negative_infinity AS negatives, bucket_keys, bucket_counts, \
          arraySum(value_counts) AS category_n",
     );
@@ -497,8 +496,8 @@ fn numbers_sql() -> String {
     )
 }
 
-fn categories_sql() -> String {
-    let rows = current_profiles("values, value_counts");
+fn categories_sql(sources: &Sources) -> String {
+    let rows = sources.current_profiles("values, value_counts");
     format!(
         "SELECT block, version, part, feature, value, sum(value_n) AS n \
          FROM (SELECT block, version, part, feature, values, value_counts FROM {rows}) \

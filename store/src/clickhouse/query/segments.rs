@@ -4,7 +4,7 @@ use clickhouse::Row;
 use clickhouse::error::Error;
 use serde::Deserialize;
 
-use super::profile_sources::{Sources, current_profiles};
+use super::profile_sources::Sources;
 use super::profiles::{Cut, ProfileQuery, bind_query};
 use crate::clickhouse::ClickHouse;
 use crate::clock::UnixNanos;
@@ -34,15 +34,15 @@ pub async fn segments_served(
     min_inferences: u64,
     limit: u64,
 ) -> Result<Vec<SegmentTraffic>, Error> {
+    let sources = Sources::of(clickhouse, query, Cut::WHOLE).await?;
     let sql = format!(
         "SELECT version, segment, inferences, total \
          FROM (SELECT version, name AS segment, sum(n) AS inferences, sum(inferences) OVER (PARTITION BY version) AS total \
            FROM (SELECT version, feature, n, name FROM {rows}) WHERE feature = '' GROUP BY version, segment) \
          WHERE segment != '' AND inferences >= {{min_inferences:UInt64}} \
          ORDER BY version, inferences DESC, segment LIMIT {{most:UInt64}} BY version",
-        rows = current_profiles("inferences AS n, segment AS name"),
+        rows = sources.current_profiles("inferences AS n, segment AS name"),
     );
-    let sources = Sources::of(clickhouse, query, Cut::WHOLE).await?;
     sources
         .bind(bind_query(clickhouse, &sql, query, Cut::WHOLE))
         .param("min_inferences", min_inferences)
