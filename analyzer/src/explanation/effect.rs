@@ -10,7 +10,7 @@ use driftlead_store::clickhouse::query::quality::LabelledScores;
 use driftlead_store::clickhouse::query::samples::SampledInference;
 use serde::Serialize;
 
-use super::columns::Column;
+use crate::sampling::columns::Column;
 use super::grown::Places;
 use crate::stats::Undefined;
 use crate::stats::estimated_quality::Calibrator;
@@ -169,7 +169,7 @@ fn by_bin(column: &Column, bins: &[Bin], right: &[Vec<Option<f64>>; 2], overall:
 
 #[cfg(test)]
 mod tests {
-    use super::super::columns::Value;
+    use crate::sampling::columns::Value;
     use super::*;
 
     fn bins() -> Vec<Bin> {

@@ -5,7 +5,8 @@ pub mod actions;
 pub mod alerts;
 pub mod answers;
 pub mod charts;
-pub mod collection;
+pub mod clusters;
+mod collection;
 mod comparison;
 pub mod control;
 pub mod deployments;
@@ -13,6 +14,7 @@ pub mod drift;
 mod drift_alerts;
 pub mod endpoint;
 mod examples;
+mod embeddings;
 pub mod explanation;
 mod export;
 pub mod inferences;
@@ -52,7 +54,9 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         timeline::endpoints(),
         deployments::endpoints(),
         references::endpoints(),
+        clusters::endpoints(),
         drift::endpoints(),
+        embeddings::endpoints(),
         explanation::endpoints(),
         drift_alerts::endpoints(),
         segments::endpoints(),
