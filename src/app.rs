@@ -16,6 +16,7 @@ use anyhow::{Context, bail};
 use driftlead_alerting::RuleSet;
 use driftlead_alerting::commands::Commands;
 use driftlead_alerting::config::AlertingConfig;
+use driftlead_analyzer::clusters::ClusterKeeper;
 use driftlead_analyzer::control::ControlConfig;
 use driftlead_analyzer::{References, WatchedSearches};
 use driftlead_collector::{CollectorStatus, Decoder, DecoderConfig, Listeners};
@@ -24,6 +25,7 @@ use driftlead_store::clickhouse::migrate::{self, MigrateError};
 use driftlead_store::clickhouse::query::records::RecordSearch;
 use driftlead_store::clickhouse::{ClickHouse, ClickHouseConfig, TelemetryError, text_index};
 use driftlead_store::clock::Clock;
+use driftlead_store::clusters::{Assigning, Clusterings};
 use driftlead_store::drain::{self, Decode, DrainConfig};
 use driftlead_store::index::{self, ErrorIndex, IndexConfig};
 use driftlead_store::state::State;
@@ -106,17 +108,22 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         },
         clock: clock.clone(),
     };
-    let decoder: Arc<dyn Decode> = Arc::new(Decoder::new(DecoderConfig {
+    let clusterings = Clusterings::of(state.clusterings().await?);
+    let decoder = Decoder::new(DecoderConfig {
         raw_retention_days: config.retention.raw_days,
         inference_retention_days: config.retention.inferences_days,
-    }));
+    });
+    let decoder: Arc<dyn Decode> = Arc::new(Assigning::new(Arc::new(decoder), clusterings.clone()));
+    let references = References::new(clickhouse.clone(), state.clone(), config.models.clone());
+    let clusters = ClusterKeeper::new(references.clone(), clusterings, config.models.clone());
     let parts = sources.into_source();
     let web = Arc::new(WebState {
         log: log.clone(),
         clickhouse: clickhouse.clone(),
         index: index.clone(),
         records: RecordSearch::new(clickhouse.clone(), clock.clone()),
-        references: References::new(clickhouse.clone(), state.clone(), config.models.clone()),
+        references,
+        clusters: clusters.clone(),
         state: state.clone(),
         keys: keys.clone(),
         commands,
@@ -178,6 +185,7 @@ pub async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
         alerting,
         clock,
         parts,
+        clusters,
         hangup,
         shutdown: shutdown.clone(),
     };
@@ -230,6 +238,7 @@ struct Tables {
     alerting: AlertingConfig,
     clock: Clock,
     parts: PartsSource,
+    clusters: ClusterKeeper,
     hangup: Signal,
     shutdown: Shutdown,
 }
@@ -258,6 +267,7 @@ impl Tables {
             let (mut config, models, sender) = (self.config.analyzer()?, models.clone(), sender.clone());
             config.drain = drained;
             config.errors = Some(self.index);
+            config.clusters = Some(self.clusters);
             config.label_delays = self.alerting.label_delays.clone();
             let rules = self.rules.clone();
             config.searches = WatchedSearches::new(move || rules.watched_searches());

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::budget::Budget;
+use crate::clusters::ClusterKeeper;
 use crate::error::AnalyzerError;
 use crate::reference::References;
 use crate::upkeep::Activity;
@@ -70,6 +71,8 @@ pub struct AnalyzerConfig {
     pub searches: WatchedSearches,
     /// Where it is told how long labels take.
     pub label_delays: LabelDelays,
+    /// The clusters that the drain assigns inferences to; `None`: none are looked for.
+    pub clusters: Option<ClusterKeeper>,
     /// `[drift] segments`: how many segments of a version have signals of their own, those with the most traffic.
     pub max_segments: u64,
     /// `[drift] false_alerts_per_month`: false alerts of drift and data quality that are borne in 30 days, of all models.
@@ -85,6 +88,7 @@ impl Default for AnalyzerConfig {
             errors: None,
             searches: WatchedSearches::new(Vec::new),
             label_delays: LabelDelays::default(),
+            clusters: None,
             max_segments: DEFAULT_MAX_SEGMENTS,
             false_alerts_per_month: DEFAULT_FALSE_ALERTS_PER_MONTH,
         }
@@ -97,6 +101,7 @@ pub(crate) struct Context {
     pub clickhouse: ClickHouse,
     pub state: State,
     pub references: References,
+    pub clusters: Option<ClusterKeeper>,
     pub activity: Arc<Activity>,
     pub days: Arc<Days>,
     pub quality_interval: Duration,

@@ -30,6 +30,8 @@ const REFERENCES_INTERVAL: Duration = Duration::from_secs(30);
 const QUALITY_INTERVAL: Duration = Duration::from_secs(2);
 /// How often the errors of releases are looked at.
 const RELEASES_INTERVAL: Duration = Duration::from_secs(15);
+/// How often models are looked at whose clusters are not found yet.
+const CLUSTERS_INTERVAL: Duration = Duration::from_secs(15);
 /// How often hardware signals are computed: as often as its exporters send.
 const HARDWARE_INTERVAL: Duration = Duration::from_secs(15);
 /// First wait after a failure; it doubles up to [`MAX_BACK_OFF`].
@@ -52,6 +54,7 @@ pub async fn run(
 ) -> Result<(), AnalyzerError> {
     let context = Context {
         references: References::new(clickhouse.clone(), state.clone(), settings),
+        clusters: config.clusters,
         activity: Arc::new(Activity::new(clock.now())),
         days: Arc::new(Days::new(&config.evaluate_at)),
         quality_interval: config.quality_interval,
@@ -77,6 +80,7 @@ pub async fn run(
             watch_quality(&context),
             watch_hardware(&context),
             watch_releases(&context),
+            watch_clusters(&context),
             watch_searches(&context)
         );
     };
@@ -187,6 +191,16 @@ async fn watch_releases(context: &Context) {
     let mut back_off = BackOff::new("errors of releases");
     while !context.stop.is_cancelled() {
         let result = releases.step(context).await.map(|()| RELEASES_INTERVAL);
+        back_off.wait_after(result, &context.stop).await;
+    }
+}
+
+/// The clusters of models that have none yet.
+async fn watch_clusters(context: &Context) {
+    let Some(clusters) = &context.clusters else { return };
+    let mut back_off = BackOff::new("clusters");
+    while !context.stop.is_cancelled() {
+        let result = clusters.step(context.now()).await.map(|()| CLUSTERS_INTERVAL);
         back_off.wait_after(result, &context.stop).await;
     }
 }

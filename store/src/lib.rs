@@ -13,6 +13,7 @@
 pub mod bucket;
 pub mod clickhouse;
 pub mod clock;
+pub mod clusters;
 pub mod drain;
 mod durable_file;
 pub mod embedding;

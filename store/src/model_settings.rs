@@ -40,6 +40,10 @@ pub struct ModelSettings {
     /// Of weeks of telemetry take the hours that are the same hour of the week as the window: a rhythm is not drift.
     #[serde(default = "default_match_reference")]
     pub match_reference: bool,
+    /// What clusters of inferences are looked for in; unset: none are. An inference that says no segment belongs to that of its cluster.
+    pub clusters: Option<ClustersOf>,
+    /// How traffic is split among arms, where it is.
+    pub experiment: Option<ExperimentSettings>,
     /// How versions are replayed; without one replays are `skipped`, with that reason.
     pub runner: Option<RunnerSettings>,
     /// How a version is rolled back.
@@ -64,6 +68,8 @@ impl ModelSettings {
             label_delay: None,
             reference: None,
             match_reference: true,
+            clusters: None,
+            experiment: None,
             runner: None,
             rollback: None,
             retrain: None,
@@ -135,6 +141,60 @@ pub enum ReferenceSettings {
     PreviousVersion,
     /// This many days before the window.
     Trailing(u32),
+}
+
+/// What inferences are told apart by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClustersOf {
+    /// Their embeddings.
+    Embeddings,
+    /// Their features.
+    Features,
+}
+
+/// How traffic is split among the arms of an experiment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, try_from = "StatedExperiment")]
+pub struct ExperimentSettings {
+    /// The arm that the others are compared with.
+    pub control: String,
+    /// The share of the traffic that each arm is meant to have, 1 in all; empty: not stated.
+    #[serde(default)]
+    pub shares: BTreeMap<String, f64>,
+}
+
+/// [`ExperimentSettings`] as they are written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StatedExperiment {
+    control: String,
+    #[serde(default)]
+    shares: BTreeMap<String, f64>,
+}
+
+/// How far the shares of all arms together may be from 1.
+const SHARE_ROUNDING: f64 = 1e-6;
+
+impl TryFrom<StatedExperiment> for ExperimentSettings {
+    type Error = String;
+
+    fn try_from(StatedExperiment { control, shares }: StatedExperiment) -> Result<Self, String> {
+        if shares.is_empty() {
+            return Ok(Self { control, shares });
+        }
+        if shares.values().any(|share| !(*share > 0.0 && *share < 1.0)) {
+            return Err("the share of an arm is a number between 0 and 1, such as 0.1".to_owned());
+        }
+        let total: f64 = shares.values().sum();
+        if (total - 1.0).abs() > SHARE_ROUNDING {
+            return Err(format!("the shares of all arms are 1 together, these are {total}"));
+        }
+        if !shares.contains_key(&control) {
+            return Err(format!("the control arm {control:?} has no share: state one of each arm"));
+        }
+        Ok(Self { control, shares })
+    }
 }
 
 /// How a version is replayed.
@@ -277,7 +337,26 @@ pub mod duration {
 mod tests {
     use std::time::Duration;
 
-    use super::duration;
+    use serde_json::json;
+
+    use super::{ExperimentSettings, duration};
+
+    #[test]
+    fn shares_of_arms_are_one_in_all() {
+        let read = |stated: serde_json::Value| serde_json::from_value::<ExperimentSettings>(stated).map_err(|error| error.to_string());
+        let stated = read(json!({"control": "old", "shares": {"old": 0.9, "new": 0.1}})).unwrap();
+        assert_eq!((stated.control.as_str(), stated.shares["new"]), ("old", 0.1));
+        assert!(read(json!({"control": "old"})).unwrap().shares.is_empty());
+        for (stated, expected) in [
+            (json!({"control": "old", "shares": {"old": 0.9, "new": 0.2}}), "1 together"),
+            (json!({"control": "old", "shares": {"old": 1.0}}), "between 0 and 1"),
+            (json!({"control": "older", "shares": {"old": 0.9, "new": 0.1}}), "has no share"),
+            (json!({"shares": {}}), "control"),
+        ] {
+            let error = read(stated.clone()).unwrap_err();
+            assert!(error.contains(expected), "{stated}: {error}");
+        }
+    }
 
     #[test]
     fn durations_read_back_as_written() {

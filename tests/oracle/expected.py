@@ -8,6 +8,7 @@ requirements.txt and, as installed, in every file.
 """
 
 import json
+import math
 import pathlib
 import warnings
 
@@ -103,6 +104,34 @@ def score_bound(counts, tail):
     z, observed = scipy.stats.norm.isf(tail), counts[0] / counts[1] - counts[2] / counts[3]
     assert abs(score(counts, 0.0) - score_test(counts, 0.0).statistic) < 1e-9, counts
     return float(scipy.optimize.brentq(lambda difference: score(counts, difference) - z, -1 + 1e-9, observed, xtol=1e-14))
+
+
+def ratio_of_shares():
+    """Bounds of current / reference: where statsmodels' statistic is the normal quantile."""
+    samples = [
+        (7, 20, 3, 20),
+        (0, 30, 5, 40),
+        (12, 12, 5, 12),
+        (5, 2_500, 40, 25_000),
+        (900, 1_000, 29_000, 34_000),
+        (1_300, 10_000, 1_000, 10_000),
+        (2, 1_000_000, 9, 1_000_000),
+    ]
+    cases = []
+    for counts in samples:
+        statistic = lambda log: float(
+            test_proportions_2indep(
+                *counts, value=math.exp(log), compare="ratio", method="score", alternative="larger", correction=True
+            ).statistic
+        )
+        observed = math.log(max(counts[0], 0.01) / counts[1] / (counts[2] / counts[3]))
+        for tail in TAILS:
+            z = scipy.stats.norm.isf(tail)
+            find = lambda level, low, high: math.exp(scipy.optimize.brentq(lambda log: statistic(log) - level, low, high, xtol=1e-14))
+            cases.append({"current": counts[:2], "reference": counts[2:], "tail": tail,
+                          "lower": find(z, observed - 12, observed) if counts[0] else 0.0,
+                          "upper": find(-z, observed, observed + 12)})  # fmt: skip
+    return cases
 
 
 def mcnemar():
@@ -256,6 +285,8 @@ METHODS = {
     wilson: 'statsmodels.stats.proportion.proportion_confint(alpha=2 * tail, method="wilson")',
     miettinen_nurminen: 'lower: scipy.optimize.brentq over the statistic of Miettinen and Nurminen; '
     'p: statsmodels.stats.proportion.test_proportions_2indep(method="score", alternative="larger", correction=True)',
+    ratio_of_shares: 'scipy.optimize.brentq over the statistic of '
+    'statsmodels.stats.proportion.test_proportions_2indep(compare="ratio", method="score", correction=True)',
     mcnemar: 'scipy.stats.binomtest(lost, lost + gained, alternative="greater")',
     benjamini_hochberg: 'scipy.stats.false_discovery_control(method="bh")',
     hypergeometric: "scipy.stats.hypergeom.logpmf",

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use driftlead_alerting::commands::Commands;
 use driftlead_analyzer::References;
+use driftlead_analyzer::clusters::ClusterKeeper;
 use driftlead_store::clickhouse::ClickHouse;
 use driftlead_store::clickhouse::query::records::RecordSearch;
 use driftlead_store::clock::Clock;
@@ -32,6 +33,8 @@ pub struct WebState {
     pub records: RecordSearch,
     /// What windows are compared with.
     pub references: References,
+    /// The clusters of models' inferences.
+    pub clusters: ClusterKeeper,
     /// What was decided.
     pub state: State,
     /// Who may do what.

@@ -6,7 +6,7 @@ use driftlead_store::records::{Signal, names};
 use serde_json::json;
 
 use super::frame::Frame;
-use super::schedule::LENGTHS_LOOKED_AT;
+use super::sampled::is_looked_at;
 use crate::context::Context;
 use crate::error::AnalyzerError;
 use crate::explanation::{Explained, explain};
@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// to the accuracy that can be expected, as `expected_accuracy_change`. A window of long ago, by which nobody decides, is left alone;
 /// so is one whose inferences cannot be read in time.
 pub(super) async fn add(context: &Context, frame: &Frame<'_>, signals: &mut [Signal]) {
-    if frame.provisional || !frame.segment.is_empty() || !frame.window.ended_within(LENGTHS_LOOKED_AT, context.now()) {
+    if !is_looked_at(frame, context.now()) {
         return;
     }
     let sure = |signal: &Signal| signal.decision_lower.filter(|lower| *lower > WORTH_A_LOOK);

@@ -13,13 +13,14 @@ use serde_json::json;
 
 use super::data_quality::{missing_ratio, new_category_ratio, out_of_range_ratio, type_mismatch_ratio};
 use super::frame::{Estimate, Frame};
-use super::{causes, embeddings, estimated, statistics};
+use super::sampled::Looked;
+use super::{causes, clusters, duplicates, embeddings, estimated, experiment, sampled, statistics};
 use crate::blocking;
 use crate::budget::Budget;
 use crate::context::Context;
 use crate::drift::{Compared, FeatureDrift, Role, compare, decision_error};
 use crate::error::AnalyzerError;
-use crate::reference::{Comparison, NoReference, Reference};
+use crate::reference::{Comparison, NoReference, Reference, ReferenceInfo};
 use crate::stats::Bounds;
 use crate::stats::shift::MIN_N_FOR_DECISIONS;
 use crate::window::{DAY_SECONDS, Window};
@@ -35,6 +36,7 @@ pub(super) async fn signals_of_window(
     provisional: bool,
 ) -> Result<Vec<Signal>, AnalyzerError> {
     let mut signals = Vec::new();
+    let mut inferences = 0;
     let settings = Arc::new(context.references.settings(model));
     for environment in environments_between(&context.clickhouse, model, window.start(), window.end).await? {
         let query = ProfileQuery {
@@ -54,6 +56,7 @@ pub(super) async fn signals_of_window(
         let known: Arc<BTreeSet<String>> = Arc::new(known.into_iter().collect());
         let profiles = read_profiles(&context.clickhouse, query).await?;
         let budget = context.budget(window).shared_by(profiles.len());
+        inferences += profiles.values().map(|profile| profile.inferences).sum::<u64>();
         for (version, profile) in profiles {
             let frame = Frame {
                 model,
@@ -64,15 +67,35 @@ pub(super) async fn signals_of_window(
                 provisional,
             };
             signals.extend(estimated::signals_of_window(context, frame, &profile.scores, &settings).await?);
-            let mut of_version = compared(context, frame, profile, &known, &settings, budget).await?;
+            let looked = looked(&profile, budget);
+            signals.extend(clusters::new_cluster_ratio(context, &frame, looked.inferences, looked.decision_error).await?);
+            let (mut of_version, reference) = compared(context, frame, profile, &known, &settings, budget).await?;
             causes::add(context, &frame, &mut of_version).await;
             signals.extend(of_version);
+            if let Some(reference) = reference {
+                signals.extend(sampled::signals_of(context, &frame, &reference, looked).await?);
+            }
         }
         if !provisional {
             signals.extend(of_segments(context, query, window, &known, &settings, budget).await?);
         }
     }
+    if !provisional {
+        signals.extend(duplicates::signals_of_window(context, model, window, inferences, context.budget(window)).await?);
+        signals.extend(experiment::signals_of_window(context, model, window).await?);
+    }
     Ok(signals)
+}
+
+/// What a sample of the inferences of a profile is looked at for.
+fn looked(profile: &Profile, budget: Budget) -> Looked {
+    let features = profile.features.keys().filter(|feature| role(feature) == Role::Feature);
+    Looked {
+        inferences: profile.inferences,
+        features: features.cloned().collect(),
+        has_embeddings: profile.embeddings.n() > 0,
+        decision_error: budget.decision_error(profile.features.len() + 2),
+    }
 }
 
 /// The signals of the segments of all versions, each against the same segment of the reference. An hour that still runs has
@@ -109,13 +132,13 @@ async fn of_segments(
                 window,
                 provisional: false,
             };
-            signals.extend(compared(context, frame, profile, known, settings, budget).await?);
+            signals.extend(compared(context, frame, profile, known, settings, budget).await?.0);
         }
     }
     Ok(signals)
 }
 
-/// The signals of the traffic of a frame against the reference that applies to it.
+/// The signals of the traffic of a frame against the reference that applies to it, and which one that is.
 async fn compared(
     context: &Context,
     frame: Frame<'_>,
@@ -123,7 +146,7 @@ async fn compared(
     known: &Arc<BTreeSet<String>>,
     settings: &Arc<ModelSettings>,
     budget: Budget,
-) -> Result<Vec<Signal>, AnalyzerError> {
+) -> Result<(Vec<Signal>, Option<ReferenceInfo>), AnalyzerError> {
     let Frame { window, provisional, .. } = frame;
     let comparison = Comparison {
         model: frame.model,
@@ -137,6 +160,7 @@ async fn compared(
     let reference = context.references.applying_to(comparison).await?;
     let [model, version, environment, segment] = [frame.model, frame.version, frame.environment, frame.segment].map(str::to_owned);
     let (known, settings) = (Arc::clone(known), Arc::clone(settings));
+    let applied = reference.as_ref().ok().map(|reference| reference.info.clone());
     let signals = blocking::compute(move || {
         let frame = Frame {
             model: &model,
@@ -151,7 +175,7 @@ async fn compared(
             Err(why) => without_reference(&frame, &profile, &why, &settings, budget),
         }
     });
-    signals.await
+    Ok((signals.await?, applied))
 }
 
 /// All signals of a version against its reference.

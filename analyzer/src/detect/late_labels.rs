@@ -14,7 +14,7 @@ use driftlead_store::records::SignalState;
 use driftlead_store::state::dirty::{DirtyConsumer, DirtyMark, MAX_DIRTY_MINUTES};
 
 use super::schedule::LENGTHS_LOOKED_AT;
-use super::{decay, quality};
+use super::{decay, experiment, quality};
 use crate::context::Context;
 use crate::error::AnalyzerError;
 use crate::failures::Failures;
@@ -187,6 +187,7 @@ impl LateLabels {
         let now = context.now();
         let (model, window) = key;
         let signals = quality::signals_of_window(context, model, *window).await?;
+        context.emit(experiment::signals_of_window(context, model, *window).await?).await?;
         let has_labels = !signals.is_empty();
         let has_values = signals.iter().any(|signal| signal.state == SignalState::Ok);
         tracing::debug!(model, end = %window.end, seconds = window.seconds, signals = signals.len(), "computed quality");

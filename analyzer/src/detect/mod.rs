@@ -1,18 +1,22 @@
 //! Signals: one file for each family, and the schedules that say when which window is computed.
 
 mod causes;
+mod clusters;
 mod data_quality;
 mod decay;
 mod drift;
 mod due;
+mod duplicates;
 mod embeddings;
 mod estimated;
+mod experiment;
 mod frame;
 mod hardware;
 mod label_delay;
 mod late_labels;
 mod quality;
 mod releases;
+mod sampled;
 mod schedule;
 mod searches;
 mod service;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::columns::{Column, Value};
+use crate::sampling::columns::{Column, Value};
 use crate::stats::shift::Special;
 use crate::stats::slice_search::{Condition, Dimension};
 

@@ -10,8 +10,8 @@ use driftlead_store::clickhouse::query::quality::LabelledScores;
 use driftlead_store::clickhouse::query::samples::SampledInference;
 use serde::Serialize;
 
-use super::columns::Column;
 use super::grown::Places;
+use crate::sampling::columns::Column;
 use crate::stats::Undefined;
 use crate::stats::estimated_quality::Calibrator;
 use crate::stats::scored::{ScoreCount, Scored};
@@ -169,8 +169,8 @@ fn by_bin(column: &Column, bins: &[Bin], right: &[Vec<Option<f64>>; 2], overall:
 
 #[cfg(test)]
 mod tests {
-    use super::super::columns::Value;
     use super::*;
+    use crate::sampling::columns::Value;
 
     fn bins() -> Vec<Bin> {
         let bin = |value: &str, reference: u64, current: u64| Bin {

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use driftlead_store::bucket;
 use serde::Serialize;
 
-use super::columns::{Column, Value};
+use crate::sampling::columns::{Column, Value};
 use crate::stats::shift::{Bin, Special};
 
 /// Standard deviations from which on a value grew or shrank.

@@ -7,8 +7,8 @@ use driftlead_store::state::deployments::Deployment;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::columns::Columns;
 use crate::error::AnalyzerError;
+use crate::sampling::columns::Columns;
 use crate::stats::Undefined;
 use crate::stats::domain_classifier::{DomainAuc, domain_auc};
 

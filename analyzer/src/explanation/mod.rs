@@ -2,12 +2,11 @@
 //! what that does to the quality that can be expected.
 //!
 //! Shifts and distributions come from profiles, as in [`crate::report`]. Whatever needs features of one inference side by side comes
-//! from a sample of the inferences of the window and of the reference's stretch of telemetry ([`columns`]): importance by a model
+//! from a sample of the inferences of the window and of the reference's stretch of telemetry ([`crate::sampling`]): importance by a model
 //! that tells the two apart ([`importance`]), the segments that carry a shift ([`cells`], [`crate::stats::slice_search`]), the effect
 //! on expected quality ([`effect`]). A reference that is no telemetry has no rows to look at: then only profiles speak.
 
 mod cells;
-mod columns;
 mod effect;
 mod grown;
 mod importance;
@@ -17,7 +16,7 @@ use std::collections::BTreeMap;
 use driftlead_store::clickhouse::query::labelled_scores::{ScoresOf, labelled_scores};
 use driftlead_store::clickhouse::query::positive::Positive;
 use driftlead_store::clickhouse::query::quality::LabelledScores;
-use driftlead_store::clickhouse::query::samples::{Rhythm, SampleOf, SampledInference, sample_inferences};
+use driftlead_store::clickhouse::query::samples::SampledInference;
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::model_settings::ModelSettings;
 use serde::Serialize;
@@ -27,11 +26,12 @@ use crate::drift::Role;
 use crate::error::AnalyzerError;
 use crate::reference::{ReferenceInfo, References};
 use crate::report::{DriftReport, DriftRequest, FeatureReport, ShiftReport, drift_between};
+use crate::sampling::columns::{Columns, SEGMENT};
+use crate::sampling::{Rows, Sides, Wanted};
 use crate::seed::seed_of;
 use crate::stats::slice_search::{self, Options, Slice};
 use cells::Cells;
 pub use cells::SliceCondition;
-use columns::{Columns, SEGMENT};
 pub use effect::Effect;
 pub use grown::Change;
 pub use importance::{DomainAucReport, Importance, ImportanceSource, read as read_importance};
@@ -190,60 +190,31 @@ pub async fn explain(
         )));
     }
     let settings = references.settings(&report.model);
-    let rows = sample(references, &report, &settings).await?;
+    let rows = match &report.reference {
+        None => Err("there is no reference".to_owned()),
+        Some(reference) => {
+            let sides = Sides {
+                model: &report.model,
+                environment: &report.environment,
+                version: &report.version,
+                segment: &report.segment,
+                from: report.from,
+                to: report.to,
+                inferences: report.n,
+                reference,
+                positive: Positive::of(&settings),
+            };
+            sides.sample(references.clickhouse(), Wanted::rows(WANTED_ROWS)).await?
+        }
+    };
     let stated = importance::of_deployment(references.state(), &report.model, &report.version, &report.environment).await?;
     let learnt = learnt_scores(references, &report, &settings).await?;
     let wanted = feature.map(str::to_owned);
-    let work = move || fill(&mut explanation, &report, rows, stated, &learnt, &settings, wanted).map(|()| explanation);
-    blocking::compute(work).await?
-}
-
-/// The sampled rows of reference and window, or why there are none.
-type Rows = Result<[Vec<SampledInference>; 2], String>;
-
-async fn sample(references: &References, report: &DriftReport, settings: &ModelSettings) -> Result<Rows, AnalyzerError> {
-    let Some(reference) = &report.reference else {
-        return Ok(Err("there is no reference".to_owned()));
-    };
-    let (Some(from), Some(until)) = (reference.from, reference.to) else {
-        return Ok(Err(format!(
-            "the reference {:?} is no telemetry: its rows are not kept, only their profile",
-            reference.name
-        )));
-    };
-    let window_seconds = u32::try_from(report.to.seconds() - report.from.seconds()).unwrap_or(u32::MAX);
-    let of_window = SampleOf {
-        model: &report.model,
-        environment: &report.environment,
-        version: Some(&report.version),
-        segment: Some(report.segment.as_str()).filter(|segment| !segment.is_empty()),
-        from: report.from,
-        until: report.to,
-        like: None,
-        inferences: report.n,
-        positive: Positive::of(settings),
-    };
-    let of_reference = SampleOf {
-        version: reference.version.as_deref(),
-        from,
-        until,
-        like: reference.matching.map(|matching| Rhythm {
-            start: report.from,
-            seconds: window_seconds,
-            period_seconds: matching.period_seconds(),
-        }),
-        inferences: reference.rows,
-        ..of_window
-    };
-    let seed = seed_of(&[&report.model, "sample", &report.to.to_string()]);
-    let clickhouse = references.clickhouse();
-    let before = sample_inferences(clickhouse, of_reference, WANTED_ROWS, seed, false).await?;
-    let now = sample_inferences(clickhouse, of_window, WANTED_ROWS, seed, false).await?;
-    Ok(if before.is_empty() {
-        Err("the inferences of the reference are no longer kept".to_owned())
-    } else {
-        Ok([before, now])
+    blocking::compute(move || {
+        fill(&mut explanation, &report, rows, stated, &learnt, &settings, wanted);
+        explanation
     })
+    .await
 }
 
 /// What scores turned out to mean in the weeks before the window.
@@ -271,7 +242,7 @@ fn fill(
     learnt: &[LabelledScores],
     settings: &ModelSettings,
     wanted: Option<String>,
-) -> Result<(), AnalyzerError> {
+) {
     let seed = seed_of(&[&report.model, &report.version, "explanation", &report.to.to_string()]);
     let (columns, rows) = match rows {
         Ok(rows) => (Some(Columns::of([&rows[0], &rows[1]])), rows),
@@ -303,7 +274,7 @@ fn fill(
     explanation.features = ranked(&report.features, &explanation.importance);
     let wanted = wanted.or_else(|| explanation.features.first().map(|first| first.feature.clone()));
     let Some(feature) = report.features.iter().find(|feature| Some(&feature.feature) == wanted.as_ref()) else {
-        return Ok(());
+        return;
     };
     let (grew, shrank) = grown::changes(&feature.bins);
     let (slices, effect) = match &columns {
@@ -327,7 +298,6 @@ fn fill(
         slices,
         effect,
     });
-    Ok(())
 }
 
 /// Features that moved and matter come first. What the model answered moved because of them: it comes last.

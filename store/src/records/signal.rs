@@ -84,6 +84,8 @@ pub mod names {
     pub const TYPE_MISMATCH_RATIO: &str = "type_mismatch_ratio";
     /// Share of embeddings whose length is not the usual one.
     pub const SHAPE_MISMATCH_RATIO: &str = "shape_mismatch_ratio";
+    /// Share of inferences whose input another one of the window has too: all but one of each.
+    pub const DUPLICATE_RATIO: &str = "duplicate_ratio";
     /// Total-variation distance of a feature between reference and window.
     pub const FEATURE_SHIFT: &str = "feature_shift";
     /// The same for the prediction.
@@ -104,6 +106,12 @@ pub mod names {
     pub const CHI2: &str = "chi2";
     /// Hellinger distance.
     pub const HELLINGER: &str = "hellinger";
+    /// Share of inferences that lie in clusters which were not there before the last week.
+    pub const NEW_CLUSTER_RATIO: &str = "new_cluster_ratio";
+    /// Squared maximum mean discrepancy of embeddings.
+    pub const MMD: &str = "mmd";
+    /// ROC-AUC of a model that tells the window from the reference: 0.5 where it cannot.
+    pub const DOMAIN_AUC: &str = "domain_auc";
     /// Share of labelled inferences that were right.
     pub const ACCURACY: &str = "accuracy";
     /// Share of positive predictions that were right.
@@ -152,6 +160,10 @@ pub mod names {
     pub const ANOMALIES_IN_WATCH: &str = "anomalies_in_watch";
     /// Errors that match what a rule searches for.
     pub const MATCHING_ERRORS: &str = "matching_errors";
+    /// By how much more an arm converts than the control arm, relative to it.
+    pub const CONVERSION_LIFT: &str = "conversion_lift";
+    /// The largest difference between the share of an arm and the one that it is meant to have.
+    pub const SAMPLE_RATIO_MISMATCH: &str = "sample_ratio_mismatch";
     /// Temperature of a GPU in degrees Celsius.
     pub const GPU_TEMPERATURE_C: &str = "gpu_temperature_c";
     /// Share of the time in which a GPU computed.

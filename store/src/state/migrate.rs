@@ -46,6 +46,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[
         name: "search_rules",
         sql: include_str!("../../migrations/state/0005_search_rules.sql"),
     },
+    Migration {
+        number: 6,
+        name: "clusterings",
+        sql: include_str!("../../migrations/state/0006_clusterings.sql"),
+    },
 ];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (

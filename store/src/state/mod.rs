@@ -9,6 +9,7 @@ pub mod actions;
 pub mod alerts;
 pub mod audit;
 pub mod changes;
+pub mod clusterings;
 pub mod dirty;
 pub mod key_rates;
 pub mod keys;

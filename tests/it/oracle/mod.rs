@@ -13,7 +13,7 @@ use driftlead_analyzer::control::mcnemar::McNemar;
 use driftlead_analyzer::control::metrics::{self, Average, Classes};
 use driftlead_analyzer::stats::classification::{Confusion, Measure};
 use driftlead_analyzer::stats::miettinen_nurminen::{self, Share};
-use driftlead_analyzer::stats::{Undefined, benjamini_hochberg, hypergeometric, normal, poisson, wilson};
+use driftlead_analyzer::stats::{Undefined, benjamini_hochberg, hypergeometric, normal, poisson, ratio_of_shares, wilson};
 use driftlead_store::patterns::{Miner, MinerLimits};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -120,6 +120,25 @@ fn score_bounds_of_a_difference_agree_with_their_definition_and_statsmodels() {
         let lower = miettinen_nurminen::lower(current, reference, normal::from_upper_tail(case.tail));
         check(&case, lower, case.lower, 1e-8);
         check(&case, miettinen_nurminen::p_value(current, reference), case.p, 1e-9 * case.p);
+    }
+}
+
+#[test]
+fn score_bounds_of_a_ratio_agree_with_statsmodels() {
+    #[derive(Debug, Deserialize)]
+    struct Case {
+        current: (f64, f64),
+        reference: (f64, f64),
+        tail: f64,
+        lower: f64,
+        upper: f64,
+    }
+    let share = |(successes, n)| Share { successes, n };
+    for case in cases::<Case>(include_str!("../../oracle/ratio_of_shares.json")) {
+        let z = normal::from_upper_tail(case.tail);
+        let bounds = ratio_of_shares::bounds(share(case.current), share(case.reference), z).unwrap();
+        check(&case, bounds.lower, case.lower, 1e-9 * case.lower);
+        check(&case, bounds.upper, case.upper, 1e-9 * case.upper);
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::endpoint::Endpoint;
 use super::parameters;
-use crate::auth::Asked;
+use crate::auth::{Asked, Caller};
 use crate::error::Problem;
 use crate::extract::{Path, Query};
 use crate::state::WebState;
@@ -23,29 +23,49 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
             "Per feature: shift with bounds, p-value, both histograms; the most shifted first.",
             show,
         )
-        .query(&[
-            ("environment", "unsaid: the one with the most traffic in the window"),
-            ("version", "unsaid: the one with the most traffic in the window"),
-            (
-                "segment",
-                "only this segment of the traffic, against the same segment of the reference; unsaid: all traffic",
-            ),
-            ("reference", "unsaid: the one that applies to the version"),
-            ("from", "start of the window; unsaid: the latest hour or day with enough records"),
-            ("to", "end of the window"),
-        ]),
+        .query(&WINDOW_PARAMETERS),
     ]
 }
 
+/// What says which window is compared with what.
+pub(super) const WINDOW_PARAMETERS: [(&str, &str); 6] = [
+    ("environment", "unsaid: the one with the most traffic in the window"),
+    ("version", "unsaid: the one with the most traffic in the window"),
+    (
+        "segment",
+        "only this segment of the traffic, against the same segment of the reference; unsaid: all traffic",
+    ),
+    ("reference", "unsaid: the one that applies to the version"),
+    ("from", "start of the window; unsaid: the latest hour or day with enough records"),
+    ("to", "end of the window"),
+];
+
+/// [`WINDOW_PARAMETERS`] as they are asked for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Parameters {
-    environment: Option<String>,
-    version: Option<String>,
-    segment: Option<String>,
-    reference: Option<String>,
-    from: Option<String>,
-    to: Option<String>,
+pub(super) struct WindowParameters {
+    pub environment: Option<String>,
+    pub version: Option<String>,
+    pub segment: Option<String>,
+    pub reference: Option<String>,
+    pub from: Option<String>,
+    pub to: Option<String>,
+}
+
+impl WindowParameters {
+    /// What the caller asks for, as far as they may see it.
+    pub fn request(self, model: &str, caller: &Caller) -> Result<DriftRequest, Problem> {
+        let stated = |text: Option<String>| text.filter(|text| !text.is_empty());
+        Ok(DriftRequest {
+            model: model.to_owned(),
+            environment: caller.environment(self.environment)?,
+            version: stated(self.version),
+            segment: stated(self.segment),
+            reference: stated(self.reference),
+            from: parameters::instant("from", self.from.as_deref())?,
+            to: parameters::instant("to", self.to.as_deref())?,
+        })
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -69,17 +89,9 @@ async fn show(
     State(app): State<Arc<WebState>>,
     Asked(caller): Asked,
     Path(model): Path<String>,
-    Query(asked): Query<Parameters>,
+    Query(asked): Query<WindowParameters>,
 ) -> Result<Json<Drift>, Problem> {
-    let request = DriftRequest {
-        model: model.clone(),
-        environment: caller.environment(asked.environment)?,
-        version: asked.version.filter(|version| !version.is_empty()),
-        segment: asked.segment.filter(|segment| !segment.is_empty()),
-        reference: asked.reference.filter(|reference| !reference.is_empty()),
-        from: parameters::instant("from", asked.from.as_deref())?,
-        to: parameters::instant("to", asked.to.as_deref())?,
-    };
+    let request = asked.request(&model, &caller)?;
     let mut report = drift_between(&app.references, &request, app.clock.now())
         .await
         .map_err(|error| problem(&app, error))?;

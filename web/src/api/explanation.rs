@@ -4,17 +4,25 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use driftlead_analyzer::DriftRequest;
 use driftlead_analyzer::explanation::{Explanation, explain};
 use serde::Deserialize;
 
-use super::drift::problem;
+use super::drift::{WINDOW_PARAMETERS, WindowParameters, problem};
 use super::endpoint::Endpoint;
-use super::parameters;
 use crate::auth::Asked;
 use crate::error::Problem;
 use crate::extract::{Path, Query};
 use crate::state::WebState;
+
+const PARAMETERS: [(&str, &str); 7] = [
+    ("feature", "the feature that is looked into; unsaid: the first of the list"),
+    WINDOW_PARAMETERS[0],
+    WINDOW_PARAMETERS[1],
+    WINDOW_PARAMETERS[2],
+    WINDOW_PARAMETERS[3],
+    WINDOW_PARAMETERS[4],
+    WINDOW_PARAMETERS[5],
+];
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -24,18 +32,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
              that carry it, and what it does to the accuracy that can be expected.",
             show,
         )
-        .query(&[
-            ("feature", "the feature that is looked into; unsaid: the first of the list"),
-            ("environment", "unsaid: the one with the most traffic in the window"),
-            ("version", "unsaid: the one with the most traffic in the window"),
-            (
-                "segment",
-                "only this segment of the traffic, against the same segment of the reference; unsaid: all traffic",
-            ),
-            ("reference", "unsaid: the one that applies to the version"),
-            ("from", "start of the window; unsaid: the latest hour or day with enough records"),
-            ("to", "end of the window"),
-        ]),
+        .query(&PARAMETERS),
     ]
 }
 
@@ -57,17 +54,16 @@ async fn show(
     Path(model): Path<String>,
     Query(asked): Query<Parameters>,
 ) -> Result<Json<Explanation>, Problem> {
-    let stated = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let request = DriftRequest {
-        model,
-        environment: caller.environment(asked.environment)?,
-        version: stated(asked.version),
-        segment: stated(asked.segment),
-        reference: stated(asked.reference),
-        from: parameters::instant("from", asked.from.as_deref())?,
-        to: parameters::instant("to", asked.to.as_deref())?,
+    let feature = asked.feature.filter(|feature| !feature.is_empty());
+    let window = WindowParameters {
+        environment: asked.environment,
+        version: asked.version,
+        segment: asked.segment,
+        reference: asked.reference,
+        from: asked.from,
+        to: asked.to,
     };
-    let feature = stated(asked.feature);
+    let request = window.request(&model, &caller)?;
     explain(&app.references, &request, feature.as_deref(), app.clock.now())
         .await
         .map(Json)

@@ -5,12 +5,14 @@ pub mod actions;
 pub mod alerts;
 pub mod answers;
 pub mod charts;
-pub mod collection;
+pub mod clusters;
+mod collection;
 mod comparison;
 pub mod control;
 pub mod deployments;
 pub mod drift;
 mod drift_alerts;
+mod embeddings;
 pub mod endpoint;
 mod examples;
 pub mod explanation;
@@ -52,7 +54,9 @@ pub(crate) fn endpoints() -> Vec<Endpoint> {
         timeline::endpoints(),
         deployments::endpoints(),
         references::endpoints(),
+        clusters::endpoints(),
         drift::endpoints(),
+        embeddings::endpoints(),
         explanation::endpoints(),
         drift_alerts::endpoints(),
         segments::endpoints(),

@@ -6,9 +6,11 @@ use driftlead_alerting::RuleSet;
 use driftlead_alerting::commands::Commands;
 use driftlead_alerting::config::AlertingConfig;
 use driftlead_analyzer::References;
+use driftlead_analyzer::clusters::ClusterKeeper;
 use driftlead_store::clickhouse::query::records::RecordSearch;
 use driftlead_store::clickhouse::{ClickHouse, ClickHouseConfig};
 use driftlead_store::clock::{Clock, UnixNanos};
+use driftlead_store::clusters::Clusterings;
 use driftlead_store::index::{ErrorIndex, IndexConfig};
 use driftlead_store::state::State;
 use driftlead_store::state::key_rates::KeyRate;
@@ -60,11 +62,13 @@ impl Site {
         let alerting = AlertingConfig::default();
         let rules = RuleSet::load(&[], &alerting).unwrap();
         let commands = Commands::new(alerting, rules, clickhouse.clone(), state.clone(), &[], clock.clone()).unwrap();
+        let references = References::new(clickhouse.clone(), state.clone(), Vec::new());
         let app = WebState {
             log: Log::open(LogConfig::new(folder.path().join("log")), clock.clone()).unwrap(),
             index: ErrorIndex::open(&IndexConfig::at(folder.path().join("index")), &clock).unwrap(),
             records: RecordSearch::new(clickhouse.clone(), clock.clone()),
-            references: References::new(clickhouse.clone(), state.clone(), Vec::new()),
+            clusters: ClusterKeeper::new(references.clone(), Clusterings::default(), Vec::new()),
+            references,
             clickhouse,
             keys: KeyRing::new(state.clone(), clock.clone()),
             state: state.clone(),

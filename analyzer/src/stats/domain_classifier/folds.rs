@@ -74,20 +74,20 @@ impl Folds {
         Ok(self.rows.iter().map(of_fold).sum::<Result<f64, Undefined>>()? / FOLDS as f64)
     }
 
-    /// The values from which the observed mean AUC lies `z` standard deviations away: those of the AUC of one fold, by the
-    /// folds' number and their dependence.
-    pub(super) fn bounds(&self, auc: f64, z: f64) -> Bounds {
-        let folds = FOLDS as f64;
-        let z = z * (DEPENDENCE / folds).sqrt();
-        let bounds = ranking::score_bounds(auc, self.reference_n as f64 / folds, self.n as f64 / folds, z);
-        Bounds {
-            // Worse than no model is a model by chance only.
-            upper: bounds.upper.max(0.5),
-            ..bounds
-        }
-    }
-
     fn is_current(&self, row: usize) -> bool {
         row >= self.reference_n
+    }
+}
+
+/// The values from which the observed mean AUC of so many rows lies `z` standard deviations away: those of the AUC of one fold, by
+/// the folds' number and their dependence.
+pub(super) fn bounds(auc: f64, reference_n: usize, n: usize, z: f64) -> Bounds {
+    let folds = FOLDS as f64;
+    let z = z * (DEPENDENCE / folds).sqrt();
+    let bounds = ranking::score_bounds(auc, reference_n as f64 / folds, n as f64 / folds, z);
+    Bounds {
+        // Worse than no model is a model by chance only.
+        upper: bounds.upper.max(0.5),
+        ..bounds
     }
 }

@@ -11,8 +11,8 @@ use rand::seq::index;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::Undefined;
 use super::classification::Measure;
+use super::{Bounds, Undefined};
 pub use folds::FOLDS;
 use folds::Folds;
 pub use table::MAX_VALUES;
@@ -74,6 +74,13 @@ pub struct DomainAuc {
     pub n: usize,
     /// Whether a side had more than [`MAX_ROWS`], so that a seeded sample of it was compared.
     pub is_sampled: bool,
+}
+
+impl DomainAuc {
+    /// The bounds of the same AUC, each one-sided at `z`.
+    pub fn bounds(&self, z: f64) -> Bounds {
+        folds::bounds(self.auc.value, self.reference_n, self.n, z)
+    }
 }
 
 /// What a feature does to tell the sides apart.
@@ -142,7 +149,7 @@ pub fn domain_auc(features: &[Feature<'_>], z: f64, seed: u64) -> Result<DomainA
     Ok(DomainAuc {
         auc: Measure {
             value,
-            bounds: folds.bounds(value, z),
+            bounds: folds::bounds(value, reference_n, n, z),
         },
         contributions,
         reference_n,

@@ -170,6 +170,33 @@ pub async fn requests_by_version(
         .await
 }
 
+/// The environment in which a model served most from `from` up to and not including `until`, and how many inferences; `None` where it
+/// served none.
+///
+/// # Errors
+/// The query failed.
+pub async fn busiest_environment(
+    clickhouse: &ClickHouse,
+    model: &str,
+    from: UnixNanos,
+    until: UnixNanos,
+) -> Result<Option<(String, u64)>, Error> {
+    let sql = format!(
+        "SELECT toString(environment) AS environment, sum(requests) AS requests FROM buckets_10s FINAL \
+         WHERE model = {{model:String}} AND bucket_start >= toDateTime({{from:Int64}}, 'UTC') \
+           AND bucket_start < toDateTime({{until:Int64}}, 'UTC') AND {SERVES} \
+         GROUP BY environment ORDER BY requests DESC, environment LIMIT 1"
+    );
+    clickhouse
+        .reader()
+        .query(&sql)
+        .param("model", model)
+        .param("from", from.seconds().max(0))
+        .param("until", until.seconds().max(0))
+        .fetch_optional()
+        .await
+}
+
 /// Inferences of one version in one hour.
 #[derive(Debug, Clone, PartialEq, Eq, Row, Deserialize)]
 pub struct ServedHour {

@@ -1,6 +1,8 @@
 //! Every query that reads from or maintains ClickHouse, one file per noun.
 
 pub mod buckets;
+pub mod duplicates;
+pub mod experiments;
 pub mod generations;
 pub mod hardware;
 pub mod inferences;

@@ -298,7 +298,7 @@ fn predictions(score: &str) -> String {
     )
 }
 
-/// The hours (Unix seconds of their starts, by event time) of the inferences whose labels or verdicts were received
+/// The hours (Unix seconds of their starts, by event time) of the inferences whose labels, verdicts or conversions were received
 /// from `from` up to and not including `until`; only inferences since `oldest` are looked at. An inference that comes
 /// after its label is not found here: it is a mark of its own.
 ///
@@ -317,7 +317,7 @@ pub async fn hours_of_labels_received(
     let sql = "SELECT DISTINCT toInt64(toUnixTimestamp(toStartOfHour(event_time))) AS hour FROM inferences \
                WHERE model = {model:String} AND key_hour >= toStartOfHour(toDateTime({oldest:Int64}, 'UTC')) \
                  AND key_hour <= toStartOfHour(toDateTime({until:Int64}, 'UTC')) + INTERVAL 1 HOUR AND request_id IN (\
-                 SELECT request_id FROM outcomes WHERE model = {model:String} AND kind IN ('label', 'verdict') \
+                 SELECT request_id FROM outcomes WHERE model = {model:String} \
                    AND received_time >= toDateTime({from:Int64}, 'UTC') AND received_time < toDateTime({until:Int64}, 'UTC')) \
                ORDER BY hour";
     clickhouse

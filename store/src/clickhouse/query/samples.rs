@@ -9,9 +9,8 @@ use super::positive::{self, Positive};
 use crate::clickhouse::ClickHouse;
 use crate::clock::UnixNanos;
 
-/// Rows of the table that one sample looks through at most: a second or two of the engine's time. Of a longer stretch hours are left
-/// out, spread evenly.
-const MAX_LOOKED_THROUGH: u64 = 20_000_000;
+/// Rows of the table that one sample may look through: a second or two of the engine's time.
+pub const MAX_LOOKED_THROUGH: u64 = 20_000_000;
 /// Rows that one sample reads with all that belongs to them at most.
 const MAX_READ: u64 = 500_000;
 const HOUR_SECONDS: i64 = 3_600;
@@ -35,6 +34,9 @@ pub struct SampleOf<'a> {
     pub like: Option<Rhythm>,
     /// Inferences that there are, as profiles say.
     pub inferences: u64,
+    /// Rows of the table that are looked through at most, up to [`MAX_LOOKED_THROUGH`]. Of a longer stretch hours are left out, spread
+    /// evenly.
+    pub looked_through: u64,
     /// How its positive class is told; `None` where the model declares none.
     pub positive: Option<Positive<'a>>,
 }
@@ -96,7 +98,7 @@ pub async fn sample_inferences(
     embeddings: bool,
 ) -> Result<Vec<SampledInference>, Error> {
     let all = hours(clickhouse, of).await?;
-    let chosen = looked_through(&all);
+    let chosen = looked_through(&all, of.looked_through.min(MAX_LOOKED_THROUGH));
     let rows = |hours: &[(u32, u64)]| hours.iter().map(|(_, rows)| rows).sum::<u64>();
     if chosen.is_empty() {
         return Ok(Vec::new());
@@ -184,10 +186,10 @@ async fn hours(clickhouse: &ClickHouse, of: SampleOf<'_>) -> Result<Vec<(u32, u6
         .collect())
 }
 
-/// The hours of a stretch that are looked through: all, or as many as hold [`MAX_LOOKED_THROUGH`] rows, spread evenly; at least one.
-fn looked_through(hours: &[(u32, u64)]) -> Vec<(u32, u64)> {
+/// The hours of a stretch that are looked through: all, or as many as hold `most` rows, spread evenly; at least one.
+fn looked_through(hours: &[(u32, u64)], most: u64) -> Vec<(u32, u64)> {
     let rows: u64 = hours.iter().map(|(_, rows)| rows).sum();
-    let step = usize::try_from(rows.div_ceil(MAX_LOOKED_THROUGH)).unwrap_or(usize::MAX).max(1);
+    let step = usize::try_from(rows.div_ceil(most.max(1))).unwrap_or(usize::MAX).max(1);
     hours.iter().skip(step / 2 % hours.len().max(1)).step_by(step).copied().collect()
 }
 
@@ -198,7 +200,12 @@ mod tests {
     #[test]
     fn of_a_long_stretch_hours_are_left_out_evenly_and_one_stays() {
         let hours = |rows: u64| (0..24_u32).map(|hour| (hour * 3_600, rows)).collect::<Vec<_>>();
-        let starts = |hours: Vec<(u32, u64)>| looked_through(&hours).iter().map(|(hour, _)| hour / 3_600).collect::<Vec<_>>();
+        let starts = |hours: Vec<(u32, u64)>| {
+            looked_through(&hours, MAX_LOOKED_THROUGH)
+                .iter()
+                .map(|(hour, _)| hour / 3_600)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(starts(hours(1_000)).len(), 24);
         assert_eq!(starts(hours(5_000_000)), [3, 9, 15, 21]);
         assert_eq!(starts(vec![(7_200, 1 << 40)]), [2]);

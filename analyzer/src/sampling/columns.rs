@@ -9,11 +9,11 @@ use driftlead_store::records::pseudo;
 use crate::stats::domain_classifier::{Feature, Values};
 
 /// The name under which the segment of an inference is a column, as senders call it.
-pub(super) const SEGMENT: &str = "ml.segment";
+pub(crate) const SEGMENT: &str = "ml.segment";
 
 /// What an inference has of a feature.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Absent,
     Nan,
     PositiveInfinity,
@@ -35,13 +35,13 @@ impl Value {
 
 /// The values of one feature, of the reference and of the window.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Column {
+pub(crate) struct Column {
     pub sides: [Vec<Value>; 2],
 }
 
 /// The columns of the sampled inferences.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Columns {
+pub(crate) struct Columns {
     pub by_feature: BTreeMap<String, Column>,
     pub rows: [usize; 2],
 }
@@ -129,7 +129,7 @@ impl Columns {
 
 /// A column of one kind.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum SplitColumn<'a> {
+pub(crate) enum SplitColumn<'a> {
     Numbers([Vec<Option<f64>>; 2]),
     Categories([Vec<Option<&'a str>>; 2]),
 }
