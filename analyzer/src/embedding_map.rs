@@ -1,6 +1,6 @@
 //! A map of the embeddings of a window and of its reference: a sample of both along the two directions in which they differ most.
 
-use driftlead_store::clickhouse::query::samples::SampledInference;
+use driftlead_store::clickhouse::query::samples::{Contents, SampledInference};
 use driftlead_store::clock::UnixNanos;
 use serde::Serialize;
 
@@ -88,22 +88,7 @@ pub struct MapPoint {
 /// Telemetry or state cannot be read, or `from` does not lie before `to`.
 pub async fn embedding_map(references: &References, request: &DriftRequest, now: UnixNanos) -> Result<EmbeddingMap, AnalyzerError> {
     let report = drift_between(references, request, now).await?;
-    let rows = match &report.reference {
-        None => Err(report.reason.clone().unwrap_or_else(|| "there is no reference".to_owned())),
-        Some(reference) => {
-            let wanted = Wanted {
-                rows: WANTED_ROWS,
-                looked_through: LOOKED_THROUGH,
-                embeddings: true,
-            };
-            sides(&report, reference).sample(references.clickhouse(), wanted).await?
-        }
-    };
-    blocking::compute(move || drawn(report, rows)).await
-}
-
-fn sides<'a>(report: &'a DriftReport, reference: &'a ReferenceInfo) -> Sides<'a> {
-    Sides {
+    let sides = Sides {
         model: &report.model,
         environment: &report.environment,
         version: &report.version,
@@ -111,9 +96,19 @@ fn sides<'a>(report: &'a DriftReport, reference: &'a ReferenceInfo) -> Sides<'a>
         from: report.from,
         to: report.to,
         inferences: report.n,
-        reference,
+        reference: report.reference.as_ref(),
         positive: None,
-    }
+    };
+    let wanted = Wanted {
+        rows: WANTED_ROWS,
+        looked_through: LOOKED_THROUGH,
+        contents: Contents {
+            embeddings: true,
+            texts: false,
+        },
+    };
+    let rows = sides.sample(references.clickhouse(), wanted).await?;
+    blocking::compute(move || drawn(report, rows)).await
 }
 
 fn drawn(report: DriftReport, rows: Rows) -> EmbeddingMap {

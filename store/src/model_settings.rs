@@ -42,6 +42,9 @@ pub struct ModelSettings {
     pub match_reference: bool,
     /// What clusters of inferences are looked for in; unset: none are. An inference that says no segment belongs to that of its cluster.
     pub clusters: Option<ClustersOf>,
+    /// A `file://` folder with the encoder of the model's texts: stored embeddings are compared with what it makes now. `{version}` may
+    /// stand for the version.
+    pub encoder: Option<String>,
     /// How traffic is split among arms, where it is.
     pub experiment: Option<ExperimentSettings>,
     /// How versions are replayed; without one replays are `skipped`, with that reason.
@@ -69,6 +72,7 @@ impl ModelSettings {
             reference: None,
             match_reference: true,
             clusters: None,
+            encoder: None,
             experiment: None,
             runner: None,
             rollback: None,

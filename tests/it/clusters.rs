@@ -1,6 +1,7 @@
 //! Clusters of embeddings, from OTLP to segments that nobody declared; and what else takes inferences side by side: whether a model
 //! tells the window from its reference, how far vectors lie apart, what is repeated, the map.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use driftlead_store::clock::UnixNanos;
@@ -32,7 +33,9 @@ fn vector(topic: u64, seed: u64) -> Vec<f64> {
         state ^= state << 17;
         (state % 2_000) as f64 / 10_000.0 - 0.1
     };
-    (0..DIMENSIONS).map(|i| noise() + if i as u64 == topic { 1.0 } else { 0.0 }).collect()
+    (0..DIMENSIONS)
+        .map(|i| noise() + if i as u64 == topic { 1.0 } else { 0.0 })
+        .collect()
 }
 
 fn embedding(vector: &[f64]) -> KeyValue {
@@ -50,8 +53,10 @@ fn embedding(vector: &[f64]) -> KeyValue {
     }
 }
 
+/// The start of the hour so many hours before the one in which the tests began, in Unix nanoseconds.
 fn start_of(hours: u64) -> u64 {
-    now_ns() / HOUR_NS * HOUR_NS - hours * HOUR_NS
+    static THIS_HOUR: LazyLock<u64> = LazyLock::new(|| now_ns() / HOUR_NS * HOUR_NS);
+    *THIS_HOUR - hours * HOUR_NS
 }
 
 /// An hour whose topics follow each other as given; `age` is what the feature is.
@@ -113,11 +118,20 @@ async fn clusters_are_segments_and_a_new_one_is_seen_and_keeps_its_number() {
     let topics = [0, 1, 0, 2, 0, 1, 0, 2, 0, 1];
     send_hour(&product, "tickets", 4, &topics, 2_000, |i| (i % 10) as f64).await;
     let found = eventually_within(Duration::from_secs(90), "clusters are found", async || clusters(&product).await).await;
-    let sizes: Vec<f64> = found["clusters"].as_array().unwrap().iter().map(|cluster| of(cluster, "share")).collect();
+    let sizes: Vec<f64> = found["clusters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cluster| of(cluster, "share"))
+        .collect();
     assert_eq!(sizes.len(), 3, "{found}");
     assert!((sizes[0] - 0.5).abs() < 0.01 && (sizes[1] - 0.3).abs() < 0.01, "{found}");
     assert_eq!(
-        (&found["encoder"], &found["dimensions"], &found["clusters"][1]["typical"][0]["value"]),
+        (
+            &found["encoder"],
+            &found["dimensions"],
+            &found["clusters"][1]["typical"][0]["value"]
+        ),
         (&json!("minilm"), &json!(DIMENSIONS), &json!("queue 1")),
         "{found}"
     );
@@ -134,7 +148,12 @@ async fn clusters_are_segments_and_a_new_one_is_seen_and_keeps_its_number() {
     let new = expect(&product, "tickets", "new_cluster_ratio", 1).await;
     assert!((of(&new, "value") - 1.0 / 11.0).abs() < 0.01 && of(&new, "lower") > 0.05, "{new}");
     let after = clusters(&product).await.unwrap();
-    let numbers: Vec<&Value> = after["clusters"].as_array().unwrap().iter().map(|cluster| &cluster["number"]).collect();
+    let numbers: Vec<&Value> = after["clusters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cluster| &cluster["number"])
+        .collect();
     assert_eq!(numbers, [&json!(1), &json!(2), &json!(3), &json!(4)], "{after}");
     assert_eq!(
         (&after["clusters"][3]["is_new"], &after["clusters"][3]["typical"][0]["value"]),
@@ -173,7 +192,7 @@ async fn what_tells_a_window_from_its_reference_how_far_vectors_moved_and_what_i
     if !engine_is_there() {
         return;
     }
-    let product = Product::start("").await;
+    let mut product = Product::start("").await;
     // No two tickets are alike, but in the last hour every fifth repeats the one before; a third is of another topic, and older.
     send_hour(&product, "moved", 3, &[0, 1], 1_500, |i| 20.0 + i as f64 / 1_000.0).await;
     send_hour(&product, "moved", 1, &[0, 1, 5], 1_500, |i| {
@@ -189,7 +208,10 @@ async fn what_tells_a_window_from_its_reference_how_far_vectors_moved_and_what_i
     let apart = expect(&product, "moved", "mmd", 1).await;
     assert!(of(&apart, "value") > 0.02 && apart["n"] == 1_000, "{apart}");
     let repeated = expect(&product, "moved", "duplicate_ratio", 1).await;
-    assert!((of(&repeated, "value") - 1.0 / 15.0).abs() < 1e-9 && repeated["n"] == 1_500, "{repeated}");
+    assert!(
+        (of(&repeated, "value") - 1.0 / 15.0).abs() < 1e-9 && repeated["n"] == 1_500,
+        "{repeated}"
+    );
     assert_eq!(of(&expect(&product, "moved", "duplicate_ratio", 3).await, "value"), 0.0);
 
     let path = format!(
@@ -198,7 +220,10 @@ async fn what_tells_a_window_from_its_reference_how_far_vectors_moved_and_what_i
         start_of(0) / 1_000_000_000
     );
     let map = product.get(&path).await.unwrap();
-    assert_eq!((&map["encoder"], &map["n"], &map["reference_n"]), (&json!("minilm"), &json!(1_000), &json!(1_000)));
+    assert_eq!(
+        (&map["encoder"], &map["n"], &map["reference_n"]),
+        (&json!("minilm"), &json!(1_000), &json!(1_000))
+    );
     let points = map["points"].as_array().unwrap();
     assert_eq!(points.len(), 2_000);
     assert!(points.iter().all(|point| point["x"].is_number() && point["request_id"].is_string()));

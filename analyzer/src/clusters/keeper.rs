@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use driftlead_store::clickhouse::query::buckets::busiest_environment;
-use driftlead_store::clickhouse::query::samples::{MAX_LOOKED_THROUGH, SampleOf, SampledInference, sample_inferences};
+use driftlead_store::clickhouse::query::samples::{Contents, MAX_LOOKED_THROUGH, SampleOf, SampledInference, sample_inferences};
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::clusters::{Clustering, Clusterings};
 use driftlead_store::model_settings::{ClustersOf, ModelSettings};
@@ -21,7 +21,7 @@ const LOOK_BACK_SECONDS: i64 = 7 * 86_400;
 /// Inferences that clusters are looked for in.
 const WANTED_ROWS: u64 = 4_000;
 /// How long a model whose clusters could not be found is left alone, in seconds.
-const RETRY_SECONDS: f64 = 120.0;
+const RETRY_SECONDS: f64 = 30.0;
 
 /// Shared by the analyzer, the drain (which assigns) and whoever asks; cheap to clone.
 #[derive(Clone)]
@@ -186,7 +186,11 @@ impl ClusterKeeper {
             positive: None,
         };
         let seed = seed_of(&[model, "clusters", &now.to_string()]);
-        let rows = sample_inferences(clickhouse, sample, WANTED_ROWS, seed, of == ClustersOf::Embeddings).await?;
+        let contents = Contents {
+            embeddings: of == ClustersOf::Embeddings,
+            texts: false,
+        };
+        let rows = sample_inferences(clickhouse, sample, WANTED_ROWS, seed, contents).await?;
         Ok((environment, rows))
     }
 }

@@ -1,6 +1,6 @@
 //! Whether traffic comes that belongs to no cluster that was there when clusters were looked for.
 
-use driftlead_store::clickhouse::query::samples::{SampleOf, sample_inferences};
+use driftlead_store::clickhouse::query::samples::{Contents, SampleOf, sample_inferences};
 use driftlead_store::clusters::Space;
 use driftlead_store::records::{Signal, names};
 use serde_json::json;
@@ -48,8 +48,11 @@ pub(super) async fn new_cluster_ratio(
         positive: None,
     };
     let seed = seed_of(&[frame.model, frame.version, "clusters", &frame.window.end.to_string()]);
-    let has_embeddings = matches!(clustering.space, Space::Embeddings { .. });
-    let rows = sample_inferences(&context.clickhouse, sample, WANTED_ROWS, seed, has_embeddings).await?;
+    let contents = Contents {
+        embeddings: matches!(clustering.space, Space::Embeddings { .. }),
+        texts: false,
+    };
+    let rows = sample_inferences(&context.clickhouse, sample, WANTED_ROWS, seed, contents).await?;
     let (searched, now) = (clustering.clone(), context.now());
     let seen = blocking::compute(move || look(&searched, &rows, now)).await?;
     let Novelty { n, in_new, mut new, found } = seen;

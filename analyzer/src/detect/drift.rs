@@ -14,7 +14,7 @@ use serde_json::json;
 use super::data_quality::{missing_ratio, new_category_ratio, out_of_range_ratio, type_mismatch_ratio};
 use super::frame::{Estimate, Frame};
 use super::sampled::Looked;
-use super::{causes, clusters, duplicates, embeddings, estimated, experiment, sampled, statistics};
+use super::{causes, clusters, duplicates, embeddings, estimated, experiment, sampled, statistics, texts};
 use crate::blocking;
 use crate::budget::Budget;
 use crate::context::Context;
@@ -72,6 +72,7 @@ pub(super) async fn signals_of_window(
             let (mut of_version, reference) = compared(context, frame, profile, &known, &settings, budget).await?;
             causes::add(context, &frame, &mut of_version).await;
             signals.extend(of_version);
+            signals.extend(texts::signals_of(context, &frame, reference.as_ref(), looked.inferences, looked.decision_error).await?);
             if let Some(reference) = reference {
                 signals.extend(sampled::signals_of(context, &frame, &reference, looked).await?);
             }
@@ -94,7 +95,7 @@ fn looked(profile: &Profile, budget: Budget) -> Looked {
         inferences: profile.inferences,
         features: features.cloned().collect(),
         has_embeddings: profile.embeddings.n() > 0,
-        decision_error: budget.decision_error(profile.features.len() + 2),
+        decision_error: budget.decision_error(profile.features.len() + 3),
     }
 }
 

@@ -21,6 +21,7 @@ mod schedule;
 mod searches;
 mod service;
 mod statistics;
+mod texts;
 mod windows;
 
 use driftlead_store::clickhouse::query::buckets::{BUCKET_SECONDS, service_windows, service_windows_by_segment};

@@ -1,7 +1,7 @@
 //! Signals that take inferences one by one, so a sample of them: whether a model can tell the window from the reference, and how far
 //! apart their embeddings lie as vectors.
 
-use driftlead_store::clickhouse::query::samples::SampledInference;
+use driftlead_store::clickhouse::query::samples::{Contents, SampledInference};
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::records::{Signal, names};
 use serde_json::json;
@@ -68,13 +68,13 @@ pub(super) async fn signals_of(
         from: frame.window.start(),
         to: frame.window.end,
         inferences: looked.inferences,
-        reference,
+        reference: Some(reference),
         positive: None,
     };
     let wanted = |rows: usize, embeddings: bool| Wanted {
         rows: rows as u64,
         looked_through: LOOKED_THROUGH,
-        embeddings,
+        contents: Contents { embeddings, texts: false },
     };
     let mut signals = Vec::new();
     if !looked.features.is_empty() {

@@ -190,23 +190,18 @@ pub async fn explain(
         )));
     }
     let settings = references.settings(&report.model);
-    let rows = match &report.reference {
-        None => Err("there is no reference".to_owned()),
-        Some(reference) => {
-            let sides = Sides {
-                model: &report.model,
-                environment: &report.environment,
-                version: &report.version,
-                segment: &report.segment,
-                from: report.from,
-                to: report.to,
-                inferences: report.n,
-                reference,
-                positive: Positive::of(&settings),
-            };
-            sides.sample(references.clickhouse(), Wanted::rows(WANTED_ROWS)).await?
-        }
+    let sides = Sides {
+        model: &report.model,
+        environment: &report.environment,
+        version: &report.version,
+        segment: &report.segment,
+        from: report.from,
+        to: report.to,
+        inferences: report.n,
+        reference: report.reference.as_ref(),
+        positive: Positive::of(&settings),
     };
+    let rows = sides.sample(references.clickhouse(), Wanted::rows(WANTED_ROWS)).await?;
     let stated = importance::of_deployment(references.state(), &report.model, &report.version, &report.environment).await?;
     let learnt = learnt_scores(references, &report, &settings).await?;
     let wanted = feature.map(str::to_owned);

@@ -42,11 +42,7 @@ pub fn version_folder(address: &str, version: &str) -> Result<PathBuf, AddressEr
         address: address.to_owned(),
         reason,
     };
-    let path = address.strip_prefix("file://").ok_or_else(|| wrong("is not a file:// address"))?;
-    let path = path.strip_prefix("localhost").unwrap_or(path);
-    if !path.starts_with('/') {
-        return Err(wrong("names a host or a relative path"));
-    }
+    let path = path_of(address)?;
     let (before, after) = path.split_once(PLACEHOLDER).ok_or_else(|| wrong("has no {version}"))?;
     if after.contains(PLACEHOLDER) {
         return Err(wrong("has {version} more than once"));
@@ -62,6 +58,41 @@ pub fn version_folder(address: &str, version: &str) -> Result<PathBuf, AddressEr
         return Err(AddressError::NoFolder(folder.display().to_string()));
     }
     Ok(folder)
+}
+
+/// The folder of an address such as `file:///models/minilm`, in which `{version}` may stand for the version.
+///
+/// # Errors
+/// As [`version_folder`], but that `{version}` may be left out.
+pub fn folder(address: &str, version: &str) -> Result<PathBuf, AddressError> {
+    if address.contains(PLACEHOLDER) {
+        return version_folder(address, version);
+    }
+    let wrong = |reason| AddressError::Address {
+        address: address.to_owned(),
+        reason,
+    };
+    let path = percent_decoded(path_of(address)?).ok_or_else(|| wrong("has a wrong % escape"))?;
+    let folder = PathBuf::from(path);
+    if !folder.is_dir() {
+        return Err(AddressError::NoFolder(folder.display().to_string()));
+    }
+    Ok(folder)
+}
+
+/// What follows the scheme.
+fn path_of(address: &str) -> Result<&str, AddressError> {
+    let wrong = |reason| AddressError::Address {
+        address: address.to_owned(),
+        reason,
+    };
+    let path = address.strip_prefix("file://").ok_or_else(|| wrong("is not a file:// address"))?;
+    let path = path.strip_prefix("localhost").unwrap_or(path);
+    if path.starts_with('/') {
+        Ok(path)
+    } else {
+        Err(wrong("names a host or a relative path"))
+    }
 }
 
 /// A version becomes part of one path component, so it may not end it or name a parent.

@@ -12,6 +12,12 @@ const MAX_CONFIG_BYTES: u64 = 8 << 20;
 /// Largest `model.safetensors`: 64 million float32 weights, far above any tabular model, far below the memory.
 const MAX_WEIGHTS_BYTES: u64 = 256 << 20;
 
+/// Largest weights of an encoder: half of its memory would be gone with more.
+const MAX_ENCODER_BYTES: u64 = 2 << 30;
+
+/// Largest `tokenizer.json`: those of a million tokens have 20 MB.
+const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
+
 /// `config.json` as an object.
 pub(super) fn read_json(path: &Path) -> Result<serde_json::Value, ModelError> {
     let bytes = read(path, MAX_CONFIG_BYTES)?;
@@ -25,6 +31,17 @@ pub(super) fn read_json(path: &Path) -> Result<serde_json::Value, ModelError> {
 /// The bytes of `model.safetensors`.
 pub(super) fn read_weights(path: &Path) -> Result<Vec<u8>, ModelError> {
     read(path, MAX_WEIGHTS_BYTES)
+}
+
+/// The bytes of an encoder's `model.safetensors`.
+pub(super) fn read_encoder_weights(path: &Path) -> Result<Vec<u8>, ModelError> {
+    read(path, MAX_ENCODER_BYTES)
+}
+
+/// `tokenizer.json`.
+pub(super) fn read_tokenizer(path: &Path) -> Result<tokenizers::Tokenizer, ModelError> {
+    let bytes = read(path, MAX_TOKENIZER_BYTES)?;
+    tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| ModelError::Config(format!("tokenizer.json: {error}")))
 }
 
 /// Reads a plain file that is no longer than `limit`; a pipe or a device could be read for ever.

@@ -1,4 +1,4 @@
-//! Models that candle runs for control replays.
+//! Models that candle runs: for control replays, and encoders of texts ([`text_encoder`]) that stored embeddings are held to.
 //!
 //! A runner's address such as `file:///models/employment/{version}` and a version name a folder
 //! ([`address`]); the folder holds `config.json`, whose `model_type` says what it is, and
@@ -10,6 +10,7 @@ pub mod address;
 mod files;
 pub mod input;
 pub mod tabular_mlp;
+pub mod text_encoder;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use driftlead_store::clickhouse::ClickHouse;
 use driftlead_store::clickhouse::query::positive::Positive;
-use driftlead_store::clickhouse::query::samples::{MAX_LOOKED_THROUGH, Rhythm, SampleOf, SampledInference, sample_inferences};
+use driftlead_store::clickhouse::query::samples::{Contents, MAX_LOOKED_THROUGH, Rhythm, SampleOf, SampledInference, sample_inferences};
 use driftlead_store::clock::UnixNanos;
 
 use crate::error::AnalyzerError;
@@ -28,7 +28,7 @@ pub(crate) struct Sides<'a> {
     pub to: UnixNanos,
     /// Inferences of the window, as its profile says.
     pub inferences: u64,
-    pub reference: &'a ReferenceInfo,
+    pub reference: Option<&'a ReferenceInfo>,
     pub positive: Option<Positive<'a>>,
 }
 
@@ -38,8 +38,8 @@ pub(crate) struct Wanted {
     pub rows: u64,
     /// Rows of the table that are looked through for them at most.
     pub looked_through: u64,
-    /// Whether their embeddings are read: most of the bytes.
-    pub embeddings: bool,
+    /// What is read beside their features.
+    pub contents: Contents,
 }
 
 impl Wanted {
@@ -48,23 +48,14 @@ impl Wanted {
         Self {
             rows,
             looked_through: MAX_LOOKED_THROUGH,
-            embeddings: false,
+            contents: Contents::default(),
         }
     }
 }
 
 impl Sides<'_> {
-    /// A sample of both sides, the same one for the same window. None where the reference is no telemetry, or is no longer kept.
-    pub async fn sample(&self, clickhouse: &ClickHouse, wanted: Wanted) -> Result<Rows, AnalyzerError> {
-        let reference = self.reference;
-        let (Some(from), Some(until)) = (reference.from, reference.to) else {
-            return Ok(Err(format!(
-                "the reference {:?} is no telemetry: its rows are not kept, only their profile",
-                reference.name
-            )));
-        };
-        let window_seconds = u32::try_from(self.to.seconds() - self.from.seconds()).unwrap_or(u32::MAX);
-        let of_window = SampleOf {
+    fn of_window(&self, wanted: Wanted) -> SampleOf<'_> {
+        SampleOf {
             model: self.model,
             environment: self.environment,
             version: Some(self.version),
@@ -75,7 +66,30 @@ impl Sides<'_> {
             inferences: self.inferences,
             looked_through: wanted.looked_through,
             positive: self.positive,
+        }
+    }
+
+    fn seed(&self) -> u64 {
+        seed_of(&[self.model, "sample", &self.to.to_string()])
+    }
+
+    /// A sample of the window alone.
+    pub async fn sample_of_window(&self, clickhouse: &ClickHouse, wanted: Wanted) -> Result<Vec<SampledInference>, AnalyzerError> {
+        Ok(sample_inferences(clickhouse, self.of_window(wanted), wanted.rows, self.seed(), wanted.contents).await?)
+    }
+
+    /// A sample of both sides, the same one for the same window. None where the reference is no telemetry, or is no longer kept.
+    pub async fn sample(&self, clickhouse: &ClickHouse, wanted: Wanted) -> Result<Rows, AnalyzerError> {
+        let Some(reference) = self.reference else {
+            return Ok(Err("there is no reference".to_owned()));
         };
+        let (Some(from), Some(until)) = (reference.from, reference.to) else {
+            return Ok(Err(format!(
+                "the reference {:?} is no telemetry: its rows are not kept, only their profile",
+                reference.name
+            )));
+        };
+        let window_seconds = u32::try_from(self.to.seconds() - self.from.seconds()).unwrap_or(u32::MAX);
         let of_reference = SampleOf {
             version: reference.version.as_deref(),
             from,
@@ -86,11 +100,10 @@ impl Sides<'_> {
                 period_seconds: matching.period_seconds(),
             }),
             inferences: reference.rows,
-            ..of_window
+            ..self.of_window(wanted)
         };
-        let seed = seed_of(&[self.model, "sample", &self.to.to_string()]);
-        let before = sample_inferences(clickhouse, of_reference, wanted.rows, seed, wanted.embeddings).await?;
-        let now = sample_inferences(clickhouse, of_window, wanted.rows, seed, wanted.embeddings).await?;
+        let before = sample_inferences(clickhouse, of_reference, wanted.rows, self.seed(), wanted.contents).await?;
+        let now = self.sample_of_window(clickhouse, wanted).await?;
         Ok(if before.is_empty() {
             Err("the inferences of the reference are no longer kept".to_owned())
         } else {

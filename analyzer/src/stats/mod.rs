@@ -37,6 +37,7 @@ pub mod logistic;
 pub mod mann_whitney;
 pub mod maximum_mean_discrepancy;
 pub mod miettinen_nurminen;
+pub mod neighbours;
 pub mod normal;
 pub mod page_hinkley;
 pub mod poisson;

@@ -94,6 +94,12 @@ pub mod names {
     pub const EMBEDDING_SHIFT: &str = "embedding_shift";
     /// The age in days that 95 % of the embeddings are younger than.
     pub const EMBEDDING_AGE_DAYS: &str = "embedding_age_days";
+    /// How far stored embeddings lie from what the encoder makes of the same texts now: one minus the cosine, in the mean.
+    pub const EMBEDDING_STALENESS: &str = "embedding_staleness";
+    /// Share of the nearest neighbours of stored embeddings that are still the nearest when all are embedded anew.
+    pub const NEIGHBOURS_KEPT: &str = "neighbours_kept";
+    /// Share of words that the tokenizer does not know or that the reference never had.
+    pub const STALE_TOKEN_RATIO: &str = "stale_token_ratio";
     /// Population stability index of a feature or a prediction.
     pub const PSI: &str = "psi";
     /// Kolmogorov–Smirnov statistic of a number.

@@ -58,6 +58,15 @@ impl Rhythm {
     }
 }
 
+/// What is read of sampled inferences beside their features: most of the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Contents {
+    /// Their embeddings.
+    pub embeddings: bool,
+    /// The texts of their inputs, where those are kept.
+    pub texts: bool,
+}
+
 /// An inference of a sample.
 #[derive(Debug, Clone, Default, PartialEq, Row, Deserialize)]
 pub struct SampledInference {
@@ -79,14 +88,16 @@ pub struct SampledInference {
     pub numeric_features: Vec<(String, f64)>,
     /// Other features.
     pub categorical_features: Vec<(String, String)>,
-    /// The embedding, with `embeddings`; empty where there is none.
+    /// The input's text, where it is asked for and kept; else empty.
+    pub input_text: String,
+    /// The embedding, where it is asked for; empty where there is none.
     pub embedding: Vec<f32>,
     /// What made the embedding, or empty.
     pub embedding_model: String,
 }
 
 /// About `wanted` inferences of a stretch, each as likely as any other of the hours that are looked through, in the order of a hash
-/// of their ids: the same `seed` gives the same ones. With `embeddings` also those, which is most of the bytes.
+/// of their ids: the same `seed` gives the same ones.
 ///
 /// # Errors
 /// A query failed.
@@ -95,7 +106,7 @@ pub async fn sample_inferences(
     of: SampleOf<'_>,
     wanted: u64,
     seed: u64,
-    embeddings: bool,
+    contents: Contents,
 ) -> Result<Vec<SampledInference>, Error> {
     let all = hours(clickhouse, of).await?;
     let chosen = looked_through(&all, of.looked_through.min(MAX_LOOKED_THROUGH));
@@ -105,7 +116,9 @@ pub async fn sample_inferences(
     }
     // Inferences that the chosen hours hold, were all hours alike.
     let held = of.inferences as f64 * rows(&chosen) as f64 / rows(&all).max(1) as f64;
-    let divisor = (held / wanted.max(1) as f64).max(rows(&chosen) as f64 / MAX_READ as f64);
+    // More than are wanted by five standard deviations: how many pass a threshold is by chance, how many are kept is not.
+    let asked_for = wanted as f64 + 5.0 * (wanted as f64).sqrt();
+    let divisor = (held / asked_for.max(1.0)).max(rows(&chosen) as f64 / MAX_READ as f64);
     let threshold = if divisor <= 1.0 {
         u64::MAX
     } else {
@@ -114,14 +127,14 @@ pub async fn sample_inferences(
     let sql = format!(
         "SELECT request_id, any(event_ns) AS event_time, any(segment_text) AS segment, any(label) AS prediction_label, \
            any(score) AS prediction_score, any(value) AS prediction_value, any(score_of_positive) AS positive_score, \
-           any(numbers) AS numeric_features, any(categories) AS categorical_features, any(vector) AS embedding, \
+           any(numbers) AS numeric_features, any(categories) AS categorical_features, any(input) AS input_text, any(vector) AS embedding, \
            any(encoder) AS embedding_model \
          FROM (\
            SELECT key_hour, request_id, partial AS is_partial, toUnixTimestamp64Nano(event_time) AS event_ns, \
              ifNull(environment, '') AS environment_text, ifNull(version, '') AS version_text, ifNull(segment, '') AS segment_text, \
              ifNull(arm, '') AS arm, prediction_label AS label, prediction_score AS score, prediction_value AS value, \
              {positive_score} AS score_of_positive, numeric_features AS numbers, categorical_features AS categories, \
-             {embedding} AS vector, ifNull(toString(embedding_model), '') AS encoder \
+             {text} AS input, {embedding} AS vector, ifNull(toString(embedding_model), '') AS encoder \
            FROM whole_inferences WHERE model = {{model:String}} AND (key_hour, request_id) IN (\
              SELECT key_hour, request_id FROM inferences \
              WHERE model = {{model:String}} AND key_hour IN (SELECT toDateTime(arrayJoin({{hours:Array(UInt32)}}), 'UTC')) \
@@ -133,7 +146,12 @@ pub async fn sample_inferences(
            AND ({{any_segment:UInt8}} OR segment = {{segment:String}}) AND any({SERVES}) \
          ORDER BY cityHash64(request_id, {{seed:UInt64}}), request_id LIMIT {{wanted:UInt64}}",
         positive_score = positive::score(of.positive),
-        embedding = if embeddings { "embedding" } else { "CAST([], 'Array(Float32)')" },
+        text = if contents.texts { "ifNull(input_text, '')" } else { "''" },
+        embedding = if contents.embeddings {
+            "embedding"
+        } else {
+            "CAST([], 'Array(Float32)')"
+        },
     );
     let mut query = clickhouse
         .reader()
