@@ -54,7 +54,7 @@ async fn point(product: &Product, name: &str, n: u64) -> Option<Value> {
         .await?;
     let series = signals["signals"].as_array()?.iter();
     let points = series.flat_map(|series| series["points"].as_array().unwrap().clone());
-    points.filter(|point| point["n"] == n && point["value"].is_number()).last()
+    points.filter(|point| point["n"] == n && point["value"].is_number()).next_back()
 }
 
 fn of(point: &Value, name: &str) -> f64 {

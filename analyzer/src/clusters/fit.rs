@@ -185,12 +185,13 @@ fn features(rows: &[SampledInference]) -> Result<Space, String> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use rand::seq::SliceRandom;
     use rand::{Rng, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
 
-    /// Inferences with embeddings around places in eight dimensions, each place as often as it says.
+    /// Inferences with embeddings around places in eight dimensions, each place as often as it says, in any order.
     pub fn rows(places: &[(usize, f32, usize)], seed: u64) -> Vec<SampledInference> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut rows: Vec<SampledInference> = Vec::new();
@@ -209,6 +210,7 @@ pub(super) mod tests {
                 });
             }
         }
+        rows.shuffle(&mut random);
         rows
     }
 
