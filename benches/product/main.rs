@@ -11,6 +11,7 @@ mod files;
 mod freshness;
 mod memory;
 mod search;
+mod upkeep;
 mod windows;
 
 #[path = "../measuring/mod.rs"]
@@ -26,6 +27,7 @@ async fn main() -> ExitCode {
         ("files", |settings| Box::pin(files::measure(settings))),
         ("search", |settings| Box::pin(search::measure(settings))),
         ("windows", |_| Box::pin(windows::measure())),
+        ("upkeep", |settings| Box::pin(upkeep::measure(settings))),
         ("memory", |settings| Box::pin(memory::measure(settings))),
     ];
     measuring::run("product", steps).await
