@@ -1,5 +1,6 @@
 //! Drift of every feature between a window and its reference: what signals and the API are made from.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use driftlead_store::clickhouse::query::profiles::Profile;
@@ -7,6 +8,7 @@ use driftlead_store::records::{FeatureCounts, pseudo};
 use serde::Serialize;
 
 use crate::budget::Budget;
+use crate::parallel;
 use crate::reference::Reference;
 use crate::seed::seed_of;
 use crate::statistics::Statistics;
@@ -80,45 +82,46 @@ pub fn compare(compared: Compared<'_>, reference: &Reference, window: &Profile, 
         .filter(|feature| known.contains(*feature))
         .collect();
     let decision_error = decision_error(compared, reference, features.len());
-    let mut drifts: Vec<FeatureDrift> = features
-        .iter()
-        .map(|&feature| {
-            let counts = window.feature(feature);
-            let before = &reference.data.profile.features[feature];
-            let dispersion = reference.dispersion(feature, compared.window.seconds);
-            let seed = seed_of(&[
-                compared.model,
-                compared.version,
-                compared.segment,
-                feature,
-                &compared.window.end.to_string(),
-            ]);
-            let kind = kind(before, &counts);
-            FeatureDrift {
-                statistics: Statistics::of_profiles(kind, before, &counts),
-                feature: feature.clone(),
-                role: if pseudo::is_prediction(feature) {
-                    Role::Prediction
-                } else {
-                    Role::Feature
-                },
-                kind,
-                shift: shift(
-                    before,
-                    &counts,
-                    ShiftOptions {
-                        seed,
-                        decision_error,
-                        dispersion,
-                    },
-                ),
-                p_adjusted: None,
-                dispersion,
-            }
-        })
-        .collect();
+    let mut drifts = parallel::map(&features, |feature| {
+        compare_feature(compared, reference, window, feature, decision_error)
+    });
     adjust(&mut drifts);
     drifts
+}
+
+fn compare_feature(compared: Compared<'_>, reference: &Reference, window: &Profile, feature: &str, decision_error: f64) -> FeatureDrift {
+    let counts = match window.features.get(feature) {
+        Some(counts) => Cow::Borrowed(counts),
+        None => Cow::Owned(window.feature(feature)),
+    };
+    let before = &reference.data.profile.features[feature];
+    let dispersion = reference.dispersion(feature, compared.window.seconds);
+    let seed = seed_of(&[
+        compared.model,
+        compared.version,
+        compared.segment,
+        feature,
+        &compared.window.end.to_string(),
+    ]);
+    let kind = kind(before, &counts);
+    let options = ShiftOptions {
+        seed,
+        decision_error,
+        dispersion,
+    };
+    FeatureDrift {
+        statistics: Statistics::of_profiles(kind, before, &counts),
+        feature: feature.to_owned(),
+        role: if pseudo::is_prediction(feature) {
+            Role::Prediction
+        } else {
+            Role::Feature
+        },
+        kind,
+        shift: shift(before, &counts, options),
+        p_adjusted: None,
+        dispersion,
+    }
 }
 
 /// The error of each decision: those on so many features share what is allowed, and that on embeddings where the reference has

@@ -22,6 +22,7 @@ pub mod explanation;
 mod failures;
 pub mod file_drift;
 pub mod models;
+mod parallel;
 pub mod profile;
 pub mod reference;
 mod report;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use driftlead_store::clickhouse::query::generations::newest_profiled_minute;
 use driftlead_store::clickhouse::query::positive::Positive;
 use driftlead_store::clickhouse::query::profiles::{
-    Profile, ProfileQuery, environments_between, known_features, profiles_now, read_profiles,
+    Profile, ProfileQuery, environments_between, known_features, profile_sources, profiles_now, read_profiles_from,
 };
 use driftlead_store::clock::UnixNanos;
 use driftlead_store::state::dirty::DirtyConsumer;
@@ -447,14 +447,29 @@ async fn fresh(
 /// The environment and version that are asked for, or those with the most traffic, and their profile.
 async fn traffic_of(references: &References, request: &DriftRequest, window: Window) -> Result<(String, String, Profile), AnalyzerError> {
     let (without, fresh) = fresh(references, request, window).await?;
-    let environments: BTreeSet<String> = match &request.environment {
-        Some(environment) => BTreeSet::from([environment.clone()]),
-        None => environments_between(references.clickhouse(), &request.model, window.start(), window.end)
-            .await?
-            .into_iter()
-            .chain(fresh.keys().map(|(environment, _)| environment.clone()))
-            .collect(),
+    let whole = ProfileQuery {
+        model: &request.model,
+        environment: request.environment.as_deref().unwrap_or_default(),
+        version: request.version.as_deref(),
+        segment: request.segment.as_deref(),
+        from: window.start(),
+        until: window.end,
+        without: &without,
     };
+    let clickhouse = references.clickhouse();
+    let asked = async {
+        match &request.environment {
+            Some(environment) => Ok(vec![environment.clone()]),
+            None => environments_between(clickhouse, &request.model, window.start(), window.end).await,
+        }
+    };
+    let (environments, sources) = tokio::try_join!(asked, profile_sources(clickhouse, whole))?;
+    let is_asked = |environment: &str| request.environment.as_deref().is_none_or(|asked| asked == environment);
+    let of_fresh = fresh.keys().map(|(environment, _)| environment.clone());
+    let environments: BTreeSet<String> = environments
+        .into_iter()
+        .chain(of_fresh.filter(|environment| is_asked(environment)))
+        .collect();
     let mut best = (
         request.environment.clone().unwrap_or_default(),
         request.version.clone().unwrap_or_default(),
@@ -462,15 +477,10 @@ async fn traffic_of(references: &References, request: &DriftRequest, window: Win
     );
     for environment in environments {
         let query = ProfileQuery {
-            model: &request.model,
             environment: &environment,
-            version: request.version.as_deref(),
-            segment: request.segment.as_deref(),
-            from: window.start(),
-            until: window.end,
-            without: &without,
+            ..whole
         };
-        let mut profiles = read_profiles(references.clickhouse(), query).await?;
+        let mut profiles = read_profiles_from(clickhouse, query, &sources).await?;
         let is_asked_for = |version: &String| request.version.as_ref().is_none_or(|asked| asked == version);
         for ((_, version), profile) in fresh
             .iter()

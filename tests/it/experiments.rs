@@ -53,8 +53,8 @@ async fn point(product: &Product, name: &str, n: u64) -> Option<Value> {
         .get(&format!("/models/shop/signals?name={name}&window=1h&from=2020-01-01"))
         .await?;
     let series = signals["signals"].as_array()?.iter();
-    let points = series.flat_map(|series| series["points"].as_array().unwrap().clone());
-    points.filter(|point| point["n"] == n && point["value"].is_number()).next_back()
+    let mut points = series.flat_map(|series| series["points"].as_array().unwrap().clone());
+    points.rfind(|point| point["n"] == n && point["value"].is_number())
 }
 
 fn of(point: &Value, name: &str) -> f64 {

@@ -151,7 +151,7 @@ impl Read {
 
     fn stale_token_ratio(&self, frame: &Frame<'_>, decision_error: f64) -> Signal {
         let words = &self.words;
-        let insufficient = |reason: String| frame.insufficient(names::STALE_TOKEN_RATIO, "text", words.all, "insufficient", reason);
+        let insufficient = |reason: String| frame.insufficient(names::STALE_TOKEN_RATIO, "", words.all, "insufficient", reason);
         if self.n < MIN_N || self.reference_n < MIN_N {
             return insufficient(format!(
                 "{} texts against {} of the reference: it takes {MIN_N} on either side",
@@ -168,15 +168,7 @@ impl Read {
             .collect();
         let details = json!({ "new_terms": named, "unknown": words.unknown, "of_reference": words.of_reference, "texts": self.n });
         // As if words were independent; then no narrower than texts are.
-        let signal = ratio(
-            frame,
-            names::STALE_TOKEN_RATIO,
-            "text",
-            words.stale,
-            words.all,
-            decision_error,
-            details,
-        );
+        let signal = ratio(frame, names::STALE_TOKEN_RATIO, "", words.stale, words.all, decision_error, details);
         let value = signal.value.unwrap_or(0.0);
         let wider = |bound: Option<f64>, z: f64| bound.map(|bound| (value + z * words.variance.sqrt()).clamp(0.0, 1.0).max(bound));
         let lower = |bound: Option<f64>, z: f64| bound.map(|bound| (value - z * words.variance.sqrt()).clamp(0.0, 1.0).min(bound));

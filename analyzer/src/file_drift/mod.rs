@@ -7,8 +7,6 @@ mod quality;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
@@ -16,6 +14,7 @@ pub use crate::statistics::{Measured, Statistics, Tested};
 pub use quality::{Bounded, Measures, Quality, QualityColumns, Task};
 
 use crate::budget::Budget;
+use crate::parallel;
 use crate::report::ShiftReport;
 use crate::rows::{Choice, Column, Kind, RowsFile, RowsFileError};
 use crate::seed::seed_of;
@@ -142,9 +141,9 @@ pub fn compare_files(reference: &Path, current: &Path, request: &FileDriftReques
     // Labels that have not come yet are no drift.
     let is_awaited = |name: &&String| columns.is_some_and(|columns| columns.label == **name) && !all_of_current.contains(*name);
     let names: Vec<&String> = reference.kinds().keys().filter(|name| !is_awaited(name)).collect();
-    let compared = in_parallel(&names, |name| {
-        compare_column(name, &reference, &current, request, Budget::ONE_LOOK.decision_error(names.len()))
-    })?;
+    let decision_error = Budget::ONE_LOOK.decision_error(names.len());
+    let compared = parallel::map(&names, |name| compare_column(name, &reference, &current, request, decision_error));
+    let compared = compared.into_iter().collect::<Result<Vec<Compared>, _>>()?;
     let p: Vec<f64> = compared.iter().filter_map(|(_, p)| *p).collect();
     let mut adjusted = benjamini_hochberg::adjust(&p).into_iter();
     let mut columns = BTreeMap::new();
@@ -200,44 +199,6 @@ fn drifted(columns: &BTreeMap<String, ColumnDrift>, threshold: f64) -> Vec<Strin
 }
 
 type Compared = (ColumnDrift, Option<f64>);
-
-/// Compares all columns, as many at a time as there are cores, so that the memory is that of a few columns.
-fn in_parallel(
-    names: &[&String],
-    compare: impl Fn(&str) -> Result<Compared, RowsFileError> + Sync,
-) -> Result<Vec<Compared>, RowsFileError> {
-    let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(names.len()));
-    let failed = Mutex::new(None);
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(names.len());
-    let work = || {
-        while let Some((index, name)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|index| Some((index, names.get(index)?))) {
-            match compare(name) {
-                Ok(compared) => lock(&done).push((index, compared)),
-                Err(error) => {
-                    next.store(names.len(), Ordering::Relaxed);
-                    *lock(&failed) = Some(error);
-                }
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..workers {
-            scope.spawn(work);
-        }
-        work();
-    });
-    if let Some(error) = lock(&failed).take() {
-        return Err(error);
-    }
-    let mut done = std::mem::take(&mut *lock(&done));
-    done.sort_unstable_by_key(|(index, _)| *index);
-    Ok(done.into_iter().map(|(_, compared)| compared).collect())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
 
 fn compare_column(
     name: &str,

@@ -7,6 +7,9 @@ use rand::Rng;
 /// Factorials whose logarithm is tabulated instead of taken from Stirling's series.
 const TABULATED: usize = 128;
 
+/// ln √(2π).
+const HALF_LOG_OF_TWO_PI: f64 = 0.918_938_533_204_672_8;
+
 static LOG_FACTORIALS: LazyLock<[f64; TABULATED]> = LazyLock::new(|| std::array::from_fn(|n| (2..=n).map(|i| (i as f64).ln()).sum()));
 
 /// Splits the observations behind `counts` at random into two halves (the first is the smaller where the
@@ -59,7 +62,12 @@ fn by_rejection(population: u64, marked: u64, draws: u64, variance: f64, rng: &m
     let centre = draws as f64 * (marked as f64 / population as f64) + 0.5;
     let width = WIDTH[0] * (variance + 0.5).sqrt() + WIDTH[1];
     let mode = ((u128::from(draws + 1) * u128::from(marked + 1) / u128::from(population + 2)) as u64).clamp(least, most);
-    let at_mode = log_probability(population, marked, draws, mode);
+    // Of the logarithm of a probability, what depends on how many are drawn.
+    let varying = |drawn: u64| {
+        let unmarked = population - marked;
+        log_factorial(drawn) + log_factorial(marked - drawn) + log_factorial(draws - drawn) + log_factorial(unmarked - (draws - drawn))
+    };
+    let at_mode = varying(mode);
     loop {
         let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
         let place = centre + width * (v - 0.5) / u;
@@ -67,7 +75,7 @@ fn by_rejection(population: u64, marked: u64, draws: u64, variance: f64, rng: &m
             continue;
         }
         let drawn = (place as u64).clamp(least, most);
-        let relative = log_probability(population, marked, draws, drawn) - at_mode;
+        let relative = at_mode - varying(drawn);
         // Twice the logarithm lies between these two: most points need none.
         if u * (4.0 - u) - 3.0 <= relative {
             return drawn;
@@ -132,8 +140,11 @@ fn log_factorial(n: u64) -> f64 {
         return tabulated;
     }
     let x = n as f64;
-    let correction = 1.0 / (12.0 * x) - 1.0 / (360.0 * x.powi(3)) + 1.0 / (1260.0 * x.powi(5));
-    x * x.ln() - x + 0.5 * (2.0 * std::f64::consts::PI * x).ln() + correction
+    let inverse = 1.0 / x;
+    let square = inverse * inverse;
+    let correction = inverse * (1.0 / 12.0 - square * (1.0 / 360.0 - square / 1260.0));
+    // One logarithm: ln √(2πx) is half of ln 2π and half of ln x.
+    (x + 0.5) * x.ln() - x + HALF_LOG_OF_TWO_PI + correction
 }
 
 #[cfg(test)]

@@ -14,9 +14,9 @@ use crate::clock::{Clock, UnixNanos};
 const HOUR: i64 = RollupLength::Hour.seconds();
 const DAY: i64 = RollupLength::Day.seconds();
 
-/// What of a stretch is read from which table, as Unix seconds of begins.
+/// What of a stretch is read from which table, as Unix seconds of begins: the same for all environments, versions and segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Sources {
+pub struct Sources {
     /// The whole stretch.
     from: i64,
     until: i64,
@@ -27,7 +27,7 @@ pub(super) struct Sources {
 
 impl Sources {
     /// Of a stretch that is cut into blocks: no block shares a rollup with another.
-    pub async fn of(clickhouse: &ClickHouse, query: ProfileQuery<'_>, cut: Cut<'_>) -> Result<Self, Error> {
+    pub(super) async fn of(clickhouse: &ClickHouse, query: ProfileQuery<'_>, cut: Cut<'_>) -> Result<Self, Error> {
         let (from, until) = (query.from.seconds().max(0), query.until.seconds().max(0));
         if until - from < HOUR {
             return Ok(Self::minutes_alone(from, until));
@@ -96,7 +96,7 @@ impl Sources {
         (first, last.max(first))
     }
 
-    pub fn bind(&self, query: clickhouse::query::Query) -> clickhouse::query::Query {
+    pub(super) fn bind(&self, query: clickhouse::query::Query) -> clickhouse::query::Query {
         let seconds = |of: &BTreeSet<i64>| of.iter().filter_map(|&start| u32::try_from(start).ok()).collect::<Vec<u32>>();
         let bounds = |of: &BTreeSet<i64>| (of.first().copied().unwrap_or(0), of.last().map_or(0, |last| last + 1));
         let ((first_day, last_day), (first_hour, last_hour)) = (bounds(&self.days), bounds(&self.hours));
@@ -116,7 +116,7 @@ impl Sources {
 impl Sources {
     /// The chosen rows that are current and of traffic that was served, with the number of their block, as a table expression with a
     /// condition, to which more can be added by AND. A table from which nothing is read is left out: planning takes longer than reading.
-    pub fn current_profiles(&self, columns: &str) -> String {
+    pub(super) fn current_profiles(&self, columns: &str) -> String {
         let of = |table: &str, start: &str, condition: &str| {
             format!(
                 "SELECT model, {start} AS begin, generation, version, feature, {columns}, \

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::generations::{Computed, write_generations};
 use super::minutes::{self, SERVES, dirty_inferences};
 use super::positive::{self, Positive};
-use super::profile_sources::Sources;
+pub use super::profile_sources::Sources;
 use crate::clickhouse::ClickHouse;
 use crate::clock::UnixNanos;
 use crate::embedding::BUCKETS;
@@ -306,6 +306,27 @@ pub async fn read_profiles(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> 
     Ok(profiles.into_iter().map(|((_, version, _), profile)| (version, profile)).collect())
 }
 
+/// From which tables a stretch is read: to be asked for before its environments are known, for [`read_profiles_from`].
+///
+/// # Errors
+/// The query failed.
+pub async fn profile_sources(clickhouse: &ClickHouse, query: ProfileQuery<'_>) -> Result<Sources, Error> {
+    Sources::of(clickhouse, query, Cut::WHOLE).await
+}
+
+/// [`read_profiles`] of a stretch whose sources are known.
+///
+/// # Errors
+/// The query failed.
+pub async fn read_profiles_from(
+    clickhouse: &ClickHouse,
+    query: ProfileQuery<'_>,
+    sources: &Sources,
+) -> Result<BTreeMap<String, Profile>, Error> {
+    let profiles = read_sources(clickhouse, query, Cut::WHOLE, sources).await?;
+    Ok(profiles.into_iter().map(|((_, version, _), profile)| (version, profile)).collect())
+}
+
 /// The profiles of these segments by version and segment. Only traffic that was served counts.
 ///
 /// # Errors
@@ -354,9 +375,18 @@ impl Cut<'_> {
 
 async fn read_cut(clickhouse: &ClickHouse, query: ProfileQuery<'_>, cut: Cut<'_>) -> Result<BTreeMap<Part, Profile>, Error> {
     let sources = Sources::of(clickhouse, query, cut).await?;
-    let numbers = sources.bind(bind_query(clickhouse, &numbers_sql(&sources), query, cut));
+    read_sources(clickhouse, query, cut, &sources).await
+}
+
+async fn read_sources(
+    clickhouse: &ClickHouse,
+    query: ProfileQuery<'_>,
+    cut: Cut<'_>,
+    sources: &Sources,
+) -> Result<BTreeMap<Part, Profile>, Error> {
+    let numbers = sources.bind(bind_query(clickhouse, &numbers_sql(sources), query, cut));
     let categories = sources
-        .bind(bind_query(clickhouse, &categories_sql(&sources), query, cut))
+        .bind(bind_query(clickhouse, &categories_sql(sources), query, cut))
         .with_setting("max_rows_to_group_by", MAX_GROUPS.to_string())
         .with_setting("group_by_overflow_mode", "any");
     let (numbers, categories) = tokio::try_join!(numbers.fetch_all(), categories.fetch_all())?;
