@@ -246,6 +246,47 @@ async fn what_became_known_of_a_range_is_shown_with_its_bounds_and_corrected_onc
 }
 
 #[tokio::test]
+async fn scores_of_three_classes_are_ranked_and_cost() {
+    if !engine_is_there() {
+        return;
+    }
+    let mut product = Product::start(CONFIGURATION).await;
+    // The true class has 0.6 or, of every third inference, 0.2; the scores of the last are not brought to 1 by their sender.
+    let classes = ["cat", "dog", "bird"];
+    let (mut records, mut labels) = (Vec::new(), Vec::new());
+    for i in 0..300_usize {
+        let truth = classes[i % 3];
+        let of_truth = if i / 3 % 3 == 0 { 0.2 } else { 0.6 };
+        let scale = if i >= 150 { 10.0 } else { 1.0 };
+        let scores = classes.map(|class| {
+            let score = if class == truth { of_truth } else { (1.0 - of_truth) / 2.0 };
+            number(&format!("ml.prediction.scores.{class}"), score * scale)
+        });
+        let more = scores.into_iter().chain([text("ml.prediction.label", truth)]).collect();
+        let id = format!("three-{i}");
+        records.push(inference("animals", "1", &id, hours_ago(2) + i as u64 * 1_000_000_000, more));
+        labels.push(json!({"model": "animals", "request_id": id, "kind": "label", "label": truth}));
+    }
+    send(&product, records).await;
+    tell(&product, labels).await;
+    let of = |cost: fn(f64) -> f64| (cost(0.2) * 102.0 + cost(0.6) * 198.0) / 300.0;
+    let loss = expect(&product, "animals", "log_loss", of(|p| -p.ln()), 1e-9).await;
+    assert!(loss["n"] == 300 && loss["lower"].as_f64() < loss["value"].as_f64(), "{loss}");
+    expect(
+        &product,
+        "animals",
+        "brier",
+        of(|p| (1.0 - p).powi(2) + 2.0 * ((1.0 - p) / 2.0).powi(2)),
+        1e-9,
+    )
+    .await;
+    // 0.6 lies above all scores of the others, 0.2 beside two thirds of them.
+    expect(&product, "animals", "roc_auc", 0.66 + 0.34 * 0.66 / 2.0, 1e-9).await;
+    assert!(value(&product, "animals", "ece").await.is_none());
+    product.stop().await;
+}
+
+#[tokio::test]
 async fn numbers_have_errors_and_answers_are_judged() {
     if !engine_is_there() {
         return;

@@ -17,23 +17,23 @@ use crate::seed::seed_of;
 /// Inferences that are looked at.
 const WANTED_ROWS: u64 = 5_000;
 
-/// The share of a version's inferences that lie in clusters found within the last week, the one that is found now among them. `None`
+/// The share of a version's inferences that lie in clusters found within the last week, the one that is found now among them. None
 /// where the model has no clusters, or has them of another environment, and of a window that has not just ended.
 pub(super) async fn new_cluster_ratio(
     context: &Context,
     frame: &Frame<'_>,
     inferences: u64,
     decision_error: f64,
-) -> Result<Option<Signal>, AnalyzerError> {
+) -> Result<Vec<Signal>, AnalyzerError> {
     let Some(clusters) = &context.clusters else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     let clustering = clusters.clustering(frame.model);
     let Some(clustering) = clustering.filter(|clustering| clustering.environment == frame.environment) else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     if !is_looked_at(frame, context.now()) {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let sample = SampleOf {
         model: frame.model,
@@ -61,5 +61,5 @@ pub(super) async fn new_cluster_ratio(
         new.extend(clusters.add(frame.model, &clustering, cluster).await?);
     }
     let details = json!({ "clusters": new, "typical": typical });
-    Ok(Some(ratio(frame, names::NEW_CLUSTER_RATIO, "", in_new, n, decision_error, details)))
+    Ok(vec![ratio(frame, names::NEW_CLUSTER_RATIO, "", in_new, n, decision_error, details)])
 }

@@ -11,6 +11,7 @@ use driftlead_store::model_settings::ModelSettings;
 use driftlead_store::records::{FeatureCounts, Signal, names};
 use serde_json::json;
 
+use super::beside::beside;
 use super::data_quality::{missing_ratio, new_category_ratio, out_of_range_ratio, type_mismatch_ratio};
 use super::frame::{Estimate, Frame};
 use super::sampled::Looked;
@@ -68,13 +69,16 @@ pub(super) async fn signals_of_window(
             };
             signals.extend(estimated::signals_of_window(context, frame, &profile.scores, &settings).await?);
             let looked = looked(&profile, budget);
-            signals.extend(clusters::new_cluster_ratio(context, &frame, looked.inferences, looked.decision_error).await?);
+            let new_cluster = clusters::new_cluster_ratio(context, &frame, looked.inferences, looked.decision_error);
+            signals.extend(beside(&frame, "new clusters", new_cluster).await);
             let (mut of_version, reference) = compared(context, frame, profile, &known, &settings, budget).await?;
             causes::add(context, &frame, &mut of_version).await;
             signals.extend(of_version);
-            signals.extend(texts::signals_of(context, &frame, reference.as_ref(), looked.inferences, looked.decision_error).await?);
-            if let Some(reference) = reference {
-                signals.extend(sampled::signals_of(context, &frame, &reference, looked).await?);
+            let of_texts = texts::signals_of(context, &frame, reference.as_ref(), looked.inferences, looked.decision_error);
+            signals.extend(beside(&frame, "texts", of_texts).await);
+            if let Some(reference) = &reference {
+                let of_samples = sampled::signals_of(context, &frame, reference, looked);
+                signals.extend(beside(&frame, "samples", of_samples).await);
             }
         }
         if !provisional {
@@ -82,8 +86,10 @@ pub(super) async fn signals_of_window(
         }
     }
     if !provisional {
-        signals.extend(duplicates::signals_of_window(context, model, window, inferences, context.budget(window)).await?);
-        signals.extend(experiment::signals_of_window(context, model, window).await?);
+        let frame = Frame::of_all(model, window);
+        let repeated = duplicates::signals_of_window(context, model, window, inferences, context.budget(window));
+        signals.extend(beside(&frame, "duplicates", repeated).await);
+        signals.extend(beside(&frame, "experiments", experiment::signals_of_window(context, model, window)).await);
     }
     Ok(signals)
 }

@@ -47,6 +47,20 @@ impl Estimate {
     }
 }
 
+impl<'a> Frame<'a> {
+    /// All versions, environments and traffic of a model in a window that has ended.
+    pub fn of_all(model: &'a str, window: Window) -> Self {
+        Self {
+            model,
+            version: "",
+            environment: "",
+            segment: "",
+            window,
+            provisional: false,
+        }
+    }
+}
+
 impl Frame<'_> {
     /// An hour of a model, for tests.
     #[cfg(test)]

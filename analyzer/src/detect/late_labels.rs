@@ -13,6 +13,8 @@ use driftlead_store::clock::UnixNanos;
 use driftlead_store::records::SignalState;
 use driftlead_store::state::dirty::{DirtyConsumer, DirtyMark, MAX_DIRTY_MINUTES};
 
+use super::beside::beside;
+use super::frame::Frame;
 use super::schedule::LENGTHS_LOOKED_AT;
 use super::{decay, experiment, quality};
 use crate::context::Context;
@@ -187,7 +189,10 @@ impl LateLabels {
         let now = context.now();
         let (model, window) = key;
         let signals = quality::signals_of_window(context, model, *window).await?;
-        context.emit(experiment::signals_of_window(context, model, *window).await?).await?;
+        let lifts = experiment::signals_of_window(context, model, *window);
+        context
+            .emit(beside(&Frame::of_all(model, *window), "experiments", lifts).await)
+            .await?;
         let has_labels = !signals.is_empty();
         let has_values = signals.iter().any(|signal| signal.state == SignalState::Ok);
         tracing::debug!(model, end = %window.end, seconds = window.seconds, signals = signals.len(), "computed quality");

@@ -1,5 +1,6 @@
 //! Signals: one file for each family, and the schedules that say when which window is computed.
 
+mod beside;
 mod causes;
 mod clusters;
 mod data_quality;

@@ -1,6 +1,7 @@
 //! Quality of a window from labels and verdicts that came late: a file for each kind of prediction.
 
 mod classes;
+mod distributions;
 mod scores;
 mod values;
 mod verdicts;
@@ -10,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use driftlead_store::clickhouse::query::buckets::requests_by_version;
 use driftlead_store::clickhouse::query::labelled_scores::{ScoresOf, keep_labelled_scores};
 use driftlead_store::clickhouse::query::positive::Positive;
-use driftlead_store::clickhouse::query::quality::{LabelledOf, LabelledWindow, labelled_windows, segments_in_window};
+use driftlead_store::clickhouse::query::quality::{
+    ClassScores, LabelledOf, LabelledWindow, class_scores, labelled_windows, segments_in_window,
+};
 use driftlead_store::model_settings::ModelSettings;
 use driftlead_store::records::{Signal, names};
 use serde_json::json;
@@ -41,6 +44,12 @@ pub(super) async fn signals_of_window(context: &Context, model: &str, window: Wi
     let segments: Vec<String> = segments.into_iter().collect();
     let positive = Positive::of(&settings);
     let labelled = labelled_windows(&context.clickhouse, model, positive, &segments, from, until).await?;
+    let has_distributions = labelled.values().any(|known| known.distributions.n > 0);
+    let by_class = if has_distributions {
+        Some(class_scores(&context.clickhouse, model, from, until).await?)
+    } else {
+        None
+    };
     let are_labels_due = window
         .end
         .0
@@ -65,7 +74,7 @@ pub(super) async fn signals_of_window(context: &Context, model: &str, window: Wi
         if !segment.is_empty() {
             // A segment of another version, or of another environment, has too little traffic here.
             if let Some(&served) = of_segments.get(of) {
-                signals.extend(signals_of(&frame, known, Some(served), &settings));
+                signals.extend(signals_of(&frame, known, None, Some(served), &settings));
             }
             continue;
         }
@@ -84,16 +93,27 @@ pub(super) async fn signals_of_window(context: &Context, model: &str, window: Wi
             };
             keep_labelled_scores(&context.clickhouse, of, window.start(), &known.scores, context.now()).await?;
         }
-        signals.extend(signals_of(&frame, known, served.get(version).copied(), &settings));
+        let of_classes = by_class.as_ref().map(|by_class| match by_class {
+            Some(by_class) => Ok(by_class.get(&(environment.clone(), version.clone())).map_or(&[][..], Vec::as_slice)),
+            None => Err("there are too many classes and scores to rank".to_owned()),
+        });
+        signals.extend(signals_of(&frame, known, of_classes, served.get(version).copied(), &settings));
     }
     Ok(signals)
 }
 
 /// `served` are the inferences of the version in the window, where that is known: with it the signals say how many of the
 /// labels have come.
-fn signals_of(frame: &Frame<'_>, window: &LabelledWindow, served: Option<u64>, settings: &ModelSettings) -> Vec<Signal> {
+fn signals_of(
+    frame: &Frame<'_>,
+    window: &LabelledWindow,
+    of_classes: Option<Result<&[ClassScores], String>>,
+    served: Option<u64>,
+    settings: &ModelSettings,
+) -> Vec<Signal> {
     let mut signals = classes::signals_of_window(frame, window, settings);
     signals.extend(scores::signals_of_window(frame, window));
+    signals.extend(distributions::signals_of_window(frame, window, of_classes));
     signals.extend(values::signals_of_window(frame, window));
     signals.extend(verdicts::signal_of_window(frame, window));
     for signal in &mut signals {

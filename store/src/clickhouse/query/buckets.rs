@@ -132,6 +132,24 @@ fn bind_window(clickhouse: &ClickHouse, sql: &str, seen_since: UnixNanos, from: 
         .param("until", until.seconds().max(0))
 }
 
+/// The buckets of a model that are current and of traffic that was served, as a table expression with a condition, to which more can be
+/// added by AND; its parameters are `model`, `from` and `until`.
+pub(super) fn current_of_model() -> String {
+    format!(
+        "(SELECT environment, version, segment, arm, requests, generation, bucket_start, toStartOfMinute(bucket_start) AS minute \
+          FROM buckets_10s FINAL \
+          WHERE model = {{model:String}} \
+            AND bucket_start >= toDateTime({{from:Int64}}, 'UTC') AND bucket_start < toDateTime({{until:Int64}}, 'UTC') AND {SERVES}) \
+         AS buckets \
+         INNER JOIN (\
+           SELECT minute, max(generation) AS current FROM minute_generations \
+           WHERE consumer = 'buckets' AND model = {{model:String}} AND minute >= toStartOfMinute(toDateTime({{from:Int64}}, 'UTC')) \
+           GROUP BY minute) AS generations \
+         ON buckets.minute = generations.minute \
+         WHERE generation >= current"
+    )
+}
+
 /// Inferences of one model and environment from `from` up to and not including `until`, whole 10-second buckets, by version.
 ///
 /// # Errors
@@ -144,20 +162,8 @@ pub async fn requests_by_version(
     until: UnixNanos,
 ) -> Result<Vec<(String, u64)>, Error> {
     let sql = format!(
-        "SELECT version, sum(requests) AS requests \
-         FROM (\
-           SELECT version, requests, generation, toStartOfMinute(bucket_start) AS minute \
-           FROM buckets_10s FINAL \
-           WHERE model = {{model:String}} AND environment = {{environment:String}} \
-             AND bucket_start >= toDateTime({{from:Int64}}, 'UTC') AND bucket_start < toDateTime({{until:Int64}}, 'UTC') AND {SERVES}) \
-         AS buckets \
-         INNER JOIN (\
-           SELECT minute, max(generation) AS current FROM minute_generations \
-           WHERE consumer = 'buckets' AND model = {{model:String}} AND minute >= toStartOfMinute(toDateTime({{from:Int64}}, 'UTC')) \
-           GROUP BY minute) AS generations \
-         ON buckets.minute = generations.minute \
-         WHERE generation >= current \
-         GROUP BY version ORDER BY version"
+        "SELECT version, sum(requests) AS requests FROM {} AND environment = {{environment:String}} GROUP BY version ORDER BY version",
+        current_of_model(),
     );
     clickhouse
         .reader()
@@ -182,10 +188,8 @@ pub async fn busiest_environment(
     until: UnixNanos,
 ) -> Result<Option<(String, u64)>, Error> {
     let sql = format!(
-        "SELECT toString(environment) AS environment, sum(requests) AS requests FROM buckets_10s FINAL \
-         WHERE model = {{model:String}} AND bucket_start >= toDateTime({{from:Int64}}, 'UTC') \
-           AND bucket_start < toDateTime({{until:Int64}}, 'UTC') AND {SERVES} \
-         GROUP BY environment ORDER BY requests DESC, environment LIMIT 1"
+        "SELECT environment, sum(requests) AS requests FROM {} GROUP BY environment ORDER BY requests DESC, environment LIMIT 1",
+        current_of_model(),
     );
     clickhouse
         .reader()
@@ -229,19 +233,8 @@ pub async fn served_hours(
     let sql = format!(
         "SELECT environment, version, toInt64(toUnixTimestamp(toStartOfHour(bucket_start))) AS hour, \
            sum(requests) AS inferences, sumIf(requests, segment = {{segment:String}}) AS of_segment \
-         FROM (\
-           SELECT environment, version, segment, requests, generation, bucket_start, toStartOfMinute(bucket_start) AS minute \
-           FROM buckets_10s FINAL \
-           WHERE model = {{model:String}} \
-             AND bucket_start >= toDateTime({{from:Int64}}, 'UTC') AND bucket_start < toDateTime({{until:Int64}}, 'UTC') AND {SERVES}) \
-         AS buckets \
-         INNER JOIN (\
-           SELECT minute, max(generation) AS current FROM minute_generations \
-           WHERE consumer = 'buckets' AND model = {{model:String}} AND minute >= toStartOfMinute(toDateTime({{from:Int64}}, 'UTC')) \
-           GROUP BY minute) AS generations \
-         ON buckets.minute = generations.minute \
-         WHERE generation >= current \
-         GROUP BY environment, version, hour ORDER BY hour DESC, environment, version LIMIT {MAX_HOURS}"
+         FROM {} GROUP BY environment, version, hour ORDER BY hour DESC, environment, version LIMIT {MAX_HOURS}",
+        current_of_model(),
     );
     clickhouse
         .reader()

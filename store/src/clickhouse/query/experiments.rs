@@ -4,6 +4,7 @@ use clickhouse::Row;
 use clickhouse::error::Error;
 use serde::Deserialize;
 
+use super::buckets::current_of_model;
 use super::minutes::SERVES;
 use crate::clickhouse::ClickHouse;
 use crate::clock::UnixNanos;
@@ -45,20 +46,8 @@ pub struct ArmRequests {
 /// The query failed.
 pub async fn arms_served(clickhouse: &ClickHouse, model: &str, from: UnixNanos, until: UnixNanos) -> Result<Vec<ArmRequests>, Error> {
     let sql = format!(
-        "SELECT environment, arm, sum(requests) AS requests \
-         FROM (\
-           SELECT environment, arm, requests, generation, toStartOfMinute(bucket_start) AS minute \
-           FROM buckets_10s FINAL \
-           WHERE model = {{model:String}} AND arm != '' \
-             AND bucket_start >= toDateTime({{from:Int64}}, 'UTC') AND bucket_start < toDateTime({{until:Int64}}, 'UTC') AND {SERVES}) \
-         AS buckets \
-         INNER JOIN (\
-           SELECT minute, max(generation) AS current FROM minute_generations \
-           WHERE consumer = 'buckets' AND model = {{model:String}} AND minute >= toStartOfMinute(toDateTime({{from:Int64}}, 'UTC')) \
-           GROUP BY minute) AS generations \
-         ON buckets.minute = generations.minute \
-         WHERE generation >= current \
-         GROUP BY environment, arm ORDER BY environment, arm"
+        "SELECT environment, arm, sum(requests) AS requests FROM {} AND arm != '' GROUP BY environment, arm ORDER BY environment, arm",
+        current_of_model(),
     );
     clickhouse
         .reader()

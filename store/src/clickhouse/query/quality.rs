@@ -22,6 +22,8 @@ pub struct LabelledWindow {
     pub scores: Vec<LabelledScores>,
     /// What those scores cost.
     pub losses: Losses,
+    /// What the scores of all classes cost, where the model declares no positive class.
+    pub distributions: Distributions,
     /// Predicted numbers.
     pub values: Values,
     /// Inferences that a person judged.
@@ -54,6 +56,30 @@ pub struct Losses {
     pub squared: (f64, f64),
     /// Of the negative logarithms of what the true label was given, at least 2.2e-16, and of the squares of those.
     pub logarithmic: (f64, f64),
+}
+
+/// Sums of what the scores of all classes cost, brought to 1 in all.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Distributions {
+    /// Inferences that have a score of the true class and of another one, none of them below 0.
+    pub n: u64,
+    /// Of the squared differences between scores and truth, over all classes, and of the squares of those.
+    pub squared: (f64, f64),
+    /// Of the negative logarithms of what the true class was given, at least 2.2e-16, and of the squares of those.
+    pub logarithmic: (f64, f64),
+}
+
+/// Labelled inferences whose score of a class lies in one bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassScores {
+    /// The class.
+    pub class: String,
+    /// The bucket ([`crate::bucket`]).
+    pub key: i32,
+    /// Whether the class is the true one.
+    pub is_true: bool,
+    /// How many.
+    pub n: u64,
 }
 
 /// Sums over predicted numbers whose label is a number. An error is prediction minus truth.
@@ -107,6 +133,9 @@ struct LabelledRow {
     probabilities: u64,
     squared_sums: (f64, f64),
     logarithmic_sums: (f64, f64),
+    distributions: u64,
+    distribution_squared: (f64, f64),
+    distribution_logarithmic: (f64, f64),
     values: u64,
     value_sums: (f64, f64, f64, f64, f64, f64),
     verdicts: u64,
@@ -149,6 +178,12 @@ pub async fn labelled_windows(
              has_score AND score_of >= 0 AND score_of <= 1 AS is_probability, \
              pow(score_of - is_positive, 2) AS squared, \
              -log(greatest(least(if(is_positive, score_of, 1 - score_of), 1 - 2.220446049250313e-16), 2.220446049250313e-16)) AS logarithmic, \
+             mapValues(scores_of_classes) AS all_scores, arraySum(all_scores) AS total, \
+             length(all_scores) > 1 AND isFinite(total) AND total > 0 AND arrayMin(all_scores) >= 0 \
+               AND ifNull(mapContains(scores_of_classes, truth), false) AS has_distribution, \
+             if(has_distribution, scores_of_classes[assumeNotNull(truth)] / total, 1) AS given, \
+             if(has_distribution, arraySum(one -> pow(one / total, 2), all_scores) - 2 * given + 1, 0) AS distribution_cost, \
+             -log(greatest(least(given, 1), 2.220446049250313e-16)) AS distribution_log, \
              ifNull(isFinite(value) AND isFinite(toFloat64OrNull(truth)), false) AS has_values, \
              if(has_values, assumeNotNull(value), 0) AS predicted_value, \
              if(has_values, assumeNotNull(toFloat64OrNull(truth)), 0) AS true_value, predicted_value - true_value AS error, verdict \
@@ -163,6 +198,9 @@ pub async fn labelled_windows(
            countIf(has_label) AS labelled, countIf(is_probability) AS probabilities, \
            (sumIf(squared, is_probability), sumIf(squared * squared, is_probability)) AS squared_sums, \
            (sumIf(logarithmic, is_probability), sumIf(logarithmic * logarithmic, is_probability)) AS logarithmic_sums, \
+           countIf(has_distribution) AS distributions, \
+           (sumIf(distribution_cost, has_distribution), sumIf(pow(distribution_cost, 2), has_distribution)) AS distribution_squared, \
+           (sumIf(distribution_log, has_distribution), sumIf(pow(distribution_log, 2), has_distribution)) AS distribution_logarithmic, \
            countIf(has_values) AS values, \
            (sum(error), sum(abs(error)), sum(error * error), sum(pow(error, 4)), sum(true_value), sum(true_value * true_value)) AS value_sums, \
            countIf(isNotNull(verdict)) AS verdicts, countIf(ifNull(verdict = 0, false)) AS incorrect \
@@ -170,7 +208,7 @@ pub async fn labelled_windows(
          GROUP BY GROUPING SETS ((environment, version, has_classes, predicted, truth_of), \
            (environment, version, has_score, is_decided, is_positive, key), (environment, version){by_segment}) \
          ORDER BY environment, version, segment, predicted, truth, key",
-        predictions = predictions(positive::score(positive)),
+        predictions = predictions(positive::score(positive), if positive.is_some() { NO_SCORES } else { "scores" }),
         key = bucket_key("score_of"),
     );
     let rows: Vec<LabelledRow> = clickhouse
@@ -220,6 +258,11 @@ impl LabelledWindow {
             self.losses.n = row.probabilities;
             self.losses.squared = row.squared_sums;
             self.losses.logarithmic = row.logarithmic_sums;
+            self.distributions = Distributions {
+                n: row.distributions,
+                squared: row.distribution_squared,
+                logarithmic: row.distribution_logarithmic,
+            };
             let (errors, absolute_errors, squared_errors, fourth_powers, truths, squared_truths) = row.value_sums;
             self.values = Values {
                 n: row.values,
@@ -234,6 +277,70 @@ impl LabelledWindow {
             self.incorrect = row.incorrect;
         }
     }
+}
+
+/// Rows of scores of classes that are read at most; what has more is not ranked.
+const MAX_CLASS_ROWS: usize = 200_000;
+
+#[derive(Debug, Row, Deserialize)]
+struct ClassRow {
+    environment: String,
+    version: String,
+    class: String,
+    key: i32,
+    is_true: bool,
+    n: u64,
+}
+
+/// By environment and version, the scores of every class, brought to 1 in all, of the labelled inferences with event times from `from` up to and not including
+/// `until`. `None` where there are more of them than can be held.
+///
+/// # Errors
+/// The query failed.
+pub async fn class_scores(
+    clickhouse: &ClickHouse,
+    model: &str,
+    from: UnixNanos,
+    until: UnixNanos,
+) -> Result<Option<BTreeMap<(String, String), Vec<ClassScores>>>, Error> {
+    let sql = format!(
+        "WITH predictions AS ({predictions}), \
+         known AS (\
+           SELECT environment, version, scores_of_classes, truth FROM predictions INNER JOIN (\
+             SELECT request_id, argMaxOrNullIf(assumeNotNull(label), (at, received_time), isNotNull(label)) AS truth FROM outcomes FINAL \
+             WHERE model = {{model:String}} AND kind = 'label' AND request_id IN (SELECT request_id FROM predictions) \
+             GROUP BY request_id) AS outcomes USING (request_id) \
+           WHERE length(scores_of_classes) > 1 AND ifNull(mapContains(scores_of_classes, truth), false)) \
+         SELECT environment, version, class, toInt32({key}) AS key, (class = assumeNotNull(truth))::Bool AS is_true, count() AS n \
+         FROM known ARRAY JOIN mapKeys(scores_of_classes) AS class, \
+           arrayMap(one -> one / arraySum(mapValues(scores_of_classes)), mapValues(scores_of_classes)) AS score_of \
+         WHERE isFinite(score_of) \
+         GROUP BY environment, version, class, key, is_true ORDER BY environment, version, class, key, is_true LIMIT {limit}",
+        predictions = predictions("NULL", "scores"),
+        key = bucket_key("score_of"),
+        limit = MAX_CLASS_ROWS + 1,
+    );
+    let rows: Vec<ClassRow> = clickhouse
+        .reader()
+        .query(&sql)
+        .param("model", model)
+        .param("from", from.seconds().max(0))
+        .param("until", until.seconds().max(0))
+        .fetch_all()
+        .await?;
+    if rows.len() > MAX_CLASS_ROWS {
+        return Ok(None);
+    }
+    let mut windows: BTreeMap<(String, String), Vec<ClassScores>> = BTreeMap::new();
+    for row in rows {
+        windows.entry((row.environment, row.version)).or_default().push(ClassScores {
+            class: row.class,
+            key: row.key,
+            is_true: row.is_true,
+            n: row.n,
+        });
+    }
+    Ok(Some(windows))
 }
 
 #[derive(Debug, Row, Deserialize)]
@@ -261,7 +368,7 @@ pub async fn segments_in_window(
         "SELECT environment, version, segment, count() AS inferences FROM ({predictions}) WHERE segment != '' \
          GROUP BY environment, version, segment HAVING inferences >= {{min_inferences:UInt64}} \
          ORDER BY environment, version, inferences DESC, segment LIMIT {{most:UInt64}} BY environment, version",
-        predictions = predictions("NULL"),
+        predictions = predictions("NULL", NO_SCORES),
     );
     let rows: Vec<SegmentRow> = clickhouse
         .reader()
@@ -284,11 +391,15 @@ pub async fn segments_in_window(
     Ok(rows.into_iter().map(of).collect())
 }
 
-/// The predictions of a window; `{from}`, `{until}`, `{model}` and `{positive}` are parameters.
-fn predictions(score: &str) -> String {
+/// No scores of classes: where the column need not be read.
+const NO_SCORES: &str = "CAST(map(), 'Map(String, Float64)')";
+
+/// The predictions of a window with the score of the positive class and those of all; `{from}`, `{until}`, `{model}` and `{positive}` are
+/// parameters.
+fn predictions(score: &str, scores: &str) -> String {
     format!(
         "SELECT request_id, ifNull(environment, '') AS environment, ifNull(version, '') AS version, \
-           ifNull(segment, '') AS segment, toNullable(toString(prediction_label)) AS label, prediction_value AS value, {score} AS score \
+           ifNull(segment, '') AS segment, toNullable(toString(prediction_label)) AS label, prediction_value AS value, {score} AS score, {scores} AS scores_of_classes \
          FROM whole_inferences \
          WHERE model = {{model:String}} AND partial = 0 AND {serves} \
            AND key_hour >= toStartOfHour(toDateTime({{from:Int64}}, 'UTC')) \

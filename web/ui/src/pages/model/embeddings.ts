@@ -67,7 +67,7 @@ export function grouped(points: EmbeddingPoint[], by: "label" | "segment", most:
 const REST: Group = { name: null, rest: true, reference: 0, window: 0 };
 
 /** In the order in which they are shown. */
-export const SIGNALS = ["embedding_shift", "mmd", "domain_auc", "embedding_age_days", "embedding_staleness", "stale_token_ratio"];
+export const SIGNALS = ["embedding_shift", "mmd", "domain_auc", "embedding_age_days", "embedding_staleness", "neighbours_kept", "stale_token_ratio"];
 const SECONDS: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 /** What signals about embeddings are about. */
 const SUBJECTS = ["embedding", ""];
