@@ -29,14 +29,28 @@ const MAX_VALUES: usize = 10;
 /// The share of the inferences that have to have a feature.
 const MIN_PRESENT: f64 = 0.5;
 
-/// Looks for clusters. Those that are the same as clusters of `before` keep their number.
-pub(super) fn fit(
-    rows: &[SampledInference],
-    of: ClustersOf,
-    before: Option<&Clustering>,
-    environment: &str,
-    now: UnixNanos,
-) -> Result<Clustering, String> {
+/// What is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Search<'a> {
+    pub of: ClustersOf,
+    /// Clusters that are the same as ones of these keep their number.
+    pub before: Option<&'a Clustering>,
+    /// The number of the first cluster that is none of those.
+    pub first_number: u32,
+    /// Where the inferences were served.
+    pub environment: &'a str,
+    pub now: UnixNanos,
+}
+
+/// Looks for clusters.
+pub(super) fn fit(rows: &[SampledInference], search: Search<'_>) -> Result<Clustering, String> {
+    let Search {
+        of,
+        before,
+        first_number,
+        environment,
+        now,
+    } = search;
     let space = match of {
         ClustersOf::Embeddings => embeddings(rows),
         ClustersOf::Features => features(rows),
@@ -88,7 +102,7 @@ pub(super) fn fit(
         .collect();
     // New numbers go to the largest first.
     clusters.sort_by(|one, other| other.1.share.total_cmp(&one.1.share));
-    let mut next_number = before.map_or(1, |before| before.next_number);
+    let mut next_number = first_number;
     for (kept, cluster) in &mut clusters {
         cluster.number = kept.unwrap_or_else(|| {
             next_number += 1;
@@ -214,8 +228,23 @@ pub(super) mod tests {
         rows
     }
 
+    fn anything(of: ClustersOf) -> Search<'static> {
+        Search {
+            of,
+            before: None,
+            first_number: 1,
+            environment: "production",
+            now: UnixNanos(1),
+        }
+    }
+
     pub fn of_embeddings(places: &[(usize, f32, usize)], before: Option<&Clustering>, seed: u64) -> Clustering {
-        fit(&rows(places, seed), ClustersOf::Embeddings, before, "production", UnixNanos(1)).unwrap()
+        let search = Search {
+            before,
+            first_number: before.map_or(1, |before| before.next_number),
+            ..anything(ClustersOf::Embeddings)
+        };
+        fit(&rows(places, seed), search).unwrap()
     }
 
     #[test]
@@ -250,7 +279,12 @@ pub(super) mod tests {
     #[test]
     fn features_are_told_apart_too() {
         let sample = rows(&[(0, 1.0, 400), (1, 5.0, 300)], 3);
-        let found = fit(&sample, ClustersOf::Features, None, "", UnixNanos(1)).unwrap();
+        let search = Search {
+            first_number: 4,
+            ..anything(ClustersOf::Features)
+        };
+        let found = fit(&sample, search).unwrap();
+        assert_eq!((found.clusters[0].number, found.next_number), (4, 6));
         assert_eq!(
             found.clusters.iter().map(|cluster| cluster.share).collect::<Vec<_>>(),
             [400.0 / 700.0, 300.0 / 700.0]
@@ -260,7 +294,7 @@ pub(super) mod tests {
 
     #[test]
     fn what_has_no_clusters_says_why() {
-        let because = |rows: &[SampledInference], of| fit(rows, of, None, "", UnixNanos(1)).unwrap_err();
+        let because = |rows: &[SampledInference], of| fit(rows, anything(of)).unwrap_err();
         assert!(because(&rows(&[(0, 1.0, 499)], 1), ClustersOf::Embeddings).contains("it takes 500"));
         assert!(because(&vec![SampledInference::default(); 600], ClustersOf::Embeddings).contains("no embeddings"));
         assert!(because(&vec![SampledInference::default(); 600], ClustersOf::Features).contains("no features"));

@@ -9,7 +9,7 @@ use driftlead_store::clock::UnixNanos;
 use driftlead_store::clusters::{Clustering, Clusterings};
 use driftlead_store::model_settings::{ClustersOf, ModelSettings};
 
-use super::fit::{MIN_ROWS, fit};
+use super::fit::{MIN_ROWS, Search, fit};
 use super::{ClustersReport, NewCluster};
 use crate::blocking;
 use crate::error::AnalyzerError;
@@ -44,8 +44,10 @@ impl std::fmt::Debug for ClusterKeeper {
 }
 
 impl ClusterKeeper {
-    /// Keeps the clusters of the models whose settings ask for them.
-    pub fn new(references: References, clusterings: Clusterings, models: Vec<ModelSettings>) -> Self {
+    /// Keeps the clusters of the models whose settings ask for them; inferences of the others are assigned to none any more.
+    pub fn new(references: References, clusterings: Clusterings, mut models: Vec<ModelSettings>) -> Self {
+        models.retain(|settings| settings.clusters.is_some());
+        clusterings.retain(|model| models.iter().any(|settings| settings.name == model));
         Self {
             references,
             clusterings,
@@ -85,8 +87,19 @@ impl ClusterKeeper {
         let _one_at_a_time = self.search.lock().await;
         let before = self.current(model, of);
         let (environment, rows) = self.sample(model, of, now).await?;
-        let kept = before.clone();
-        let found = blocking::compute(move || fit(&rows, of, kept.as_deref(), &environment, now)).await?;
+        // Also of clusters of another kind, which are given up: a segment of the past means what it meant.
+        let first_number = self.clusterings.get(model).map_or(1, |known| known.next_number);
+        let found = blocking::compute(move || {
+            let search = Search {
+                of,
+                before: before.as_deref(),
+                first_number,
+                environment: &environment,
+                now,
+            };
+            fit(&rows, search)
+        });
+        let found = found.await?;
         match found {
             Ok(clustering) => {
                 tracing::info!(
@@ -105,17 +118,14 @@ impl ClusterKeeper {
         Ok(self.report(model, now))
     }
 
-    /// Finds the clusters of the models that have none yet, and forgets those of models that want none any more.
+    /// Finds the clusters of the models that have none yet.
     ///
     /// # Errors
     /// Telemetry cannot be read, or state not written.
     pub async fn step(&self, now: UnixNanos) -> Result<(), AnalyzerError> {
         for settings in self.models.iter() {
             let model = &settings.name;
-            let Some(of) = settings.clusters else {
-                self.clusterings.remove(model);
-                continue;
-            };
+            let Some(of) = settings.clusters else { continue };
             let waits = {
                 let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
                 missing.get(model).is_some_and(|(at, _)| now.seconds_since(*at) < RETRY_SECONDS)

@@ -110,7 +110,7 @@ mod tests {
         assigning.assign(&mut halves);
         let segments = halves.iter().map(|half| half.segment.as_deref()).collect::<Vec<_>>();
         assert_eq!(segments, [Some("cluster 1"), Some("cluster 7"), Some("own"), None, None]);
-        clusterings.remove("m");
+        clusterings.retain(|model| model != "m");
         let mut again = [half("m", &[5.0, 1.0], None)];
         assigning.assign(&mut again);
         assert_eq!(again[0].segment, None);

@@ -153,9 +153,10 @@ impl Clusterings {
         all.insert(model.to_owned(), Arc::new(clustering));
     }
 
-    /// Inferences of the model are assigned to nothing any more.
-    pub fn remove(&self, model: &str) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(model);
+    /// Inferences of the other models are assigned to nothing any more.
+    pub fn retain(&self, is_wanted: impl Fn(&str) -> bool) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|model, _| is_wanted(model));
     }
 
     fn is_empty(&self) -> bool {
