@@ -425,6 +425,7 @@ impl Config {
         Ok(AnalyzerConfig {
             evaluate_at: self.evaluate_at()?,
             quality_interval: self.quality.recompute_interval,
+            keeps_texts: self.privacy.keep_text,
             max_segments: self.drift.segments,
             false_alerts_per_month: self.false_alerts_per_month()?,
             ..AnalyzerConfig::default()

@@ -71,6 +71,8 @@ pub struct AnalyzerConfig {
     pub searches: WatchedSearches,
     /// Where it is told how long labels take.
     pub label_delays: LabelDelays,
+    /// `[privacy] keep_text`: whether there are texts to look at.
+    pub keeps_texts: bool,
     /// The clusters that the drain assigns inferences to; `None`: none are looked for.
     pub clusters: Option<ClusterKeeper>,
     /// `[drift] segments`: how many segments of a version have signals of their own, those with the most traffic.
@@ -88,6 +90,7 @@ impl Default for AnalyzerConfig {
             errors: None,
             searches: WatchedSearches::new(Vec::new),
             label_delays: LabelDelays::default(),
+            keeps_texts: false,
             clusters: None,
             max_segments: DEFAULT_MAX_SEGMENTS,
             false_alerts_per_month: DEFAULT_FALSE_ALERTS_PER_MONTH,
@@ -101,6 +104,7 @@ pub(crate) struct Context {
     pub clickhouse: ClickHouse,
     pub state: State,
     pub references: References,
+    pub keeps_texts: bool,
     pub clusters: Option<ClusterKeeper>,
     pub activity: Arc<Activity>,
     pub days: Arc<Days>,

@@ -54,6 +54,7 @@ pub async fn run(
 ) -> Result<(), AnalyzerError> {
     let context = Context {
         references: References::new(clickhouse.clone(), state.clone(), settings),
+        keeps_texts: config.keeps_texts,
         clusters: config.clusters,
         activity: Arc::new(Activity::new(clock.now())),
         days: Arc::new(Days::new(&config.evaluate_at)),

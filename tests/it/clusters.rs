@@ -5,11 +5,10 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use driftlead_store::clock::UnixNanos;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use serde_json::{Value, json};
 
-use crate::support::otlp::{inference, logs_request, now_ns, number, post_logs, text};
+use crate::support::otlp::{embedding, inference, logs_request, now_ns, number, post_logs, text};
 use crate::support::product::{Product, engine_is_there};
 use crate::support::{eventually, eventually_within};
 
@@ -38,21 +37,6 @@ fn vector(topic: u64, seed: u64) -> Vec<f64> {
         .collect()
 }
 
-fn embedding(vector: &[f64]) -> KeyValue {
-    let number = |&x: &f64| AnyValue {
-        value: Some(any_value::Value::DoubleValue(x)),
-    };
-    KeyValue {
-        key: "ml.embedding".to_owned(),
-        value: Some(AnyValue {
-            value: Some(any_value::Value::ArrayValue(ArrayValue {
-                values: vector.iter().map(number).collect(),
-            })),
-        }),
-        ..Default::default()
-    }
-}
-
 /// The start of the hour so many hours before the one in which the tests began, in Unix nanoseconds.
 fn start_of(hours: u64) -> u64 {
     static THIS_HOUR: LazyLock<u64> = LazyLock::new(|| now_ns() / HOUR_NS * HOUR_NS);
@@ -64,7 +48,7 @@ async fn send_hour(product: &Product, model: &str, hours: u64, topics: &[u64], n
     let record = |i: u64| {
         let topic = topics[i as usize % topics.len()];
         let more = vec![
-            embedding(&vector(topic, hours * 1_000_000 + i)),
+            embedding(vector(topic, hours * 1_000_000 + i)),
             text("ml.embedding.model", "minilm"),
             text("ml.feature.queue", &format!("queue {topic}")),
             number("ml.feature.age", age(i)),

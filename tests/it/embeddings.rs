@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use driftlead_store::clock::UnixNanos;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use serde_json::{Value, json};
 
-use crate::support::otlp::{inference, logs_request, now_ns, post_logs, text};
+use crate::support::otlp::{embedding, inference, logs_request, now_ns, post_logs, text};
 use crate::support::product::{Product, engine_is_there};
 use crate::support::{eventually, eventually_within};
 
@@ -26,21 +26,6 @@ fn vector(topic: usize, seed: u64, dimensions: usize) -> Vec<f64> {
         (state % 2_000) as f64 / 1_000.0 - 1.0
     };
     (0..dimensions).map(|i| noise() + if i % 2 == topic { 1.5 } else { 0.0 }).collect()
-}
-
-fn embedding(vector: &[f64]) -> KeyValue {
-    let number = |&x: &f64| AnyValue {
-        value: Some(any_value::Value::DoubleValue(x)),
-    };
-    KeyValue {
-        key: "ml.embedding".to_owned(),
-        value: Some(AnyValue {
-            value: Some(any_value::Value::ArrayValue(ArrayValue {
-                values: vector.iter().map(number).collect(),
-            })),
-        }),
-        ..Default::default()
-    }
 }
 
 fn created_at(time_ns: u64) -> KeyValue {
@@ -110,18 +95,14 @@ async fn embeddings_that_moved_grew_old_or_changed_are_seen() {
     let usual = |hours: u64| {
         move |i: u64, at: u64| {
             let vector = vector(0, hours * 1_000_000 + i, DIMENSIONS);
-            vec![
-                embedding(&vector),
-                text("ml.embedding.model", "minilm"),
-                created_at(at - 2 * DAY_NS),
-            ]
+            vec![embedding(vector), text("ml.embedding.model", "minilm"), created_at(at - 2 * DAY_NS)]
         }
     };
     let moved = |i: u64, at: u64| {
         let age = if i % 10 == 3 { 30 } else { 2 };
         let vector = vector(usize::from(i % 10 < 3), i, DIMENSIONS);
         vec![
-            embedding(&vector),
+            embedding(vector),
             text("ml.embedding.model", "minilm"),
             created_at(at - age * DAY_NS),
         ]
@@ -137,18 +118,16 @@ async fn embeddings_that_moved_grew_old_or_changed_are_seen() {
             2 => vec![0.0; DIMENSIONS],
             _ => vector(0, i, DIMENSIONS),
         };
-        vec![embedding(&vector)]
+        vec![embedding(vector)]
     };
     send(
         &product,
-        hour_of("mixed", second, 1_200, |i, _| {
-            vec![embedding(&vector(0, i + 7_000_000, DIMENSIONS))]
-        }),
+        hour_of("mixed", second, 1_200, |i, _| vec![embedding(vector(0, i + 7_000_000, DIMENSIONS))]),
     )
     .await;
     send(&product, hour_of("mixed", last, 2_000, mixed)).await;
 
-    let by = |encoder: &'static str| move |i: u64, _: u64| vec![embedding(&vector(0, i, DIMENSIONS)), text("ml.embedding.model", encoder)];
+    let by = |encoder: &'static str| move |i: u64, _: u64| vec![embedding(vector(0, i, DIMENSIONS)), text("ml.embedding.model", encoder)];
     send(&product, hour_of("renewed", second, 1_200, by("one"))).await;
     send(&product, hour_of("renewed", last, 1_300, by("two"))).await;
     // Ones of now: until event times pass the end of an hour, it may go on.

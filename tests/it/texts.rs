@@ -7,11 +7,10 @@ use std::time::Duration;
 use candle_core::Device;
 use driftlead_analyzer::models::text_encoder::TextEncoder;
 use driftlead_store::clock::UnixNanos;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value};
 use serde_json::{Value, json};
 
 use crate::support::eventually_within;
-use crate::support::otlp::{inference, logs_request, now_ns, post_logs, text};
+use crate::support::otlp::{embedding, inference, logs_request, now_ns, post_logs, text};
 use crate::support::product::{Product, engine_is_there, target_folder};
 
 const HOUR_NS: u64 = 3_600_000_000_000;
@@ -65,26 +64,11 @@ fn start_of(hours: u64) -> u64 {
     *THIS_HOUR - hours * HOUR_NS
 }
 
-fn embedding(vector: &[f32]) -> KeyValue {
-    let number = |&x: &f32| AnyValue {
-        value: Some(any_value::Value::DoubleValue(f64::from(x))),
-    };
-    KeyValue {
-        key: "ml.embedding".to_owned(),
-        value: Some(AnyValue {
-            value: Some(any_value::Value::ArrayValue(ArrayValue {
-                values: vector.iter().map(number).collect(),
-            })),
-        }),
-        ..Default::default()
-    }
-}
-
 async fn send(product: &Product, hours: u64, requests: &[(String, Vec<f32>)]) {
     let record = |(i, (request, vector)): (usize, &(String, Vec<f32>))| {
         let more = vec![
             text("ml.input.text", request),
-            embedding(vector),
+            embedding(vector.iter().copied().map(f64::from)),
             text("ml.embedding.model", "minilm"),
         ];
         inference(

@@ -72,9 +72,8 @@ pub(super) fn fit(rows: &[SampledInference], search: Search<'_>) -> Result<Clust
     let old: Vec<Option<u32>> = placed.iter().map(|row| old_number(before?, row)).collect();
     let numbers = matched(&old, &indices, centres.len());
     let told = {
-        let rows: Vec<SampledInference> = placed.iter().map(|row| (*row).clone()).collect();
         let of_row: Vec<Option<usize>> = indices.iter().map(|index| Some(*index)).collect();
-        typical(&rows, &of_row, centres.len())
+        typical(&placed, &of_row, centres.len())
     };
     let mut clusters: Vec<(Option<u32>, Cluster)> = centres
         .into_iter()

@@ -69,7 +69,7 @@ impl ClusterKeeper {
                 let missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
                 let reason = missing.get(model).map_or_else(
                     || "they are being looked for".to_owned(),
-                    |(_, reason)| format!("{reason}; they are looked for again in minutes"),
+                    |(_, reason)| format!("{reason}; they are looked for again every half minute"),
                 );
                 ClustersReport::none(model, Some(of), "insufficient", reason)
             }

@@ -114,7 +114,7 @@ fn cluster_of(centre: Vec<f32>, members: &[usize], placed: &[(&SampledInference,
         })
         .collect();
     distances.sort_by(|one, other| one.0.total_cmp(&other.0).then_with(|| one.1.cmp(other.1)));
-    let rows: Vec<SampledInference> = placed.iter().map(|(row, _)| (*row).clone()).collect();
+    let rows: Vec<&SampledInference> = placed.iter().map(|(row, _)| *row).collect();
     let mut of_row = vec![None; rows.len()];
     members.iter().for_each(|&index| of_row[index] = Some(0));
     NewCluster {

@@ -74,7 +74,7 @@ impl Counts {
 }
 
 /// What is typical of each of `clusters`; `of_row` says to which of them each row belongs, if to any.
-pub(super) fn typical(rows: &[SampledInference], of_row: &[Option<usize>], clusters: usize) -> Vec<Vec<Typical>> {
+pub(super) fn typical(rows: &[&SampledInference], of_row: &[Option<usize>], clusters: usize) -> Vec<Vec<Typical>> {
     let mut all = Counts::default();
     let mut each: Vec<Counts> = (0..clusters).map(|_| Counts::default()).collect();
     for (row, cluster) in rows.iter().zip(of_row) {
@@ -143,6 +143,7 @@ mod tests {
             })
             .collect();
         let of_row: Vec<Option<usize>> = (0..100).map(|at| Some(usize::from(at >= 20))).collect();
+        let rows: Vec<&SampledInference> = rows.iter().collect();
         let found = typical(&rows, &of_row, 2);
         assert_eq!(found[0].len(), 2);
         let is_plan = |typical: &Typical| matches!(typical, Typical::Value { value, share, share_of_all, .. } if value == "free" && *share == 1.0 && *share_of_all == 0.2);

@@ -43,7 +43,7 @@ pub(super) async fn signals_of(
     inferences: u64,
     decision_error: f64,
 ) -> Result<Vec<Signal>, AnalyzerError> {
-    if !is_looked_at(frame, context.now()) {
+    if !context.keeps_texts || !is_looked_at(frame, context.now()) {
         return Ok(Vec::new());
     }
     let sides = Sides {

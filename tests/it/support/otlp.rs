@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
@@ -31,6 +31,17 @@ fn attribute(key: &str, value: any_value::Value) -> KeyValue {
         value: Some(AnyValue { value: Some(value) }),
         ..Default::default()
     }
+}
+
+/// The attribute of an embedding.
+pub fn embedding(vector: impl IntoIterator<Item = f64>) -> KeyValue {
+    let values = vector.into_iter().map(|number| AnyValue {
+        value: Some(any_value::Value::DoubleValue(number)),
+    });
+    attribute(
+        "ml.embedding",
+        any_value::Value::ArrayValue(ArrayValue { values: values.collect() }),
+    )
 }
 
 /// One inference as a log record, with these attributes beside model, version and request id.
